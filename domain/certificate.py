@@ -1,0 +1,162 @@
+"""Facts about certificates and the places where they are served: never keys."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from domain.errors import BadInput
+
+Algorithm = Literal["rsa", "ecdsa", "ed25519", "other"]
+
+
+class TrustClass(StrEnum):
+    """Who can verify a certificate."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    SELF_SIGNED = "self-signed"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One X.509 certificate.  ``fingerprint``: SHA-256 of its DER, lower-case hex.
+
+    ``names``: DNS names and addresses of the SAN, or the common name where there is no SAN; lower case, sorted, unique.
+    ``extended_key_usages``: dotted OIDs, empty when the extension is absent (RFC 5280 4.2.1.12: any use).
+    """
+
+    fingerprint: str
+    subject: str
+    issuer: str
+    serial: str
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    algorithm: Algorithm
+    key_bits: int
+    signature_hash: str
+    spki_sha256: str
+    extended_key_usages: tuple[str, ...] = ()
+    is_ca: bool = False
+    is_self_signed: bool = False
+
+    @property
+    def lifetime(self) -> timedelta:
+        return self.not_after - self.not_before
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a lifecycle needs to know of the certificate it governs now.
+
+    ``ends_at`` is E: the earliest ``not_after`` on the served path below the root, so never later than the leaf's own.
+    """
+
+    fingerprint: str
+    names: tuple[str, ...]
+    not_before: datetime
+    ends_at: datetime
+    algorithm: Algorithm
+    key_bits: int
+    trust_class: TrustClass
+    issuer: str
+    serial: str
+    extended_key_usages: tuple[str, ...] = ()
+
+    @property
+    def length(self) -> timedelta:
+        """L = E - not_before (DESIGN rule 1)."""
+        return self.ends_at - self.not_before
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """What one look can tell apart, as one string that sorts.
+
+    ``url``: ``tls://127.40.1.7:8443?sni=pay.example.in``, ``file://host/path``, ``client://holder``;
+    ``algorithm``: the key algorithm served there.
+    """
+
+    url: str
+    algorithm: Algorithm
+
+    @property
+    def endpoint(self) -> "Endpoint":
+        return Endpoint.parse(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place where a certificate is served, stored or used.  ``path`` for files; ``sni`` empty when none is sent."""
+
+    scheme: Literal["tls", "file", "client"]
+    host: str
+    port: int = 0
+    sni: str = ""
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        if self.scheme == "tls":
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            sni = f"?sni={quote(self.sni, safe='*.-_')}" if self.sni else ""
+            return f"tls://{host}:{self.port}{sni}"
+        return f"{self.scheme}://{self.host}{quote(self.path, safe='/._-@+=,')}"
+
+    @classmethod
+    def parse(cls, url: str) -> "Endpoint":
+        """Read an endpoint URL.  Raises BadInput naming the field ``endpoint``."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port or 0
+        except ValueError:
+            port = 0
+        if parts.scheme == "tls" and parts.hostname and port:
+            sni = parse_qs(parts.query).get("sni", [""])[0]
+            return cls("tls", parts.hostname, port, sni)
+        if parts.scheme == "file" and parts.path:
+            return cls("file", parts.netloc, path=unquote(parts.path))
+        if parts.scheme == "client" and parts.netloc:
+            return cls("client", parts.netloc, path=unquote(parts.path))
+        raise BadInput("endpoint", f"{url!r} is not an endpoint", "Write tls://host:port?sni=name or file://host/path.")
+
+
+class LookOutcome(StrEnum):
+    """How one look ended.  Only SEEN saw a certificate."""
+
+    SEEN = "seen"
+    REFUSED = "refused"
+    CONNECT_TIMEOUT = "connect-timeout"
+    HANDSHAKE_TIMEOUT = "handshake-timeout"
+    NOT_TLS = "not-tls"
+    NO_CERTIFICATE = "no-certificate"
+    HANDSHAKE_FAILED = "handshake-failed"
+    UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
+    OUT_OF_SCOPE = "out-of-scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One attempt at one place at one instant.  ``chain``: fingerprints as served, leaf first; empty unless SEEN."""
+
+    url: str
+    algorithm: Algorithm
+    at: datetime
+    outcome: LookOutcome
+    chain: tuple[str, ...] = ()
+    detail: str = ""
+
+    @property
+    def leaf(self) -> str | None:
+        return self.chain[0] if self.chain else None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRef:
+    """Where a private key lies, never the key itself.  ``id`` is random; ``spki_sha256`` names its public half."""
+
+    id: str
+    spki_sha256: str

@@ -1,0 +1,434 @@
+"""One input and one output per activity: what crosses between workflows and the world.
+
+Only ids, fingerprints and times: no key, no address or name of a person, no list that grows without a bound.
+Add fields with defaults; never remove one.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from domain.certificate import Algorithm, Life, LookOutcome, Slot, TrustClass
+from domain.tiers import Tier, TierPolicy
+
+# --- discovery ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryRequest:
+    """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>"); empty lists: all of
+    the policy's scope.  Anything outside the scope is refused before the first look."""
+
+    discovery_id: str
+    source: str = "temporal"
+    cidrs: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryPlan:
+    discovery_id: str
+    pages: int
+    targets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPage:
+    discovery_id: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What one page came to; the looks themselves are in the store.  ``outcomes``: (LookOutcome value, count)."""
+
+    page: int
+    looks: int
+    seen: int
+    outcomes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptDiscovery:
+    discovery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionReport:
+    """``new`` managed certificates, ``changed`` ones that were told, ``missed`` slots that used to answer."""
+
+    discovery_id: str
+    new: int = 0
+    joined: int = 0
+    changed: int = 0
+    missed: int = 0
+    notices: int = 0
+
+
+# --- what a lifecycle is told ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done: bound into every decision by its ``version`` (SHA-256 over the other fields)."""
+
+    issuer: str
+    issuer_kind: Literal["private-ca", "manual"]
+    trust_class: TrustClass
+    profile: str
+    validity_seconds: int
+    names: tuple[str, ...]
+    algorithm: Algorithm
+    key_bits: int
+    targets: tuple[str, ...]
+    usages: tuple[str, ...] = ("server",)
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the policy says for one managed certificate; set at adoption and by ``change_policy``.
+
+    ``placed``: False where no rule matched (rule 2: customer-facing lead times, and a question).
+    ``head`` and ``owner_contact``: ids of people.  ``plan`` is None where there is no issuer of its trust class or no
+    target; ``unroutable`` then says what is missing.
+    """
+
+    policy_version: str
+    tier: Tier
+    tier_reason: str
+    table: TierPolicy
+    owner: str
+    service: str
+    owner_contact: str
+    head: str
+    placed: bool = True
+    subscribers: int = 0
+    plan: Plan | None = None
+    unroutable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLook:
+    """What one look saw in one of our slots.  ``chain_ok``: the served chain leads to a known root or to itself."""
+
+    slot: Slot
+    at: datetime
+    outcome: LookOutcome
+    fingerprint: str = ""
+    chain_ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a notice says, looked up by its id.
+
+    ``adopted``: the first thing a lifecycle ever hears: its terms, its life, its slots.
+    ``looked``: slots seen otherwise than before, with the life of every certificate seen there that is not the
+    present one.  ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.
+    """
+
+    notice_id: str
+    kind: Literal["adopted", "looked", "terms", "slots"]
+    at: datetime
+    terms: Terms | None = None
+    life: Life | None = None
+    slots: tuple[Slot, ...] = ()
+    looks: tuple[SlotLook, ...] = ()
+    candidates: tuple[Life, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    managed_id: str
+    notice_id: str
+
+
+# --- ordering -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """``order_key``: managed certificate, generation, case, number.  ``actor``: who approved, or "policy"."""
+
+    order_key: str
+    managed_id: str
+    plan: Plan
+    approved_by: str = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPlaced:
+    """The key is made and its CSR stored; ``key_id`` names the key in the custody of the deploy worker."""
+
+    order_key: str
+    key_id: str
+    csr_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectOrder:
+    order_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOutcome:
+    """``pending``: the CA has not answered yet (a manual issuer waits for an upload): ask again later.
+    ``failed``: this order will never give a certificate; ``detail`` says why."""
+
+    order_key: str
+    state: Literal["issued", "pending", "failed"]
+    life: Life | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeOrder:
+    order_key: str
+    reason: Literal["superseded", "cessationOfOperation", "keyCompromise", "unusable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    order_key: str
+    done: bool
+    detail: str = ""
+
+
+# --- deploying and looking ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Install the certificate of ``order_key`` at ``slots``, each through its own target."""
+
+    managed_id: str
+    order_key: str
+    fingerprint: str
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReceipt:
+    """``installed``: the target took it (not that it serves it).  ``unreachable``: try again.  ``refused``: a person
+    must act."""
+
+    slot: Slot
+    outcome: Literal["installed", "unreachable", "refused"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployReport:
+    receipts: tuple[SlotReceipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Put back at ``slots`` what they served before ``fingerprint`` was deployed."""
+
+    managed_id: str
+    order_key: str
+    fingerprint: str
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """A fresh look from outside at ``slots``; says what is served, decides nothing."""
+
+    managed_id: str
+    slots: tuple[Slot, ...]
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LookReport:
+    looks: tuple[SlotLook, ...]
+    candidates: tuple[Life, ...] = ()
+
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one person must be told.  ``id`` makes a second send a no-op; ``level``: "owner" or "security-head".
+
+    ``facts`` are ids, times and words of ours; the text is made where it is sent.
+    """
+
+    id: str
+    managed_id: str
+    person: str
+    level: Literal["owner", "security-head"]
+    topic: Literal["ask", "rung", "failed", "question", "unroutable", "closed"]
+    at: datetime
+    ends_at: datetime | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """A Courier's batch for one person over one channel, at most 50 messages."""
+
+    person: str
+    channel: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """``undeliverable``: this address will never take it; counts as unanswered (rule 3)."""
+
+    state: Literal["delivered", "undeliverable"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemWarrant:
+    """Spend a warrant.  ``command_id`` makes a repetition the same redemption."""
+
+    code_sha256: str
+    code: str
+    command_id: str
+    managed_id: str
+    message: str
+    case: int = 0
+    generation: int = 0
+    plan_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """``actor``: "person/<id>" or "token/<id>".  Not ``allowed``: recorded as a security event, changes no case."""
+
+    allowed: bool
+    actor: str = ""
+    role: str = ""
+    reason: str = ""
+
+
+# --- recording ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One event of one stream, as it is stored.  ``facts``: integers, strings, booleans, lists and maps; no floats."""
+
+    seq: int
+    kind: str
+    at: datetime
+    cause: str
+    generation: int
+    case: int
+    by: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    url: str
+    algorithm: str
+    last_seen_fingerprint: str = ""
+    last_seen_at: datetime | None = None
+    matches: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """The read model of one case.  ``stage`` is a state word of the lifecycle; ``outcome`` empty while open."""
+
+    number: int
+    opened_at: datetime
+    cause: str
+    stage: str
+    order_key: str = ""
+    closed_at: datetime | None = None
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """The read model of one question.  ``deadline``: when the next rung fires if nobody answers."""
+
+    id: str
+    case: int
+    generation: int
+    version: str
+    plan: Plan
+    asked_at: datetime
+    deadline: datetime
+    escalated: bool
+    state: Literal["pending", "approved", "rejected", "closed"]
+    decided_by: str = ""
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The read model of one lifecycle after the batch; written in the transaction of its events."""
+
+    managed_id: str
+    generation: int
+    state: str
+    tier: str
+    tier_reason: str
+    owner: str
+    service: str
+    subscribers: int
+    issuer: str
+    trust_class: str
+    names: tuple[str, ...]
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    severity: str
+    next_action: str
+    next_action_at: datetime | None
+    escalated: bool
+    endpoints: tuple[EndpointRow, ...] = ()
+    findings: tuple[str, ...] = ()
+    case: CaseRow | None = None
+    approval: ApprovalRow | None = None
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    managed_id: str
+    run_id: str
+    events: tuple[EventRecord, ...]
+    snapshot: Snapshot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """``forked``: the store already holds other events under these numbers (a reset re-made them); ``head`` is the
+    store's last seq.  The lifecycle then waits for a person."""
+
+    outcome: Literal["recorded", "forked"]
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRun:
+    """Fetch the history of an ended run from Temporal and keep it."""
+
+    workflow_id: str
+    run_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    run_id: str
+    events: int
+    sha256: str

@@ -1,0 +1,68 @@
+"""The configuration of every process, read once at its entry from a mapping of environment variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from domain.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One frozen value for all processes.  Paths are strings; an empty one means: not given to this process.
+
+    database_url     EVERLEAF_DATABASE_URL      SQLAlchemy URL of PostgreSQL 15 or newer
+    temporal_address EVERLEAF_TEMPORAL_ADDRESS  host:port of the Temporal front end
+    namespace        EVERLEAF_TEMPORAL_NAMESPACE
+    home             EVERLEAF_HOME              data directory, mode 0700
+    policy           EVERLEAF_POLICY            the policy file
+    ca_kek           EVERLEAF_CA_KEK            file with the key that wraps CA keys; the issue worker alone
+    leaf_kek         EVERLEAF_LEAF_KEK          file with the key that wraps leaf keys; the deploy worker alone
+    smtp_url         EVERLEAF_SMTP_URL          smtp://host:port, where mails go; empty: mail is undeliverable, and said
+    mail_from        EVERLEAF_MAIL_FROM
+    api_url          EVERLEAF_API_URL           the base of links in mails
+    api_port         EVERLEAF_API_PORT
+    failpoint        EVERLEAF_FAILPOINT         test only: the named point at which a worker ends itself
+    """
+
+    database_url: str
+    temporal_address: str
+    home: str
+    namespace: str = "default"
+    policy: str = ""
+    ca_kek: str = ""
+    leaf_kek: str = ""
+    smtp_url: str = ""
+    mail_from: str = "everleaf@localhost"
+    api_url: str = "http://127.0.0.1:8460"
+    api_port: int = 8460
+    failpoint: str = ""
+
+
+def parse(environment: Mapping[str, str]) -> Settings:
+    """Settings from ``environment``.  Raises BadInput naming the variable and the remedy."""
+
+    def text(name: str, default: str | None = None) -> str:
+        value = environment.get(name, default)
+        if value is None:
+            raise BadInput(name, "is not set", "Start with `everleaf up`, or set it; the README lists every variable.")
+        return value
+
+    port = text("EVERLEAF_API_PORT", "8460")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise BadInput("EVERLEAF_API_PORT", f"{port!r} is not a port", "Write a number from 1 to 65535.")
+    home = text("EVERLEAF_HOME")
+    return Settings(
+        database_url=text("EVERLEAF_DATABASE_URL"),
+        temporal_address=text("EVERLEAF_TEMPORAL_ADDRESS"),
+        home=home,
+        namespace=text("EVERLEAF_TEMPORAL_NAMESPACE", "default"),
+        policy=text("EVERLEAF_POLICY", str(PurePath(home) / "policy.yaml")),
+        ca_kek=text("EVERLEAF_CA_KEK", ""),
+        leaf_kek=text("EVERLEAF_LEAF_KEK", ""),
+        smtp_url=text("EVERLEAF_SMTP_URL", ""),
+        mail_from=text("EVERLEAF_MAIL_FROM", "everleaf@localhost"),
+        api_url=text("EVERLEAF_API_URL", f"http://127.0.0.1:{port}"),
+        api_port=int(port),
+        failpoint=text("EVERLEAF_FAILPOINT", ""),
+    )
