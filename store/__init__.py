@@ -1,0 +1,1 @@
+"""What is remembered: SQLAlchemy Core tables over PostgreSQL; each table is written by one module."""

@@ -1,0 +1,439 @@
+"""Every table, in one place; the module named above each group is the only one that writes it.
+
+To add a table: define it here, name its writer, add an Alembic revision.
+Longer than 300 lines because one list of all tables is what a reader and Alembic look for.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+
+def instant(name: str, *, required: bool = True) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=not required)
+
+
+# --- store.sightings: what discovery saw and whom it belongs to -----------------------------------------------
+
+discoveries = Table(
+    "discoveries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("source", String, nullable=False),
+    # planned -> scanning -> scanned -> adopted; failed with `detail`.
+    Column("state", String, nullable=False),
+    Column("scope", JSONB, nullable=False),
+    Column("pages", Integer, nullable=False, server_default="0"),
+    Column("targets", Integer, nullable=False, server_default="0"),
+    Column("report", JSONB, nullable=True),
+    Column("detail", String, nullable=False, server_default=""),
+    instant("started_at"),
+    instant("finished_at", required=False),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("der", LargeBinary, nullable=False),
+    # The facts of domain.certificate.Certificate, parsed once; NULL where the bytes cannot be parsed.
+    Column("facts", JSONB, nullable=True),
+    instant("not_after", required=False),
+    instant("first_seen_at"),
+)
+
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("discovery_id", String, ForeignKey("discoveries.id"), nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("url", String, nullable=False),
+    Column("algorithm", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("chain", ARRAY(String(64)), nullable=False),
+    Column("detail", String, nullable=False, server_default=""),
+    instant("at"),
+    UniqueConstraint("discovery_id", "url", "algorithm", name="one_look_per_slot_and_discovery"),
+)
+
+managed = Table(
+    # Identity alone: what a managed certificate *is* lies in the read model below.
+    "managed",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("discovery_id", String, ForeignKey("discoveries.id"), nullable=False),
+    # Every fingerprint that ever belonged to it, newest last.
+    Column("fingerprints", ARRAY(String(64)), nullable=False),
+    Column("names", ARRAY(String), nullable=False),
+    Column("terms", JSONB, nullable=False),
+    instant("adopted_at"),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("url", String, primary_key=True),
+    Column("algorithm", String, primary_key=True),
+    Column("managed_id", String, ForeignKey("managed.id"), nullable=False, index=True),
+    Column("last_outcome", String, nullable=False),
+    Column("last_fingerprint", String(64), nullable=False),
+    instant("last_seen_at", required=False),
+    instant("last_looked_at"),
+    Column("misses", Integer, nullable=False, server_default="0"),
+)
+
+notices = Table(
+    # Written in the transaction of the change that it tells; sent means: Temporal acknowledged the signal.
+    "notices",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("managed_id", String, ForeignKey("managed.id"), nullable=False),
+    Column("observation", JSONB, nullable=False),
+    instant("written_at"),
+    instant("sent_at", required=False),
+    Index("unsent_notices", "written_at", postgresql_where="sent_at IS NULL"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("discovery_id", String, ForeignKey("discoveries.id"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("url", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("severity", String, nullable=False),
+    Column("detail", String, nullable=False),
+)
+
+# --- store.facts: what lifecycles recorded, and the read model it amounts to -----------------------------------
+
+stream_heads = Table(
+    "stream_heads",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+)
+
+events = Table(
+    # Append-only: a trigger refuses update, delete and truncate.
+    "events",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("cause", String, nullable=False),
+    Column("facts_sha256", LargeBinary, nullable=False),
+    # The canonical bytes (RFC 8785 profile) and SHA-256(0x00 || bytes).
+    Column("body", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    instant("at"),
+    instant("recorded_at"),
+    Index("events_by_time", "recorded_at"),
+)
+
+log_queue = Table(
+    # Filled in the writer's own transaction; a later sequencer gives the global order.
+    "log_queue",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("stream", String, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+)
+
+managed_certificates = Table(
+    "managed_certificates",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("tier_reason", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("service", String, nullable=False),
+    Column("subscribers", BigInteger, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("trust_class", String, nullable=False),
+    Column("names", ARRAY(String), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    instant("not_before"),
+    instant("not_after"),
+    Column("severity", String, nullable=False),
+    # 0 critical .. 4 cleared, so that severity sorts.
+    Column("severity_rank", Integer, nullable=False),
+    Column("next_action", String, nullable=False),
+    instant("next_action_at", required=False),
+    Column("escalated", Boolean, nullable=False),
+    Column("endpoints", JSONB, nullable=False),
+    Column("findings", ARRAY(String), nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    instant("updated_at"),
+    Index("managed_by_end", "not_after", "id"),
+    Index("managed_by_severity", "severity_rank", "not_after", "id"),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("managed_id", String, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("cause", String, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("order_key", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    instant("opened_at"),
+    instant("closed_at", required=False),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("managed_id", String, nullable=False, index=True),
+    Column("generation", Integer, nullable=False),
+    Column("case_number", Integer, nullable=False),
+    Column("version", String, nullable=False),
+    Column("plan", JSONB, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("escalated", Boolean, nullable=False),
+    Column("decided_by", String, nullable=False, server_default=""),
+    instant("asked_at"),
+    instant("deadline"),
+    instant("decided_at", required=False),
+    Index("approvals_by_deadline", "state", "deadline", "id"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_key", String, primary_key=True),
+    Column("managed_id", String, nullable=False, index=True),
+    Column("plan", JSONB, nullable=False),
+    Column("approved_by", String, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("csr", LargeBinary, nullable=False),
+    # placed -> issued | failed; installed chains are kept for as long as the order is.
+    Column("state", String, nullable=False),
+    Column("chain", ARRAY(LargeBinary), nullable=True),
+    Column("fingerprint", String(64), nullable=True, unique=True),
+    Column("detail", String, nullable=False, server_default=""),
+    instant("placed_at"),
+    instant("closed_at", required=False),
+)
+
+receipts = Table(
+    # What a target said when a certificate was put there; `previous` is what it served before.
+    "receipts",
+    metadata,
+    Column("order_key", String, primary_key=True),
+    Column("url", String, primary_key=True),
+    Column("algorithm", String, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("detail", String, nullable=False),
+    instant("at"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("message_id", String, primary_key=True),
+    Column("managed_id", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("channel", String, primary_key=True),
+    Column("level", String, nullable=False),
+    Column("topic", String, nullable=False),
+    # queued -> delivered | undeliverable
+    Column("state", String, nullable=False),
+    Column("detail", String, nullable=False, server_default=""),
+    instant("queued_at"),
+    instant("finished_at", required=False),
+)
+
+histories = Table(
+    "histories",
+    metadata,
+    Column("workflow_id", String, primary_key=True),
+    Column("run_id", String, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("release", String, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    # gzip of the JSON that the replayer accepts.
+    Column("body", LargeBinary, nullable=False),
+    instant("archived_at"),
+)
+
+# --- store.custody: wrapped leaf keys (the deploy worker alone) ------------------------------------------------
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("order_key", String, nullable=False, unique=True),
+    Column("spki_sha256", String(64), nullable=False),
+    # AES-256-GCM under leaf.kek, the id as associated data; NULL once destroyed.
+    Column("wrapped", LargeBinary, nullable=True),
+    instant("made_at"),
+)
+
+# --- store.ca: what our CAs signed and revoked (the issue worker alone) ----------------------------------------
+
+ca_authorities = Table(
+    "ca_authorities",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("parent", String, nullable=False, server_default=""),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("crl_number", BigInteger, nullable=False, server_default="0"),
+    instant("made_at"),
+)
+
+ca_issued = Table(
+    "ca_issued",
+    metadata,
+    Column("order_key", String, primary_key=True),
+    Column("ca", String, ForeignKey("ca_authorities.name"), nullable=False),
+    Column("serial", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("csr_sha256", String(64), nullable=False),
+    # The intent, committed before the CA key is touched; `der` is the one certificate that is ever released.
+    Column("tbs", LargeBinary, nullable=False),
+    Column("der", LargeBinary, nullable=True),
+    instant("intended_at"),
+    instant("signed_at", required=False),
+    instant("revoked_at", required=False),
+    Column("revocation_reason", String, nullable=False, server_default=""),
+    UniqueConstraint("ca", "serial", name="one_certificate_per_serial"),
+    UniqueConstraint("ca", "number", name="gap_free_number_per_ca"),
+)
+
+ca_crls = Table(
+    "ca_crls",
+    metadata,
+    Column("ca", String, ForeignKey("ca_authorities.name"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("der", LargeBinary, nullable=False),
+    instant("made_at"),
+)
+
+# --- store.access: people, tokens, warrants ---------------------------------------------------------------------
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("email", String, nullable=False),
+    Column("role", String, nullable=False),
+    instant("since"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    # SHA-256 of the token: 256 random bits need no slow hash.
+    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("person", String, nullable=False, server_default=""),
+    Column("may_decide", Boolean, nullable=False),
+    instant("made_at"),
+    instant("expires_at", required=False),
+    instant("revoked_at", required=False),
+    instant("last_used_at", required=False),
+)
+
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("person", String, nullable=False),
+    instant("made_at"),
+    instant("expires_at"),
+    instant("used_at", required=False),
+)
+
+warrants = Table(
+    "warrants",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("actor", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("managed_id", String, nullable=False),
+    Column("message", String, nullable=False),
+    # 0 and empty: not bound to a case (renew_now, retire ...).
+    Column("case_number", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("plan_version", String, nullable=False),
+    instant("made_at"),
+    instant("expires_at"),
+    Column("redeemed_by", String, nullable=False, server_default=""),
+    instant("redeemed_at", required=False),
+    CheckConstraint("(redeemed_by = '') = (redeemed_at IS NULL)", name="redeemed_means_by_and_at"),
+)
+
+comments = Table(
+    "comments",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("managed_id", String, nullable=False, index=True),
+    Column("about", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("text", String, nullable=False),
+    instant("at"),
+)
+
+uploads = Table(
+    # Certificates brought by people as the answer of a manual issuer, judged before they count.
+    "uploads",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("order_key", String, nullable=False, index=True),
+    Column("chain", ARRAY(LargeBinary), nullable=False),
+    Column("by", String, nullable=False),
+    instant("at"),
+)
+
+security_events = Table(
+    "security_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("detail", String, nullable=False),
+    instant("at"),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("version", String, primary_key=True),
+    Column("text", String, nullable=False),
+    Column("by", String, nullable=False),
+    instant("at"),
+)
