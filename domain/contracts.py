@@ -182,6 +182,8 @@ class OrderOutcome:
     state: Literal["issued", "pending", "failed"]
     life: Life | None = None
     detail: str = ""
+    # "issuer-ends-first": no order to this issuer can gain enough; the plan is unroutable (DESIGN rule 1).
+    cause: Literal["", "issuer-ends-first"] = ""
 
 
 @dataclass(frozen=True, slots=True)
