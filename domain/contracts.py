@@ -355,6 +355,7 @@ class CaseRow:
     order_key: str = ""
     closed_at: datetime | None = None
     outcome: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +400,8 @@ class Snapshot:
     endpoints: tuple[EndpointRow, ...] = ()
     findings: tuple[str, ...] = ()
     case: CaseRow | None = None
+    # The case that closed last, with the generation that it ended; `approval` None: nothing is asked any more.
+    closed_case: CaseRow | None = None
     approval: ApprovalRow | None = None
     retired: bool = False
 

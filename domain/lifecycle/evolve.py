@@ -152,7 +152,13 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         return replace(state, case=opened, case_count=event.number)
     if isinstance(event, e.CaseClosed):
         return replace(
-            state, case=None, last_case=case, last_outcome=event.outcome, last_closed_at=at, reservation=None
+            state,
+            case=None,
+            last_case=case,
+            last_generation=state.generation,
+            last_outcome=event.outcome,
+            last_closed_at=at,
+            reservation=None,
         )
     if case is None:
         return state

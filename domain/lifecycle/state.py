@@ -160,6 +160,7 @@ class LifecycleState:
     earlier: tuple[str, ...] = ()
     burnt: tuple[str, ...] = ()
     last_case: Case | None = None
+    last_generation: int = 0
     last_outcome: str = ""
     last_closed_at: datetime | None = None
     roll: bool = False

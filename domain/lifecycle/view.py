@@ -1,12 +1,14 @@
 """How a state is read by others: the row of the read model, the word for where it stands, the text in the UI."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.contracts import ApprovalRow, CaseRow, EndpointRow, Snapshot
 from domain.lifecycle.agenda import next_moment
-from domain.lifecycle.leads import FULL_LIFE, escalates_at, ladder, scaled
+from domain.lifecycle.leads import escalates_at, ladder, scaled
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.names import approval_id, order_key
+from domain.tiers import FULL_LIFE
 
 # X.733: with this much left (scaled) and no verified replacement, nothing is more urgent.
 CRITICAL_BELOW = timedelta(days=7)
@@ -87,7 +89,8 @@ def snapshot(state: LifecycleState, now: datetime) -> Snapshot | None:
         escalated=is_escalated(state),
         endpoints=_endpoints(state),
         findings=tuple(f"{kind}: {detail}" for kind, detail in state.findings),
-        case=_case_row(state),
+        case=_row(state, state.case, state.generation) if state.case is not None else None,
+        closed_case=_closed_case(state),
         approval=_approval(state, now),
         retired=state.retired,
     )
@@ -108,23 +111,16 @@ def _endpoints(state: LifecycleState) -> tuple[EndpointRow, ...]:
     )
 
 
-def _case_row(state: LifecycleState) -> CaseRow | None:
-    case = state.case
-    if case is not None:
-        return _row(state, case, state.generation, "")
-    return None
+def _closed_case(state: LifecycleState) -> CaseRow | None:
+    case, closed = state.last_case, state.last_closed_at
+    if case is None:
+        return None
+    return replace(_row(state, case, state.last_generation), closed_at=closed, outcome=state.last_outcome)
 
 
-def closed_case(state: LifecycleState) -> CaseRow | None:
-    """The case that closed last, for the record of the generation that it ended."""
-    case = state.last_case
-    return _row(state, case, state.generation, state.last_outcome) if case is not None else None
-
-
-def _row(state: LifecycleState, case: Case, generation: int, outcome: str) -> CaseRow:
+def _row(state: LifecycleState, case: Case, generation: int) -> CaseRow:
     key = order_key(state.managed_id, generation, case.number, case.order_number) if case.order_number else ""
-    closed = state.last_closed_at if outcome else None
-    return CaseRow(case.number, case.opened_at, case.cause, case.stage.value, key, closed, outcome)
+    return CaseRow(case.number, case.opened_at, case.cause, case.stage.value, key, generation=generation)
 
 
 def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:
