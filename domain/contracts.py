@@ -17,9 +17,10 @@ from domain.tiers import Tier, TierPolicy
 @dataclass(frozen=True, slots=True)
 class DiscoveryRequest:
     """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>"); empty lists: all of
-    the policy's scope.  Anything outside the scope is refused before the first look."""
+    the policy's scope.  Anything outside the scope is refused before the first look.  ``discovery_id`` empty: the
+    workflow's own id and run are taken."""
 
-    discovery_id: str
+    discovery_id: str = ""
     source: str = "temporal"
     cidrs: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()

@@ -1,5 +1,6 @@
 """The one place where it is decided what happens: state + command + now -> answer and events."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.lifecycle import events as e
@@ -95,8 +96,9 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
         case DeliveryReported(message_id=message_id, state="undeliverable"):
             _undeliverable(turn, message_id)
         case RecordForked(head=head):
-            if not state.forked:
-                turn.emit(e.Forked(head))
+            # The store's events stand; ours go on behind its last one, and nothing acts until a person resumes.
+            turn.state = replace(state, seq=head + 1)
+            turn.emit(e.Forked(head))
         case Upgrade():
             turn.emit(e.RollAsked())
         case _:

@@ -24,7 +24,9 @@ NOTICES_KEPT = 50
 
 
 def evolve(state: LifecycleState, happened: e.Happened) -> LifecycleState:
-    """``state`` after ``happened``; its number must be the next one."""
+    """``state`` after ``happened``; its number must be the next one, but for the fork that jumps behind the store's."""
+    if isinstance(happened.event, e.Forked):
+        state = replace(state, seq=happened.seq)
     assert happened.seq == state.seq
     after = _case(_whole(state, happened), happened)
     after = replace(after, seq=state.seq + 1)

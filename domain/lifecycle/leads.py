@@ -16,7 +16,7 @@ def scaled(lead: timedelta, length: timedelta) -> timedelta:
     """``lead`` times s, where s = min(1, L / 180 d).  Whole microseconds, rounded down: never later than exact."""
     if length >= FULL_LIFE:
         return lead
-    return lead * max(length // MICROSECOND, 0) // (FULL_LIFE // MICROSECOND)
+    return MICROSECOND * ((lead // MICROSECOND) * max(length // MICROSECOND, 0) // (FULL_LIFE // MICROSECOND))
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,9 +183,12 @@ def _unusable(turn: Turn, life: Life) -> str:
         return f"it was issued as {life.trust_class}, not {plan.trust_class}"
     if set(life.names) != set(plan.names):
         return "it was issued for other names"
-    asked_for = turn.case.requested_by != "" and life.ends_at > present.ends_at
-    if not asked_for and life.ends_at - present.ends_at < min(life.length, present.length) / 2:
-        return "its issuer ends first: it would not live half a life longer than the present one"
+    # What a person asked for may be early; otherwise half of the planned life must be gained (rule 1).  A CA may
+    # back-date by L/20, and may have been asked in the very instant at which half is gained.
+    planned = timedelta(seconds=plan.validity_seconds)
+    needed = timedelta() if turn.case.requested_by else planned / 2
+    if life.ends_at - present.ends_at < needed - planned / 20:
+        return "its issuer ends first: it would not live half of its planned life longer than the present one"
     return ""
 
 
