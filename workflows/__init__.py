@@ -1,0 +1,1 @@
+"""When things happen: workflows that decide and never touch the world."""
