@@ -46,5 +46,3 @@ class Discovery:
     @workflow.query(description="Pages done, pages in all, certificates seen")
     def progress(self) -> dict[str, int]:
         return {"done": self.done, "pages": self.pages, "seen": self.seen}
-
-

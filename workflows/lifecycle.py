@@ -183,7 +183,13 @@ class CertificateLifecycle:
         number = self.state.case.number if self.state.case is not None else 0
         records = tuple(
             EventRecord(
-                fact.seq, fact.event.kind, fact.at, fact.cause, self.state.generation, number, fact.by,
+                fact.seq,
+                fact.event.kind,
+                fact.at,
+                fact.cause,
+                self.state.generation,
+                number,
+                fact.by,
                 e.facts(fact.event),
             )
             for fact in happened

@@ -4,7 +4,7 @@ To add a step: a row in STEPS here, an activity of the same name and types.  Pat
 to the domain, as a state with its own retry moment.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -39,11 +39,11 @@ class Step(Generic[In, Out]):
     once: timedelta
     gives_up: timedelta | None = timedelta(minutes=15)
     heartbeat: timedelta | None = None
-    retry: RetryPolicy = FEW
-    priority: Priority = NORMAL
+    retry: RetryPolicy = field(default_factory=lambda: FEW)
+    priority: Priority = field(default_factory=lambda: NORMAL)
 
     async def __call__(self, value: In, *, summary: str = "", urgent: bool = False) -> Out:
-        return await workflow.execute_activity(
+        result: Out = await workflow.execute_activity(
             self.name,
             value,
             result_type=self.gives,
@@ -55,6 +55,7 @@ class Step(Generic[In, Out]):
             priority=URGENT if urgent else self.priority,
             summary=summary or self.name.replace("_", " "),
         )
+        return result
 
 
 def seconds(count: int) -> timedelta:

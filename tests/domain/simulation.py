@@ -97,6 +97,7 @@ class World:
     state: LifecycleState = field(default_factory=lambda: LifecycleState("mc-1"))
     happened: list[e.Happened] = field(default_factory=list)
     served: dict[Slot, str] = field(default_factory=dict)
+    before: dict[Slot, str] = field(default_factory=dict)
     dead: set[Slot] = field(default_factory=set)
     certificates: dict[str, Life] = field(default_factory=dict)
     orders: dict[str, str] = field(default_factory=dict)
@@ -176,11 +177,11 @@ class World:
                 return self.collect(key)
             case Deploy(fingerprint=print_, slots=slots):
                 if not self.reload_lies:
+                    self.before = dict(self.served)
                     self.served.update(dict.fromkeys(slots, print_))
                 return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
             case RollBack(slots=slots):
-                assert self.state.life is not None
-                self.served.update(dict.fromkeys(slots, self.state.life.fingerprint))
+                self.served.update({slot: self.before[slot] for slot in slots if slot in self.before})
                 return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
             case LookAgain(slots=slots, expected=expected):
                 looks = self.looks(slots)
