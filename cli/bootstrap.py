@@ -1,4 +1,4 @@
-"""Fetches uv into a directory of its own; run by the launcher before any package is installed, so standard library only.
+"""Fetches uv into a directory of its own; the launcher runs it before any package is there: standard library only.
 
 To move to another release, replace RELEASE and the hashes (`https://pypi.org/simple/uv/` lists them).
 """
@@ -83,14 +83,16 @@ def by_index(tools: Path, scratch: Path) -> None:
     name = f"uv-{RELEASE}-py3-none-{tag}.whl"
     page = index().rstrip("/") + "/uv/"
     try:
-        with urllib.request.urlopen(page, timeout=60) as answer:
+        # Whatever the index serves, only the pinned bytes are unpacked.
+        with urllib.request.urlopen(page, timeout=60) as answer:  # noqa: S310
             base, text = answer.url, answer.read().decode()
         links = [html.unescape(link) for link in re.findall(r'href="([^"]+)"', text)]
         link = next((link for link in links if urllib.parse.unquote(link.split("#")[0]).endswith("/" + name)), None)
         if link is None:
             raise NoUv(f"{page} does not list {name}")
         target = scratch / name
-        with urllib.request.urlopen(urllib.parse.urljoin(base, link.split("#")[0]), timeout=60) as answer:
+        address = urllib.parse.urljoin(base, link.split("#")[0])
+        with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310
             target.write_bytes(answer.read())
     except OSError as problem:
         raise NoUv(f"{page}: {problem}") from problem
