@@ -92,8 +92,8 @@ class Home:
                 except BlockingIOError:
                     if attempt == 9:
                         raise NotReady(
-                            f"everleaf is already running in {self.path} (pid {self.read_run().get('pid', 'unknown')}). "
-                            "See `everleaf status`; stop it with `everleaf down`, or choose another --data-dir."
+                            f"everleaf is already running in {self.path} (pid {self.read_run().get('pid', '?')}): "
+                            "see `everleaf status`, stop it with `everleaf down`, or choose another --data-dir."
                         ) from None
                     time.sleep(0.1)
             yield

@@ -61,7 +61,7 @@ class Child:
         command = dying_with_parent(self.command, self.death)
         if self.own_user_namespace:
             command = in_own_user_namespace(command)
-        with self._open_log() as log:
+        with open_log(self.log) as log:
             self.process = subprocess.Popen(
                 command,
                 env=dict(self.environment),
@@ -80,10 +80,17 @@ class Child:
 
     def stop(self) -> None:
         """Ask, wait, then kill; returns when it is gone."""
+        self.ask_to_stop()
+        self.wait_until_gone()
+
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+
+    def wait_until_gone(self) -> None:
         process = self.process
-        if process is None or process.poll() is not None:
+        if process is None:
             return
-        process.send_signal(self.stop_signal)
         try:
             process.wait(self.patience_seconds)
         except subprocess.TimeoutExpired:
@@ -94,9 +101,11 @@ class Child:
         """The end of its log: why it died, as far as it said."""
         return tail(self.log)
 
-    def _open_log(self) -> IO[bytes]:
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+def open_log(file: Path) -> IO[bytes]:
+    """To append; mode 0600, for parts may say names and addresses."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 def tail(file: Path, lines: int = 3) -> str:

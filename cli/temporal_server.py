@@ -1,4 +1,4 @@
-"""Temporal for one machine: the development server on a SQLite file that survives kills, and what every server needs."""
+"""Temporal for one machine: the development server on a SQLite file, and what every server needs from us."""
 
 import json
 import os
