@@ -8,7 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 
 MARKS = {"ready": "[green]✓[/]", "starting": "[yellow]…[/]", "unwell": "[red]✗[/]", "restarting": "[red]↻[/]"}
@@ -53,19 +53,16 @@ class Progress:
         return table
 
 
-def box(run: Mapping[str, Any], links: Mapping[str, str]) -> Panel:
-    """The short summary that `up` ends with."""
+def show_box(console: Console, run: Mapping[str, Any], links: Mapping[str, str]) -> None:
+    """The short summary that `up` ends with.  No side borders: a link must stay whole to be clicked or copied."""
     urls = run["urls"]
-    table = Table.grid(padding=(0, 2))
-    table.add_row("Dashboard", urls["dashboard"])
-    table.add_row("API docs", urls["docs"])
-    if urls["temporal_ui"]:
-        table.add_row("Temporal UI", urls["temporal_ui"])
-    for role, link in links.items():
-        table.add_row(f"Log in as {role}", link)
-    if run.get("mail_dir"):
-        table.add_row("Mails", run["mail_dir"])
-    table.add_row("Data", run["data_dir"])
-    table.add_row("Stop", "Ctrl-C, or `everleaf down`" if not run.get("detached") else "`everleaf down`")
-    table.add_row("Start afresh", "`everleaf reset --yes`")
-    return Panel.fit(table, title="Everleaf is ready", border_style="green")
+    rows = [("Dashboard", urls["dashboard"]), ("API docs", urls["docs"]), ("Temporal UI", urls["temporal_ui"])]
+    rows += [(f"Log in as {role}", link) for role, link in links.items()]
+    rows += [("Mails", run.get("mail_dir", "")), ("Data", run["data_dir"])]
+    rows += [("Stop", "everleaf down" if run.get("detached") else "Ctrl-C, or everleaf down")]
+    rows += [("Start afresh", "everleaf reset --yes")]
+    console.print(Rule("Everleaf is ready", style="green"))
+    for name, value in rows:
+        if value:
+            console.print(f" {name:24} {value}", markup=False, highlight=False, soft_wrap=True)
+    console.print(Rule(style="green"))

@@ -30,10 +30,9 @@ def login_links(database_url: str, api_url: str) -> dict[str, str]:
     from store.engine import create_engine
 
     engine = create_engine(database_url)
-    links = {role.value: create_login_link(engine, role) for role in Role}
+    links = {role.value: f"{api_url}/login?code={create_login_link(engine, role)}" for role in Role}
     engine.dispose()
-    # The store knows the path; only we know where the API listens.
-    return {role: link if "://" in link else api_url + "/" + link.lstrip("/") for role, link in links.items()}
+    return links
 
 
 def discover(home: Home, api_url: str) -> bool:

@@ -114,6 +114,8 @@ def doctor_(data_dir: DataDir = None, output: OutputOption = Output.TABLE) -> No
     else:
         marks = {"good": "[green]✓[/]", "bad": "[red]✗[/]", "skipped": "[dim]-[/]"}
         table = Table.grid(padding=(0, 2))
+        for overflow in ("ignore", "ignore", "fold", "fold"):
+            table.add_column(overflow=overflow)
         for name, finding in findings:
             remedy = finding.remedy if finding.outcome == "bad" else ""
             table.add_row(marks[finding.outcome], name, escape(finding.detail), escape(remedy))

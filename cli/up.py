@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from cli import database, first, parts, temporal_server
-from cli.display import Progress, box
+from cli.display import Progress, show_box
 from cli.home import PROJECT, Home
 from cli.parts import Surroundings
 from cli.ports import Ports, choose
@@ -37,6 +37,7 @@ class Options:
 
 def up(options: Options, console: Console) -> None:
     """Run until Ctrl-C or SIGTERM.  Raises EverleafError if a part cannot come up; nothing is left running."""
+    os.umask(0o077)
     options.home.prepare()
     with options.home.held():
         progress = Progress(console)
@@ -46,7 +47,7 @@ def up(options: Options, console: Console) -> None:
             with progress:
                 surroundings = bring_up(options, supervisor)
             links = first.login_links(surroundings.database_url, surroundings.api_url)
-            console.print(box({"data_dir": options.home.path, **supervisor.facts}, links), soft_wrap=True)
+            show_box(console, {"data_dir": str(options.home.path), **supervisor.facts}, links)
             if options.open_browser:
                 webbrowser.open(next(iter(links.values()), surroundings.api_url))
             keep_up(supervisor, surroundings, console)
