@@ -6,9 +6,9 @@ from tests.house.sources import dotted, files, imports, shown, tree
 
 # Whole modules that have no place in a pure room.
 FORBIDDEN_MODULES = {
-    "asyncio", "ctypes", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "platform", "random", "secrets",
-    "select", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
-    "uuid",
+    "asyncio", "ctypes", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "platform", "random",
+    "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time",
+    "urllib", "uuid",
 }  # fmt: skip
 # The halves of such modules that only take text apart.
 PURE_HALVES = ("pathlib.PurePath", "pathlib.PurePosixPath", "urllib.parse.")
