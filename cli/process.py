@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
@@ -50,7 +50,7 @@ class Child:
     command: list[str]
     environment: Mapping[str, str]
     log: Path
-    answers: Callable[[], bool] = field(default=lambda: True)
+    answers: Callable[[], bool] | None = None
     death: DeathSignal = "KILL"
     stop_signal: signal.Signals = signal.SIGTERM
     own_user_namespace: bool = False
@@ -76,7 +76,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def is_working(self) -> bool:
-        return self.is_alive() and self.answers()
+        return self.is_alive() and (self.answers is None or self.answers())
 
     def stop(self) -> None:
         """Ask, wait, then kill; returns when it is gone."""
