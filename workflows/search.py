@@ -1,6 +1,12 @@
 """The search attributes of our workflows: declared once, read by whoever registers them and by whoever sets them."""
 
-from temporalio.common import SearchAttributeKey
+from datetime import datetime
+from typing import Any
+
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from domain.lifecycle.state import LifecycleState
+from domain.lifecycle.view import needs_human, snapshot
 
 TIER = SearchAttributeKey.for_keyword("EverleafTier")
 STATE = SearchAttributeKey.for_keyword("EverleafState")
@@ -23,3 +29,22 @@ ATTRIBUTES: tuple[tuple[str, str], ...] = (
     (NOT_AFTER.name, "Datetime"),
     (NEXT_ACTION.name, "Datetime"),
 )
+
+# The keyword columns of the SQL visibility stores are VARCHAR(255); a stranger's distinguished name may be longer.
+LONGEST_KEYWORD = 255
+
+
+def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttributeUpdate[Any], ...]:
+    """What the list of workflows shows of ``state``; nothing before its first notice was read."""
+    row = snapshot(state, now)
+    if row is None:
+        return ()
+    # An overdue moment is "now"; by the minute, so that each look at it does not write the attributes again.
+    due = row.next_action_at.replace(second=0, microsecond=0) if row.next_action_at is not None else None
+    keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
+    return (
+        *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
+        NEEDS_HUMAN.value_set(needs_human(state)),
+        NOT_AFTER.value_set(row.not_after),
+        NEXT_ACTION.value_set(due) if due is not None else NEXT_ACTION.value_unset(),
+    )
