@@ -13,6 +13,8 @@ from typing import IO, Literal
 
 from domain.errors import BadInput, NotReady
 
+LARGEST_LOG_BYTES = 20_000_000
+
 DeathSignal = Literal["INT", "KILL"]
 
 
@@ -26,7 +28,9 @@ def dying_with_parent(command: list[str], death: DeathSignal = "KILL") -> list[s
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise NotReady("setpriv is missing: install util-linux (Debian: apt-get install util-linux)")
-    return [setpriv, "--pdeathsig", death, "--", *command]
+    # Between fork and setpriv the parent may have gone already, and the kernel would never tell: look once more.
+    guard = ["sh", "-c", '[ "$PPID" = "$0" ] || exit 1; exec "$@"', str(os.getpid())]
+    return [setpriv, "--pdeathsig", death, "--", *guard, *command]
 
 
 def in_own_user_namespace(command: list[str]) -> list[str]:
@@ -103,8 +107,10 @@ class Child:
 
 
 def open_log(file: Path) -> IO[bytes]:
-    """To append; mode 0600, for parts may say names and addresses."""
+    """To append; mode 0600, for parts may say names and addresses.  One that has grown is set aside first."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.exists() and file.stat().st_size > LARGEST_LOG_BYTES:
+        file.replace(file.with_name(file.name + ".1"))
     return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 

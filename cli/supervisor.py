@@ -139,8 +139,13 @@ class Supervisor:
             self._mark(part, "restarting", _cause(part.child.process.returncode))
         elif now >= part.restart_at:
             part.restarts += 1
-            self._spawn(part)
             part.probe_at = now + SETTLING_SECONDS
+            try:
+                self._spawn(part)
+            except OSError as problem:
+                # No process, no memory, no disk: the others must not fall with this one.
+                part.restart_at = now + part.pause_seconds
+                self._mark(part, "restarting", str(problem))
 
     def _probe(self, part: Part) -> None:
         if part.answers():
