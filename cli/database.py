@@ -24,7 +24,7 @@ def clock(url: str) -> datetime:
     try:
         with psycopg.connect(_dsn(url), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
             row = connection.execute("SELECT clock_timestamp()").fetchone()
-    except psycopg.OperationalError as problem:
+    except psycopg.Error as problem:
         reason = str(problem).strip().splitlines()[-1]
         raise NotReady(f"the database does not answer: {reason}. Start it, or correct EVERLEAF_DATABASE_URL") from None
     assert row is not None

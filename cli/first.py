@@ -40,7 +40,7 @@ def discover(home: Home, api_url: str) -> bool:
     listed = ask(home, "GET", f"{api_url}/v1/discoveries")
     if listed["items"]:
         return False
-    ask(home, "POST", f"{api_url}/v1/discoveries", {"source": "first"})
+    ask(home, "POST", f"{api_url}/v1/discoveries", {})
     return True
 
 
@@ -52,10 +52,8 @@ def overview(home: Home, api_url: str) -> dict[str, Any]:
 def ask(home: Home, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """One call to our own API with the local token.  Raises NotReady with the API's own words."""
     try:
-        token = home.token_file.read_text().strip()
-        answer = httpx2.request(
-            method, url, json=body, headers={"authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS
-        )
+        headers = {"authorization": f"Bearer {home.token_file.read_text().strip()}"}
+        answer = httpx2.request(method, url, json=body, headers=headers, timeout=PATIENCE_SECONDS)
     except (FileNotFoundError, httpx2.TransportError) as problem:
         raise NotReady(f"the API does not answer at {url}: {problem}") from problem
     if answer.is_error:

@@ -69,8 +69,8 @@ class Home:
         free = shutil.disk_usage(self.path).free
         if free < LEAST_FREE_BYTES:
             raise NotReady(
-                f"the disk of {self.path} is full: {free // 1_000_000} MB are free, {LEAST_FREE_BYTES // 1_000_000} MB "
-                "are needed. Free some space, or name another directory with --data-dir."
+                f"the disk of {self.path} is as good as full: {free // 1_000_000} MB are free, "
+                f"{LEAST_FREE_BYTES // 1_000_000} MB are needed. Free some, or choose another --data-dir."
             )
 
     def make_keys(self) -> None:

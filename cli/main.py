@@ -4,7 +4,7 @@ import dataclasses
 import errno
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -190,9 +190,9 @@ def _edge() -> Iterator[None]:
         sys.exit(1)
 
 
-def main(run: Callable[[], object] = app) -> None:
+def main() -> None:
     with _edge():
-        run()
+        app(prog_name="everleaf")
 
 
 if __name__ == "__main__":

@@ -88,16 +88,19 @@ class EmbeddedPostgres:
             if not self.child.is_alive() or time.monotonic() > deadline:
                 raise NotReady(f"PostgreSQL did not start; {self.child.log} ends with: {self.child.last_words()}")
             time.sleep(0.05)
-        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
-            if known is None:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
+        try:
+            with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+                if known is None:
+                    connection.execute(f"CREATE DATABASE {DATABASE}")
+        except psycopg.Error as problem:
+            raise NotReady(f"PostgreSQL in {self.cluster} could not make its database: {problem}") from problem
 
     def answers(self) -> bool:
         try:
             with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
                 connection.execute("SELECT 1")
-        except psycopg.OperationalError:
+        except psycopg.Error:
             return False
         return True
 

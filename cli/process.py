@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from domain.errors import BadInput, NotReady
+
+LARGEST_LOG_BYTES = 20_000_000
 
 DeathSignal = Literal["INT", "KILL"]
 
@@ -26,7 +28,9 @@ def dying_with_parent(command: list[str], death: DeathSignal = "KILL") -> list[s
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise NotReady("setpriv is missing: install util-linux (Debian: apt-get install util-linux)")
-    return [setpriv, "--pdeathsig", death, "--", *command]
+    # Between fork and setpriv the parent may have gone already, and the kernel would never tell: look once more.
+    guard = ["sh", "-c", '[ "$PPID" = "$0" ] || exit 1; exec "$@"', str(os.getpid())]
+    return [setpriv, "--pdeathsig", death, "--", *guard, *command]
 
 
 def in_own_user_namespace(command: list[str]) -> list[str]:
@@ -50,7 +54,7 @@ class Child:
     command: list[str]
     environment: Mapping[str, str]
     log: Path
-    answers: Callable[[], bool] = field(default=lambda: True)
+    answers: Callable[[], bool] | None = None
     death: DeathSignal = "KILL"
     stop_signal: signal.Signals = signal.SIGTERM
     own_user_namespace: bool = False
@@ -76,7 +80,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def is_working(self) -> bool:
-        return self.is_alive() and self.answers()
+        return self.is_alive() and (self.answers is None or self.answers())
 
     def stop(self) -> None:
         """Ask, wait, then kill; returns when it is gone."""
@@ -103,8 +107,10 @@ class Child:
 
 
 def open_log(file: Path) -> IO[bytes]:
-    """To append; mode 0600, for parts may say names and addresses."""
+    """To append; mode 0600, for parts may say names and addresses.  One that has grown is set aside first."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.exists() and file.stat().st_size > LARGEST_LOG_BYTES:
+        file.replace(file.with_name(file.name + ".1"))
     return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 

@@ -14,7 +14,7 @@ from cli.process import Child
 from domain.errors import NotReady
 
 START_SECONDS = 90
-# A part that falls over in its first second would be called ready by being alive.
+# A part that cannot be asked would be called ready by being alive, and may fall over in its first second.
 SETTLING_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -103,9 +103,9 @@ class Supervisor:
             raise NotReady(f"{part.name} ended while starting; {part.child.log} ends with: {part.child.last_words()}")
         if time.monotonic() > deadline:
             raise NotReady(f"{part.name} did not come up in time; see {part.child.log}")
-        if time.monotonic() < part.started_at + SETTLING_SECONDS and part.name != "postgres":
+        if part.child.answers is None and time.monotonic() < part.started_at + SETTLING_SECONDS:
             return False
-        if part.child.answers():
+        if part.answers():
             self._mark(part, "ready")
             return True
         return False
@@ -139,8 +139,13 @@ class Supervisor:
             self._mark(part, "restarting", _cause(part.child.process.returncode))
         elif now >= part.restart_at:
             part.restarts += 1
-            self._spawn(part)
             part.probe_at = now + SETTLING_SECONDS
+            try:
+                self._spawn(part)
+            except OSError as problem:
+                # No process, no memory, no disk: the others must not fall with this one.
+                part.restart_at = now + part.pause_seconds
+                self._mark(part, "restarting", str(problem))
 
     def _probe(self, part: Part) -> None:
         if part.answers():

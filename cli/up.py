@@ -179,14 +179,17 @@ def _start_database(home: Home, supervisor: Supervisor) -> str:
 def _migrate(database_url: str, supervisor: Supervisor) -> None:
     """In a process of its own, which leaves no Alembic behind in this one."""
     supervisor.tell("schema", "migrating", "")
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "migrate"],
-        cwd=PROJECT,
-        env=os.environ | {"EVERLEAF_DATABASE_URL": database_url},
-        capture_output=True,
-        text=True,
-        timeout=MIGRATION_SECONDS,
-    )
+    command = [sys.executable, "-m", "cli.main", "migrate"]
+    environment = os.environ | {"EVERLEAF_DATABASE_URL": database_url}
+    try:
+        done = subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=MIGRATION_SECONDS
+        )
+    except subprocess.TimeoutExpired as problem:
+        raise NotReady(
+            f"the database schema was not up to date after {MIGRATION_SECONDS} s: another session holds its tables. "
+            "See pg_stat_activity, then start again."
+        ) from problem
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
         raise NotReady(f"the database schema could not be brought up to date: {lines[-1]}")

@@ -5,9 +5,8 @@ from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.state import LifecycleState
-from domain.lifecycle.view import needs_human, state_word
+from domain.lifecycle.view import needs_human, snapshot
 
 TIER = SearchAttributeKey.for_keyword("EverleafTier")
 STATE = SearchAttributeKey.for_keyword("EverleafState")
@@ -31,20 +30,21 @@ ATTRIBUTES: tuple[tuple[str, str], ...] = (
     (NEXT_ACTION.name, "Datetime"),
 )
 
+# The keyword columns of the SQL visibility stores are VARCHAR(255); a stranger's distinguished name may be longer.
+LONGEST_KEYWORD = 255
+
 
 def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttributeUpdate[Any], ...]:
-    """What the workflow list shows of a lifecycle; empty before its first notice.  Ids and words only."""
-    life, terms = state.life, state.terms
-    if life is None or terms is None:
+    """What the list of workflows shows of ``state``; nothing before its first notice was read."""
+    row = snapshot(state, now)
+    if row is None:
         return ()
-    moment = next_moment(state, now)
-    shown = (
-        TIER.value_set(terms.tier.value),
-        STATE.value_set(state_word(state)),
-        OWNER.value_set(terms.owner or "nobody"),
-        ISSUER.value_set(terms.plan.issuer if terms.plan is not None else "none"),
-        SERVICE.value_set(terms.service or "unknown"),
+    # An overdue moment is "now"; by the minute, so that each look at it does not write the attributes again.
+    due = row.next_action_at.replace(second=0, microsecond=0) if row.next_action_at is not None else None
+    keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
+    return (
+        *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
         NEEDS_HUMAN.value_set(needs_human(state)),
-        NOT_AFTER.value_set(life.ends_at),
+        NOT_AFTER.value_set(row.not_after),
+        NEXT_ACTION.value_set(due) if due is not None else NEXT_ACTION.value_unset(),
     )
-    return (*shown, NEXT_ACTION.value_set(moment.at)) if moment is not None and moment.at > now else shown

@@ -1,7 +1,9 @@
 """The supervisor with small programs as its parts."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from cli.home import Home, write_private
-from cli.process import Child
+from cli.parts import Surroundings, api, workers
+from cli.ports import choose
+from cli.process import Child, free_port
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, NotReady
 from tests.launcher.waiting import has_ended, until
@@ -18,7 +22,9 @@ from tests.launcher.waiting import has_ended, until
 PARENT = """
 import sys, time
 from pathlib import Path
-from cli.process import Child
+from cli.parts import Surroundings, api, workers
+from cli.ports import choose
+from cli.process import Child, free_port
 import os
 child = Child("sleeper", ["sleep", "600"], os.environ, Path(sys.argv[1]) / "log")
 child.start()
@@ -127,3 +133,46 @@ def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="--data-dir"):
         Home(tmp_path / "file").prepare()
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.home.LEAST_FREE_BYTES", 10**18)
+    home = Home(tmp_path / "home")
+
+    with pytest.raises(NotReady, match="as good as full"):
+        home.prepare()
+
+    assert not list(home.path.iterdir())
+
+
+def test_each_worker_is_told_only_the_keys_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERLEAF_CA_KEK", "/elsewhere/ca.kek")
+    surroundings = Surroundings(Home(tmp_path), "postgresql://", "127.0.0.1:1", "default", 1, "", "policy.yaml")
+
+    told = {
+        child.name: {name for name in child.environment if name.endswith("_KEK")}
+        for child in (*workers(surroundings), api(surroundings))
+    }
+
+    assert told == {
+        "worker-lifecycle": {"EVERLEAF_LEAF_KEK"},
+        "worker-scan": set(),
+        "worker-issue": {"EVERLEAF_CA_KEK"},
+        "api": set(),
+    }
+
+
+def test_free_ports_are_kept_and_taken_ones_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.ports.PATIENCE_SECONDS", 0.0)
+    home = Home(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        kept, lost = free_port(), taken.getsockname()[1]
+        write_private(home.ports_file, json.dumps({"temporal": lost, "temporal_ui": kept}).encode())
+
+        ports = choose(home)
+
+    assert ports.temporal_ui == kept
+    assert ports.temporal != lost
+    assert choose(home) == ports
