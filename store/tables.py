@@ -122,6 +122,7 @@ findings = Table(
 )
 
 # --- store.facts: what lifecycles recorded, and the read model it amounts to -----------------------------------
+# (orders and receipts: store.orders; deliveries: store.deliveries; histories: store.histories)
 
 stream_heads = Table(
     "stream_heads",
