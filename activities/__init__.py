@@ -1,0 +1,1 @@
+"""How the world is touched: thin activity classes with injected parts."""
