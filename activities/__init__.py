@@ -1,1 +1,1 @@
-"""How the world is touched: thin activity classes with injected parts."""
+"""How the world is touched: thin classes whose parts are injected, one Temporal activity per method."""

@@ -122,6 +122,7 @@ findings = Table(
 )
 
 # --- store.facts: what lifecycles recorded, and the read model it amounts to -----------------------------------
+# (orders and receipts: store.orders; deliveries: store.deliveries; histories: store.histories)
 
 stream_heads = Table(
     "stream_heads",
@@ -394,6 +395,8 @@ warrants = Table(
     instant("expires_at"),
     Column("redeemed_by", String, nullable=False, server_default=""),
     instant("redeemed_at", required=False),
+    # Why its redemption was refused, so that a repetition hears the same; empty: it was allowed.
+    Column("refusal", String, nullable=False, server_default=""),
     CheckConstraint("(redeemed_by = '') = (redeemed_at IS NULL)", name="redeemed_means_by_and_at"),
 )
 
