@@ -152,12 +152,6 @@ def is_chain_whole(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> boo
     return len(loaded) > 1 or _issued_by(last, last) or any(_issued_by(last, _load(a)) for a in anchors)
 
 
-def covers(names: Sequence[str], name: str) -> bool:
-    """``name`` is one of ``names`` or one label below a wildcard of them (RFC 6125 6.4.3)."""
-    parent = name.partition(".")[2]
-    return name in names or (bool(parent) and f"*.{parent}" in names)
-
-
 _REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.certificate import TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
-from formats.x509 import covers, is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
+from formats.x509 import is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
@@ -81,11 +81,6 @@ def test_pem_goes_there_and_back() -> None:
     assert load_pem_chain(b"noise\n" + pem_of((der, other))) == (der, other)
     with pytest.raises(BadInput):
         load_pem_chain(b"nothing here")
-
-
-def test_a_wildcard_covers_one_label() -> None:
-    assert covers(("*.example.in",), "a.example.in")
-    assert not covers(("*.example.in",), "a.b.example.in")
 
 
 @given(st.integers(0, 700), st.integers(0, 255), st.binary(max_size=40))
