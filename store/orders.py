@@ -35,7 +35,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """``previous``: the fingerprint that the target held before, or empty."""
+    """``previous``: the fingerprint on the other side of the change: what was replaced, or is back after a rollback.
+
+    ``outcome``: installed, rolled back, unreachable or refused.
+    """
 
     order_key: str
     slot: Slot
@@ -129,13 +132,8 @@ def save_receipt(engine: Engine, receipt: Receipt, now: datetime) -> None:
         "at": now,
     }
     statement = insert(tables.receipts).values(**key, **said)
-    # The second of two installs finds its own certificate there: what stood there before the first is kept.
-    kept = sa.case(
-        (said["fingerprint"] == statement.excluded.previous, tables.receipts.c.previous), else_=receipt.previous
-    )
-    changed = {**said, "previous": kept}
     with engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed))
+        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=said))
 
 
 def receipts_of(engine: Engine, order_key: str) -> list[Receipt]:
