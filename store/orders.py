@@ -31,6 +31,7 @@ class Order:
     chain: tuple[bytes, ...] = ()
     fingerprint: str = ""
     detail: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def _order(row: Row[tuple[object, ...]]) -> Order:
         chain=tuple(bytes(der) for der in row.chain or ()),
         fingerprint=row.fingerprint or "",
         detail=row.detail,
+        cause=row.cause,
     )
 
 
@@ -117,8 +119,10 @@ def issue_order(engine: Engine, order_key: str, chain: tuple[bytes, ...], now: d
     return _close(engine, order_key, values)
 
 
-def fail_order(engine: Engine, order_key: str, detail: str, now: datetime) -> Order:
-    return _close(engine, order_key, {"state": "failed", "detail": detail, "closed_at": now})
+def fail_order(engine: Engine, order_key: str, why: tuple[str, str], now: datetime) -> Order:
+    """Close the order for good; ``why`` = (detail, cause) as in OrderOutcome."""
+    detail, cause = why
+    return _close(engine, order_key, {"state": "failed", "detail": detail, "cause": cause, "closed_at": now})
 
 
 def save_receipt(engine: Engine, receipt: Receipt, now: datetime) -> None:
