@@ -308,6 +308,8 @@ class RedeemWarrant:
     case: int = 0
     generation: int = 0
     plan_version: str = ""
+    # Who asked for the case or changed its plan: may not approve it (four eyes).
+    requested_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

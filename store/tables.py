@@ -122,6 +122,7 @@ findings = Table(
 )
 
 # --- store.facts: what lifecycles recorded, and the read model it amounts to -----------------------------------
+# (orders and receipts: store.orders; deliveries: store.deliveries; histories: store.histories)
 
 stream_heads = Table(
     "stream_heads",
@@ -237,6 +238,8 @@ orders = Table(
     Column("chain", ARRAY(LargeBinary), nullable=True),
     Column("fingerprint", String(64), nullable=True, unique=True),
     Column("detail", String, nullable=False, server_default=""),
+    # OrderOutcome.cause: "issuer-ends-first" where a later order to the same issuer would fail alike.
+    Column("cause", String, nullable=False, server_default=""),
     instant("placed_at"),
     instant("closed_at", required=False),
 )
@@ -394,6 +397,8 @@ warrants = Table(
     instant("expires_at"),
     Column("redeemed_by", String, nullable=False, server_default=""),
     instant("redeemed_at", required=False),
+    # Why its redemption was refused, so that a repetition hears the same; empty: it was allowed.
+    Column("refusal", String, nullable=False, server_default=""),
     CheckConstraint("(redeemed_by = '') = (redeemed_at IS NULL)", name="redeemed_means_by_and_at"),
 )
 

@@ -1,0 +1,170 @@
+"""What the policy says for one managed certificate: its terms, its plan and the targets of its slots."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
+
+from domain.certificate import Algorithm, Endpoint, Life, Slot
+from domain.classify import Placement, Seen, match
+from domain.contracts import Plan, Terms
+from domain.errors import BadInput
+from domain.tiers import Issuer, Matcher, Policy, Profile, Renewal, Role, TargetRule
+
+# CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
+LEAST_BITS: dict[Algorithm, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How one slot is served: where the deployer puts chain and key, and the argument list that makes it serve.
+
+    ``mode``: of the key file; ``owner``: a user name, empty for the deployer's own.
+    """
+
+    name: str
+    kind: str
+    chain: str
+    key: str
+    reload: tuple[str, ...] = ()
+    owner: str = ""
+    mode: int = 0o600
+
+
+def terms_for(policy: Policy, placement: Placement, life: Life, slots: Sequence[Slot]) -> Terms:
+    """The terms of the certificate of ``life`` served at ``slots``.
+
+    Without an issuer of its trust class, or without a target for every slot, ``plan`` is None and ``unroutable``
+    says what is missing (DESIGN rule 7).
+    """
+    head = next(person.id for person in policy.people if person.role is Role.SECURITY_HEAD)
+    contact = next((owner.contact for owner in policy.owners if owner.id == placement.owner), head)
+    plan = plan_for(policy, life, slots)
+    return Terms(
+        policy_version=policy.version,
+        tier=placement.tier,
+        tier_reason=placement.reason,
+        table=policy.tier(placement.tier),
+        owner=placement.owner,
+        service=placement.service,
+        owner_contact=contact,
+        head=head,
+        placed=placement.placed,
+        subscribers=next((s.subscribers for s in policy.services if s.id == placement.service), 0),
+        plan=plan if isinstance(plan, Plan) else None,
+        unroutable=plan if isinstance(plan, str) else "",
+    )
+
+
+def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
+    """How it would be renewed, or a sentence that says what is missing for that."""
+    route = _route(policy, life, slots)
+    if isinstance(route, str):
+        return route
+    issuer, profile = route
+    if not slots:
+        return "it has no slot any more: say whether it is retired or moved"
+    targets: list[str] = []
+    for slot in sorted(slots):
+        target = expand_target(policy, slot)
+        if target is None:
+            return f"no target of the policy matches {slot.url} ({slot.algorithm}): add one under targets"
+        targets.append(target.name)
+    plan = Plan(
+        issuer=issuer.name,
+        issuer_kind=issuer.kind,
+        trust_class=issuer.trust_class,
+        profile=profile.name,
+        validity_seconds=int((profile.validity or life.length).total_seconds()),
+        names=life.names,
+        algorithm=life.algorithm,
+        key_bits=max(life.key_bits, LEAST_BITS.get(life.algorithm, 0)),
+        targets=tuple(targets),
+        usages=profile.usages,
+    )
+    return replace(plan, version=plan_version(plan))
+
+
+def plan_version(plan: Plan) -> str:
+    """SHA-256 (hex) over the canonical JSON of every other field: what a decision is bound to (DESIGN rule 8)."""
+    fields = {name: value for name, value in asdict(plan).items() if name != "version"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def expand_target(policy: Policy, slot: Slot) -> Target | None:
+    """The deployment target of ``slot``: the first target rule that matches it, filled in; None where none does."""
+    seen = Seen.at((slot,), names=(slot.endpoint.sni,) if slot.endpoint.sni else ())
+    rule = next((rule for rule in policy.targets if match(rule.when, seen) is not None), None)
+    return None if rule is None else _fill(rule, slot)
+
+
+def _route(policy: Policy, life: Life, slots: Sequence[Slot]) -> tuple[Issuer, Profile] | str:
+    """The first renewal that matches and keeps the trust class, or why there is none (DESIGN rule 7)."""
+    seen = Seen.at(slots, life.names, life.issuer)
+    matching = [r for r in policy.renewals if match(r.when, seen) is not None]
+    refusals: list[str] = []
+    for renewal in matching:
+        found = _accepts(policy, renewal, life)
+        if not isinstance(found, str):
+            return found
+        refusals.append(found)
+    wanted = life.trust_class.value
+    if not matching:
+        return f"no renewal of the policy matches it: add one with an issuer of trust class {wanted}"
+    return f"no matching renewal may be used: {'; '.join(dict.fromkeys(refusals))}"
+
+
+def _accepts(policy: Policy, renewal: Renewal, life: Life) -> tuple[Issuer, Profile] | str:
+    issuer = next(i for i in policy.issuers if i.name == renewal.issuer)
+    profile = next(p for p in policy.profiles if p.name == renewal.profile)
+    if issuer.trust_class is not life.trust_class:
+        return (
+            f"issuer {issuer.name} is {issuer.trust_class.value} but this certificate is {life.trust_class.value}, "
+            "and a change of trust class needs a person's approval"
+        )
+    refused = [n for n in life.names if not _permits(profile, n)]
+    if refused:
+        return f"profile {profile.name} does not permit the name {refused[0]}"
+    if life.algorithm not in profile.algorithms:
+        return f"profile {profile.name} does not allow {life.algorithm} keys"
+    return issuer, profile
+
+
+def _permits(profile: Profile, name: str) -> bool:
+    # The same reading as a rule's: a glob crosses dots and has no case.
+    return match(Matcher(names=profile.permitted_names), Seen(names=(name,))) is not None
+
+
+def _fill(rule: TargetRule, slot: Slot) -> Target:
+    place = slot.endpoint
+    values = {
+        "address": place.host,
+        "port": str(place.port or ""),
+        "sni": place.sni,
+        "algorithm": slot.algorithm,
+        "path": place.path,
+        "stem": str(PurePosixPath(place.path).with_suffix("")) if PurePosixPath(place.path).name else "",
+    }
+    _require_harmless(place)
+
+    def filled(template: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], ""), template)
+
+    return Target(
+        name=f"{rule.name}@{slot.url}#{slot.algorithm}",
+        kind=rule.kind,
+        chain=str(PurePosixPath(filled(rule.chain))),
+        key=str(PurePosixPath(filled(rule.key))),
+        reload=tuple(filled(part) for part in rule.reload),
+        owner=rule.owner,
+        mode=rule.mode,
+    )
+
+
+def _require_harmless(place: Endpoint) -> None:
+    """No part of an endpoint may climb out of the folder that the template names.  Raises BadInput."""
+    climbs = "/" in place.host + place.sni or place.sni.startswith(".") or ".." in place.path.split("/")
+    if climbs or place.sni.startswith("-"):
+        raise BadInput("slot", f"{place.url!r} would leave its target's folder", "Name the endpoint without / and ..")

@@ -1,0 +1,272 @@
+"""The policy file: YAML to domain values, refused with file, line, field and remedy; and its JSON Schema."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from domain.certificate import Algorithm, TrustClass
+from domain.errors import BadPolicy
+from domain.policy_rules import Path, Problem, problems
+from domain.tiers import (
+    DEFAULT_TIERS,
+    Audience,
+    Issuer,
+    Matcher,
+    Owner,
+    Person,
+    Policy,
+    Profile,
+    Renewal,
+    Role,
+    Rule,
+    Rung,
+    Scope,
+    Service,
+    TargetRule,
+    Tier,
+    TierPolicy,
+)
+
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+
+
+def duration(value: object) -> timedelta:
+    """``90d``, ``24h``, ``10m`` or ``30s`` as a timedelta.  Raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d{1,6})([dhms])", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write 90d, 24h, 10m or 30s")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _validity(value: object) -> timedelta:
+    return timedelta(0) if value == "same" else duration(value)
+
+
+def _mode(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
+        return int(value, 8)
+    raise ValueError(f'{value!r} is not a file mode; write it in quotes, as "0600"')
+
+
+_TEXT_PATTERN = {"type": "string", "pattern": r"^\d{1,6}[dhms]$", "examples": ["90d", "24h", "10m"]}
+_SAME = {"anyOf": [_TEXT_PATTERN, {"const": "same"}]}
+Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema(_TEXT_PATTERN)]
+Validity = Annotated[timedelta, BeforeValidator(_validity), WithJsonSchema(_SAME)]
+Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Texts = tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Rung(_Part):
+    lead: Duration
+    to: Audience
+
+
+class _Tier(_Part):
+    tier: Tier
+    opens: Duration
+    issues: Duration
+    asks: bool
+    rungs: tuple[_Rung, ...]
+    retry_failures: Annotated[int, Field(ge=0, le=100)] = 3
+    retry_for: Duration = timedelta(hours=24)
+
+
+class _Person(_Part):
+    id: Name
+    name: Name
+    email: Name
+    role: Role
+
+
+class _Owner(_Part):
+    id: Name
+    contact: Name
+    outside: bool = False
+
+
+class _Service(_Part):
+    id: Name
+    owner: str = ""
+    subscribers: Annotated[int, Field(ge=0)] = 0
+
+
+class _Matcher(_Part):
+    names: Texts = ()
+    hosts: Texts = ()
+    ports: tuple[int, ...] = ()
+    issuers: Texts = ()
+    paths: Texts = ()
+
+
+class _Rule(_Part):
+    name: Name
+    when: _Matcher
+    tier: Tier
+    service: Name
+    owner: str = ""
+
+
+class _Issuer(_Part):
+    name: Name
+    kind: Literal["private-ca", "manual"]
+    trust_class: TrustClass
+    recognise: Texts = ()
+    price_per_year: Annotated[int, Field(ge=0)] = 0
+    currency: str = "INR"
+    label: str = ""
+
+
+class _Profile(_Part):
+    name: Name
+    validity: Validity
+    usages: tuple[Literal["server", "client"], ...] = ("server",)
+    algorithms: tuple[Algorithm, ...] = ("rsa", "ecdsa")
+    permitted_names: Texts = ("*",)
+
+
+class _Renewal(_Part):
+    when: _Matcher
+    issuer: Name
+    profile: Name
+
+
+class _Target(_Part):
+    name: Name
+    when: _Matcher
+    kind: Literal["file"] = "file"
+    chain: Name | Annotated[str, Field(max_length=4096)]
+    key: Name | Annotated[str, Field(max_length=4096)]
+    reload: Texts = ()
+    owner: str = ""
+    mode: Mode = 0o600
+
+
+class _Scope(_Part):
+    cidrs: Texts = ()
+    ports: tuple[int, ...] = ()
+    names: Texts = ()
+    paths: Texts = ()
+
+
+class PolicyFile(_Part):
+    """The policy of Everleaf: tiers, people, owners, services, rules, issuers, profiles, renewals, targets, scope."""
+
+    tiers: tuple[_Tier, ...] = ()
+    people: tuple[_Person, ...]
+    owners: tuple[_Owner, ...] = ()
+    services: tuple[_Service, ...] = ()
+    rules: tuple[_Rule, ...] = ()
+    issuers: tuple[_Issuer, ...] = ()
+    profiles: tuple[_Profile, ...] = ()
+    renewals: tuple[_Renewal, ...] = ()
+    targets: tuple[_Target, ...] = ()
+    scope: _Scope = _Scope()
+    roots: Texts = ()
+
+
+def policy_json_schema() -> dict[str, Any]:
+    """The JSON Schema of the policy file (2020-12)."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
+
+
+def parse_policy(text: bytes, file: str = "policy.yaml") -> Policy:
+    """The policy in ``text``.  Raises BadPolicy naming file, line, field and remedy of the first problem."""
+    tree = _load(text, file)
+    try:
+        read = PolicyFile.model_validate(tree)
+    except ValidationError as error:
+        raise _refusal(file, tree, _first(error)) from error
+    policy = _to_domain(read, f"sha256:{hashlib.sha256(text).hexdigest()}")
+    for problem in problems(policy):
+        raise _refusal(file, tree, problem)
+    return policy
+
+
+def _load(text: bytes, file: str) -> Any:
+    try:
+        tree = YAML(typ="rt").load(text.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadPolicy(file, 1, "policy", "is not UTF-8 text", "Save the file as UTF-8.") from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = f"is not YAML: {error.problem or error.context or 'cannot be read'}"
+        raise BadPolicy(file, line, "policy", problem, "Check indentation, colons and quotes there.") from error
+    except YAMLError as error:
+        raise BadPolicy(file, 1, "policy", "is not YAML", "Check indentation, colons and quotes.") from error
+    if not isinstance(tree, dict):
+        raise BadPolicy(file, 1, "policy", "is not a mapping", "Begin like demo/policy.yaml: people, owners, rules.")
+    return tree
+
+
+def _first(error: ValidationError) -> Problem:
+    found = error.errors(include_url=False)[0]
+    path = tuple(part for part in found["loc"] if not (isinstance(part, str) and "[" in part))
+    if found["type"] == "extra_forbidden":
+        return Problem(path, "is not a field of a policy", "Remove it, or correct the spelling.")
+    if found["type"] == "missing":
+        return Problem(path, "is missing", "Add it; demo/policy.yaml shows every field.")
+    return Problem(path, found["msg"].removeprefix("Value error, "), "demo/policy.yaml shows what may stand there.")
+
+
+def _refusal(file: str, tree: Any, problem: Problem) -> BadPolicy:
+    return BadPolicy(file, _line(tree, problem.path), problem.field, problem.problem, problem.remedy)
+
+
+def _line(tree: Any, path: Path) -> int:
+    """The line, from 1, of ``path`` in the loaded file, or of the deepest part of it that is there."""
+    line = 0
+    for key in path:
+        places = getattr(tree, "lc", None)
+        try:
+            position = places.key(key) if isinstance(tree, dict) else places.item(key)  # type: ignore[union-attr]
+            line, tree = position[0], tree[key]
+        except (KeyError, IndexError, AttributeError, TypeError):
+            break
+    return line + 1
+
+
+def _to_domain(read: PolicyFile, version: str) -> Policy:
+    given = tuple(_tier(row) for row in read.tiers)
+    named = {row.tier for row in given}
+    return Policy(
+        version=version,
+        tiers=(*given, *(row for row in DEFAULT_TIERS if row.tier not in named)),
+        people=tuple(Person(**dict(row)) for row in read.people),
+        owners=tuple(Owner(**dict(row)) for row in read.owners),
+        services=tuple(Service(**dict(row)) for row in read.services),
+        rules=tuple(Rule(r.name, _when(r.when), r.tier, r.service, r.owner) for r in read.rules),
+        issuers=tuple(Issuer(**dict(row)) for row in read.issuers),
+        profiles=tuple(Profile(**dict(row)) for row in read.profiles),
+        renewals=tuple(Renewal(_when(r.when), r.issuer, r.profile) for r in read.renewals),
+        targets=tuple(_target(row) for row in read.targets),
+        scope=Scope(**dict(read.scope)),
+        roots=read.roots,
+    )
+
+
+def _tier(row: _Tier) -> TierPolicy:
+    rungs: Sequence[Rung] = [Rung(rung.lead, rung.to) for rung in row.rungs]
+    return TierPolicy(row.tier, row.opens, row.issues, row.asks, tuple(rungs), row.retry_failures, row.retry_for)
+
+
+def _when(row: _Matcher) -> Matcher:
+    return Matcher(**dict(row))
+
+
+def _target(row: _Target) -> TargetRule:
+    return TargetRule(
+        row.name, _when(row.when), row.kind, row.chain, row.key, reload=row.reload, owner=row.owner, mode=row.mode
+    )

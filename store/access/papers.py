@@ -1,0 +1,89 @@
+"""What people bring: comments, uploaded certificates, versions of the policy."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Engine
+
+from domain.errors import NotFound
+from store import tables
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """``about``: an approval's or a case's id; ``by``: "person/<id>" or "token/<id>"."""
+
+    managed_id: str
+    about: str
+    by: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A chain of DER certificates that somebody brought for an order, leaf first; not yet judged."""
+
+    order_key: str
+    chain: tuple[bytes, ...]
+    by: str
+    at: datetime
+
+
+def add_comment(engine: Engine, comment: Comment) -> str:
+    """Keep ``comment``; gives its id, which is all that a workflow ever sees of it."""
+    row = {"managed_id": comment.managed_id, "about": comment.about, "by": comment.by, "text": comment.text}
+    comment_id = uuid.uuid4().hex
+    with engine.begin() as connection:
+        connection.execute(sa.insert(tables.comments).values(id=comment_id, **row, at=comment.at))
+    return comment_id
+
+
+def comments_on(engine: Engine, managed_id: str) -> list[Comment]:
+    """Oldest first."""
+    column = tables.comments.c
+    query = sa.select(tables.comments).where(column.managed_id == managed_id).order_by(column.at, column.id)
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [Comment(row.managed_id, row.about, row.by, row.text, row.at) for row in rows]
+
+
+def add_upload(engine: Engine, upload: Upload) -> str:
+    """Keep ``upload`` and give its id.  Raises NotFound where there is no such order."""
+    upload_id = uuid.uuid4().hex
+    row = {"id": upload_id, "order_key": upload.order_key, "chain": list(upload.chain), "by": upload.by}
+    with engine.begin() as connection:
+        known = sa.select(tables.orders.c.order_key).where(tables.orders.c.order_key == upload.order_key)
+        if connection.execute(known).scalar() is None:
+            raise NotFound(f"There is no order {upload.order_key}; an approval's page names its order.")
+        connection.execute(sa.insert(tables.uploads).values(**row, at=upload.at))
+    return upload_id
+
+
+def uploads_for(engine: Engine, order_key: str) -> list[Upload]:
+    """Newest first: the last one brought is the one that is judged."""
+    column = tables.uploads.c
+    query = sa.select(tables.uploads).where(column.order_key == order_key).order_by(column.at.desc(), column.id)
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [Upload(row.order_key, tuple(bytes(der) for der in row.chain), row.by, row.at) for row in rows]
+
+
+def save_policy(engine: Engine, *, version: str, text: str, by: str, now: datetime) -> None:
+    """Make ``text`` the current policy; an earlier version saved again becomes current again."""
+    row = {"version": version, "text": text, "by": by, "at": now}
+    statement = insert(tables.policies).values(**row)
+    with engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["version"], set_={"by": by, "at": now}))
+
+
+def current_policy(engine: Engine) -> tuple[str, str] | None:
+    """(version, text) of the policy in force, or None before the first."""
+    column = tables.policies.c
+    query = sa.select(column.version, column.text).order_by(column.at.desc(), column.version).limit(1)
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return (row.version, row.text) if row else None

@@ -1,0 +1,122 @@
+"""Bearer tokens and one-time login links: random bits, of which the store keeps the hash."""
+
+import secrets
+import uuid
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from domain.errors import BadInput
+from domain.tiers import Role
+from store import tables
+from store.access.people import Actor, head_of
+from store.access.security import record_security_event
+
+TOKEN_PREFIX = "evl_"  # noqa: S105 - the public mark by which secret scanners find tokens
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# Shown once in a terminal; an hour spans a first look round and a coffee.
+LOGIN_LINK_LIVES = timedelta(hours=1)
+# An absolute end of a browser session: one long shift.
+SESSION_LIVES = timedelta(hours=10)
+
+
+def _random_token() -> str:
+    number = int.from_bytes(secrets.token_bytes(32), "big")
+    digits = []
+    for _ in range(43):
+        number, digit = divmod(number, 62)
+        digits.append(BASE62[digit])
+    return TOKEN_PREFIX + "".join(digits)
+
+
+def create_token(
+    engine: Engine,
+    *,
+    name: str,
+    role: Role,
+    may_decide: bool = False,
+    person: str = "",
+    expires_at: datetime | None = None,
+) -> str:
+    """A new bearer token; it is shown here once and never again.  ``person``: it acts as that person."""
+    if not name.strip():
+        raise BadInput("name", "is empty", "Name the machine or the person who will use the token.")
+    token = _random_token()
+    row = {
+        "id": uuid.uuid4().hex[:12],
+        "sha256": sha256(token.encode()).digest(),
+        "name": name,
+        "role": role.value,
+        "person": person,
+        "may_decide": may_decide or role is Role.SECURITY_HEAD,
+        "expires_at": expires_at,
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.insert(tables.tokens).values(**row, made_at=sa.func.now()))
+        record_security_event(connection, "token-made", f"token/{row['id']}", f"role {role.value}")
+    return token
+
+
+def authenticate(engine: Engine, token: str) -> Actor | None:
+    """Who holds ``token``, or None; nothing says which part was wrong."""
+    if not token.startswith(TOKEN_PREFIX):
+        return None
+    column = tables.tokens.c
+    alive = sa.and_(
+        column.sha256 == sha256(token.encode()).digest(),
+        column.revoked_at.is_(None),
+        sa.or_(column.expires_at.is_(None), column.expires_at > sa.func.now()),
+    )
+    query = sa.select(tables.tokens, (column.last_used_at < sa.func.now() - timedelta(minutes=1)).label("stale"))
+    with engine.begin() as connection:
+        row = connection.execute(query.where(alive)).one_or_none()
+        if row is None:
+            return None
+        # Once a minute is exact enough for an audit, and a busy token does not write at every request.
+        if row.last_used_at is None or row.stale:
+            touched = sa.update(tables.tokens).where(column.id == row.id).values(last_used_at=sa.func.now())
+            connection.execute(touched)
+    actor = f"person/{row.person}" if row.person else f"token/{row.id}"
+    return Actor(actor, Role(row.role), row.may_decide, row.name)
+
+
+def revoke_token(engine: Engine, token_id: str) -> bool:
+    """End a token; False where there is no living one of that id."""
+    alive = sa.and_(tables.tokens.c.id == token_id, tables.tokens.c.revoked_at.is_(None))
+    with engine.begin() as connection:
+        ended = connection.execute(sa.update(tables.tokens).where(alive).values(revoked_at=sa.func.now())).rowcount
+        if ended:
+            record_security_event(connection, "token-revoked", f"token/{token_id}", "")
+    return bool(ended)
+
+
+def create_login_link(engine: Engine, role: Role) -> str:
+    """A one-time code for ``role``; whoever uses it acts as the first person of that role, if the policy has one."""
+    code = secrets.token_urlsafe(32)
+    whom = head_of(engine, role)
+    row = {"sha256": sha256(code.encode()).digest(), "role": role.value, "person": whom.id if whom else ""}
+    times = {"made_at": sa.func.now(), "expires_at": sa.func.now() + LOGIN_LINK_LIVES}
+    with engine.begin() as connection:
+        connection.execute(sa.insert(tables.login_links).values(**row, **times))
+    return code
+
+
+def use_login_link(engine: Engine, code: str) -> str | None:
+    """Spend ``code`` for a session token that lives ten hours; None where it is unknown, used or too old."""
+    column = tables.login_links.c
+    spent = (
+        sa.update(tables.login_links)
+        .where(column.sha256 == sha256(code.encode()).digest())
+        .where(column.used_at.is_(None), column.expires_at > sa.func.now())
+        .values(used_at=sa.func.now())
+        .returning(column.role, column.person, sa.func.now().label("now"))
+    )
+    with engine.begin() as connection:
+        row = connection.execute(spent).one_or_none()
+        if row is None:
+            record_security_event(connection, "login-refused", "", "unknown, used or expired login link")
+            return None
+    ends = row.now + SESSION_LIVES
+    return create_token(engine, name="session", role=Role(row.role), person=row.person, expires_at=ends)

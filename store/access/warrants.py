@@ -1,0 +1,140 @@
+"""Warrants: single-use proof that a named actor may send one named message (DESIGN, words and rule 8)."""
+
+import secrets
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, Row
+
+from domain.contracts import Redeemed, RedeemWarrant
+from domain.errors import NotAllowed
+from domain.tiers import Role
+from store import tables
+from store.access.people import Actor
+from store.access.security import record_security_event
+
+WORKERS = frozenset({Role.OPERATOR, Role.SECURITY_HEAD})
+MACHINES = WORKERS | {Role.AUTOMATION}
+HEADS = frozenset({Role.SECURITY_HEAD})
+
+# Which roles may send which message; a message that is not here can be sent by nobody.
+MAY_SEND: dict[str, frozenset[Role]] = {
+    "decide": HEADS,
+    "renew_now": MACHINES,
+    "supply": MACHINES,
+    "answer": WORKERS,
+    "resume": WORKERS,
+    "acknowledge": WORKERS,
+    "reassign": HEADS,
+    "change_policy": HEADS | {Role.ADMIN},
+    "retire": HEADS,
+    "grant": HEADS,
+    "revoke_mandate": HEADS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a warrant is good for.  ``case`` 0 and ``plan_version`` empty: not bound to a case."""
+
+    managed_id: str
+    message: str
+    case: int = 0
+    generation: int = 0
+    plan_version: str = ""
+
+
+def _may_send(message: str, role: Role, may_decide: bool) -> bool:
+    return role in MAY_SEND.get(message, frozenset()) or (message == "decide" and may_decide)
+
+
+def mint_warrant(engine: Engine, *, actor: Actor, bound_to: Binding, lives: timedelta, now: datetime) -> str:
+    """A code of 128 random bits for ``actor``.  Raises NotAllowed where its role may not send that message."""
+    with engine.begin() as connection:
+        allowed = _may_send(bound_to.message, actor.role, actor.may_decide)
+        if not allowed:
+            record_security_event(connection, "warrant-refused", actor.id, f"{actor.role} may not {bound_to.message}")
+        else:
+            code = b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+            row = {
+                "sha256": sha256(code.encode()).digest(),
+                "actor": actor.id,
+                "role": actor.role.value,
+                "managed_id": bound_to.managed_id,
+                "message": bound_to.message,
+                "case_number": bound_to.case,
+                "generation": bound_to.generation,
+                "plan_version": bound_to.plan_version,
+                "made_at": now,
+                "expires_at": now + lives,
+            }
+            connection.execute(sa.insert(tables.warrants).values(**row))
+    if not allowed:
+        raise NotAllowed(f"{actor.role} may not send {bound_to.message}; ask somebody whose role may.")
+    return code
+
+
+def redeem(engine: Engine, asked: RedeemWarrant, now: datetime) -> Redeemed:
+    """Spend the code of ``asked``: once, whatever the outcome; the same command hears the same answer again.
+
+    A refusal is an answer, not an error: it is recorded as a security event and changes no case.
+    """
+    column = tables.warrants.c
+    digest = sha256(asked.code.encode()).digest()
+    burn = (
+        sa.update(tables.warrants)
+        .where(column.sha256 == digest, column.redeemed_at.is_(None), column.expires_at > now)
+        .values(redeemed_by=asked.command_id, redeemed_at=now)
+        .returning(tables.warrants)
+    )
+    with engine.begin() as connection:
+        row = connection.execute(burn).one_or_none()
+        if row is not None:
+            reason = _objection(connection, row, asked)
+            if reason:
+                refused = sa.update(tables.warrants).where(column.sha256 == digest).values(refusal=reason)
+                connection.execute(refused)
+                record_security_event(connection, "warrant-refused", row.actor, f"{asked.managed_id}: {reason}")
+            return _answer(row, reason)
+        row = connection.execute(sa.select(tables.warrants).where(column.sha256 == digest)).one_or_none()
+        if row is not None and row.redeemed_at is not None and row.redeemed_by == asked.command_id:
+            return _answer(row, row.refusal)
+        reason = _why_not_found(row)
+        record_security_event(connection, "warrant-refused", row.actor if row else "", f"{asked.managed_id}: {reason}")
+    return Redeemed(allowed=False, reason=reason)
+
+
+def _answer(row: Row[tuple[object, ...]], reason: str) -> Redeemed:
+    return Redeemed(allowed=not reason, actor=row.actor, role=row.role, reason=reason)
+
+
+def _why_not_found(row: Row[tuple[object, ...]] | None) -> str:
+    if row is None:
+        return "this code is unknown"
+    return "this code was used already" if row.redeemed_at is not None else "this code has expired"
+
+
+def _objection(connection: Connection, row: Row[tuple[object, ...]], asked: RedeemWarrant) -> str:
+    """Why a living code is not good for what is asked, or empty."""
+    if (row.managed_id, row.message) != (asked.managed_id, asked.message):
+        return "this code was given for something else"
+    bound = (row.case_number, row.generation, row.plan_version)
+    asked_bound = (asked.case, asked.generation, asked.plan_version)
+    if (row.message == "decide" or row.case_number) and bound != asked_bound:
+        return "this code was given for another case, generation or plan"
+    if row.message == "decide" and asked.requested_by and row.actor == asked.requested_by:
+        return "who asked for the renewal or changed its plan may not approve it"
+    return "" if _still_holds(connection, row) else "this actor no longer holds that role"
+
+
+def _still_holds(connection: Connection, row: Row[tuple[object, ...]]) -> bool:
+    """A code by mail lives for days: its holder may have left or lost the role meanwhile."""
+    kind, _, name = row.actor.partition("/")
+    if kind == "person":
+        query = sa.select(tables.people.c.role).where(tables.people.c.id == name)
+        return bool(connection.execute(query).scalar() == row.role)
+    query = sa.select(tables.tokens.c.id).where(tables.tokens.c.id == name, tables.tokens.c.revoked_at.is_(None))
+    return connection.execute(query).scalar() is not None

@@ -1,0 +1,154 @@
+"""What lifecycles recorded: the append-only events, and the read model that they amount to, in one transaction."""
+
+from dataclasses import asdict
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Engine
+
+from domain.contracts import ApprovalRow, CaseRow, EndpointRow, EventRecord, Plan, RecordBatch, Recorded, Snapshot
+from domain.errors import BadInput, Refused
+from store import tables
+from store.canonical import canonical, leaf_hash
+
+# So that severity sorts; X.733's words, most urgent first.
+SEVERITY_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3, "cleared": 4}
+
+# Parts of a snapshot that have tables of their own, and the id, whose column has a shorter name.
+NOT_COLUMNS = ("managed_id", "case", "closed_case", "approval")
+
+PLAN = TypeAdapter(Plan)
+ENDPOINTS = TypeAdapter(tuple[EndpointRow, ...])
+
+
+def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> Recorded:
+    """Write ``batch`` or find it written.
+
+    The same (stream, seq) with the same kind, cause and facts is a no-op.  Anything else under a known number is
+    *forked*: nothing at all is written.  Raises Refused where a number is missing: an event was lost on the way.
+    """
+    with engine.begin() as connection:
+        head, previous = _locked_head(connection, batch.managed_id)
+        known = [event for event in batch.events if event.seq <= head]
+        if _is_forked(connection, batch.managed_id, known):
+            return Recorded("forked", head)
+        new = [event for event in batch.events if event.seq > head]
+        for place, event in enumerate(new, start=head + 1):
+            if event.seq != place:
+                raise Refused(f"{batch.managed_id}: event {event.seq} came, {place} is missing; nothing was written.")
+            previous = _append(connection, batch, event, (previous, release, now))
+        last = head + len(new)
+        if new:
+            moved = sa.update(tables.stream_heads).where(tables.stream_heads.c.stream == batch.managed_id)
+            connection.execute(moved.values(seq=last, leaf_hash=previous))
+        # A late repetition of an older batch must not put the read model back.
+        if batch.snapshot is not None and (not batch.events or batch.events[-1].seq >= last):
+            _write_read_model(connection, batch.snapshot, last, now)
+    return Recorded("recorded", last)
+
+
+def _locked_head(connection: Connection, stream: str) -> tuple[int, bytes]:
+    first = insert(tables.stream_heads).values(stream=stream, seq=-1, leaf_hash=bytes(32))
+    connection.execute(first.on_conflict_do_nothing())
+    query = sa.select(tables.stream_heads).where(tables.stream_heads.c.stream == stream).with_for_update()
+    row = connection.execute(query).one()
+    return row.seq, bytes(row.leaf_hash)
+
+
+def _facts_sha256(event: EventRecord) -> bytes:
+    return sha256(canonical(event.facts)).digest()
+
+
+def _is_forked(connection: Connection, stream: str, known: list[EventRecord]) -> bool:
+    if not known:
+        return False
+    column = tables.events.c
+    query = sa.select(column.seq, column.kind, column.cause, column.facts_sha256).where(column.stream == stream)
+    rows = connection.execute(query.where(column.seq.in_([event.seq for event in known])))
+    stored = {row.seq: (row.kind, row.cause, bytes(row.facts_sha256)) for row in rows}
+    return any(stored.get(event.seq) != (event.kind, event.cause, _facts_sha256(event)) for event in known)
+
+
+def _append(
+    connection: Connection, batch: RecordBatch, event: EventRecord, written: tuple[bytes, str, datetime]
+) -> bytes:
+    """Insert ``event`` after ``written`` = (leaf hash of the one before, release, now); gives its leaf hash."""
+    previous, release, now = written
+    body = canonical(
+        {
+            "at": event.at,
+            "by": event.by,
+            "case": event.case,
+            "cause": event.cause,
+            "facts": event.facts,
+            "generation": event.generation,
+            "kind": event.kind,
+            "prev": previous,
+            "recorded": now,
+            "release": release,
+            "run": batch.run_id,
+            "seq": event.seq,
+            "stream": batch.managed_id,
+            "v": 1,
+        }
+    )
+    leaf = leaf_hash(body)
+    row = {"kind": event.kind, "cause": event.cause, "facts_sha256": _facts_sha256(event), "body": body}
+    times = {"at": event.at, "recorded_at": now}
+    place = {"stream": batch.managed_id, "seq": event.seq, "leaf_hash": leaf}
+    connection.execute(sa.insert(tables.events).values(**place, **row, **times))
+    connection.execute(sa.insert(tables.log_queue).values(**place))
+    return leaf
+
+
+def _upsert(connection: Connection, table: sa.Table, row: dict[str, Any]) -> None:
+    keys = [column.name for column in table.primary_key.columns]
+    changed = {name: value for name, value in row.items() if name not in keys}
+    connection.execute(insert(table).values(**row).on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now: datetime) -> None:
+    if snapshot.severity not in SEVERITY_RANK:
+        raise BadInput("severity", f"{snapshot.severity!r} is not a severity", f"One of {', '.join(SEVERITY_RANK)}.")
+    row = {name: value for name, value in asdict(snapshot).items() if name not in NOT_COLUMNS}
+    row |= {
+        "id": snapshot.managed_id,
+        "names": list(snapshot.names),
+        "findings": list(snapshot.findings),
+        "endpoints": ENDPOINTS.dump_python(snapshot.endpoints, mode="json"),
+        "severity_rank": SEVERITY_RANK[snapshot.severity],
+        "seq": seq,
+        "updated_at": now,
+    }
+    _upsert(connection, tables.managed_certificates, row)
+    for case in (snapshot.closed_case, snapshot.case):
+        if case is not None:
+            _write_case(connection, snapshot, case)
+    # A question that the lifecycle no longer carries is not a question any more.
+    asked = snapshot.approval.id if snapshot.approval else ""
+    column = tables.approvals.c
+    over = sa.and_(column.managed_id == snapshot.managed_id, column.state == "pending", column.id != asked)
+    connection.execute(sa.update(tables.approvals).where(over).values(state="closed"))
+    if snapshot.approval is not None:
+        _write_approval(connection, snapshot, snapshot.approval)
+
+
+def _write_case(connection: Connection, snapshot: Snapshot, case: CaseRow) -> None:
+    generation = case.generation or snapshot.generation
+    row = asdict(case) | {"managed_id": snapshot.managed_id, "generation": generation}
+    _upsert(connection, tables.cases, row)
+
+
+def _write_approval(connection: Connection, snapshot: Snapshot, approval: ApprovalRow) -> None:
+    row = {name: value for name, value in asdict(approval).items() if name != "case"}
+    row |= {
+        "managed_id": snapshot.managed_id,
+        "case_number": approval.case,
+        "plan": PLAN.dump_python(approval.plan, mode="json"),
+        "tier": snapshot.tier,
+    }
+    _upsert(connection, tables.approvals, row)

@@ -1,0 +1,30 @@
+"""Brings a database to the schema of this release; safe to call at every start and from several processes."""
+
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+
+from domain.errors import NotReady
+from store.engine import create_engine
+
+# One migration at a time over all processes; the number is arbitrary and ours.
+MIGRATION_LOCK = 0x45564C46
+
+
+def upgrade(database_url: str) -> None:
+    """Run every migration that ``database_url`` lacks.  Raises NotReady where the database does not answer."""
+    engine = create_engine(database_url, statement_timeout_seconds=0)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except sqlalchemy.exc.OperationalError as error:
+        reason = str(error.orig).splitlines()[0]
+        raise NotReady(f"The database does not answer: {reason}. Start it, or check EVERLEAF_DATABASE_URL.") from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pytest
+
+from domain.certificate import Slot, TrustClass
+from domain.classify import Seen, classify
+from domain.errors import BadInput
+from domain.terms import expand_target, plan_version, terms_for
+from tests.domain.policies import POLICY, SLOT, life
+
+PLACED = classify(POLICY, Seen.at((SLOT,), ("a.nms.example",)))
+
+
+def test_a_renewal_keeps_the_trust_class_even_when_another_issuer_matches_first() -> None:
+    private = terms_for(POLICY, PLACED, life(), (SLOT,)).plan
+    public = terms_for(POLICY, PLACED, life(TrustClass.PUBLIC), (SLOT,)).plan
+    assert private is not None and (private.issuer, private.profile) == ("nms-ca", "server-90")
+    assert private.validity_seconds == 90 * 86400 and private.key_bits == 256
+    assert public is not None and public.issuer == "public-ca"
+    assert public.validity_seconds == 200 * 86400, "profile `same` renews for the present life"
+
+
+def test_a_self_signed_certificate_is_unroutable_and_says_why() -> None:
+    terms = terms_for(POLICY, PLACED, life(TrustClass.SELF_SIGNED), (SLOT,))
+    assert terms.plan is None
+    assert "self-signed" in terms.unroutable and "person's approval" in terms.unroutable
+
+
+def test_a_slot_without_a_target_is_named() -> None:
+    lost = Slot("tls://10.200.0.1:443", "ecdsa")
+    terms = terms_for(POLICY, PLACED, life(), (SLOT, lost))
+    assert terms.plan is None and "tls://10.200.0.1:443" in terms.unroutable
+
+
+def test_a_name_that_the_profile_does_not_permit_is_unroutable() -> None:
+    terms = terms_for(POLICY, PLACED, life(names=("a.nms.example", "b.nms.test")), (SLOT,))
+    assert "does not permit the name b.nms.test" in terms.unroutable
+
+
+def test_the_version_of_a_plan_changes_with_every_other_field_and_only_then() -> None:
+    plan = terms_for(POLICY, PLACED, life(), (SLOT,)).plan
+    assert plan is not None
+    again = terms_for(replace(POLICY, version="sha256:other"), PLACED, life(), (SLOT,)).plan
+    assert again == plan
+    for change in ({"issuer": "x"}, {"names": ("b",)}, {"targets": ("t",)}, {"validity_seconds": 1}):
+        assert plan_version(replace(plan, **change)) != plan.version
+
+
+def test_an_unplaced_certificate_reaches_the_head() -> None:
+    terms = terms_for(POLICY, classify(POLICY, Seen()), life(), (SLOT,))
+    assert not terms.placed and terms.owner_contact == terms.head == "head"
+
+
+def test_templates_are_filled_and_never_climb_out() -> None:
+    target = expand_target(POLICY, SLOT)
+    assert target is not None
+    assert target.chain == "/srv/10.1.2.3_8443/a.nms.example/ecdsa.pem"
+    assert target.reload == ("systemctl", "reload", "nginx@8443")
+    file = expand_target(POLICY, Slot("file://localhost/etc/vpn/c1.pem", "rsa"))
+    assert file is not None and (file.chain, file.key) == ("/etc/vpn/c1.pem", "/etc/vpn/c1.key")
+    with pytest.raises(BadInput):
+        expand_target(POLICY, Slot("tls://10.1.2.3:8443?sni=..%2F..%2Fetc", "ecdsa"))

@@ -1,0 +1,98 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.certificate import TrustClass
+from domain.errors import BadInput
+from domain.tiers import Issuer
+from formats.x509 import is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
+Key = ec.EllipticCurvePrivateKey
+
+
+def name(text: str, organisation: str = "Everleaf Test") -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, text),
+        ]
+    )
+
+
+def certificate(subject: str, days: int, signer: tuple[str, Key] | None = None, ca: bool = False) -> tuple[bytes, Key]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer, issuer_key = signer or (subject, key)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if not ca:
+        san = [x509.DNSName("Pay.Example.in"), x509.DNSName("*.shop.example.in")]
+        builder = builder.add_extension(x509.SubjectAlternativeName(san), critical=False)
+    made = builder.sign(issuer_key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.DER), key
+
+
+def test_names_are_lower_case_sorted_and_unique() -> None:
+    der, _ = certificate("leaf", 90)
+    read = parse_certificate(der)
+    assert read.names == ("*.shop.example.in", "pay.example.in")
+    assert read.is_self_signed and not read.is_ca
+    assert (read.algorithm, read.key_bits, read.signature_hash) == ("ecdsa", 256, "sha256")
+
+
+def test_a_life_ends_with_the_first_certificate_on_its_path_below_the_root() -> None:
+    root, root_key = certificate("root", 10, ca=True)
+    issuing, issuing_key = certificate("issuing", 60, ("root", root_key), ca=True)
+    leaf, _ = certificate("leaf", 90, ("issuing", issuing_key))
+    life = life_of((leaf, issuing, root), (PRIVATE,))
+    assert life.ends_at == NOW + timedelta(days=60)
+    assert life.trust_class is TrustClass.PRIVATE
+    assert is_chain_whole((leaf, issuing, root)) and is_chain_whole((leaf, issuing))
+    assert not is_chain_whole((leaf, root))
+
+
+def test_a_lone_leaf_is_whole_only_when_something_known_issued_it() -> None:
+    root, root_key = certificate("root", 10, ca=True)
+    leaf, _ = certificate("leaf", 90, ("root", root_key))
+    own, _ = certificate("own", 90)
+    assert not is_chain_whole((leaf,))
+    assert is_chain_whole((leaf,), (root,))
+    assert is_chain_whole((own,))
+    assert life_of((own,), (PRIVATE,)).trust_class is TrustClass.SELF_SIGNED
+
+
+def test_pem_goes_there_and_back() -> None:
+    der, _ = certificate("leaf", 90)
+    other, _ = certificate("other", 90)
+    assert load_pem_chain(b"noise\n" + pem_of((der, other))) == (der, other)
+    with pytest.raises(BadInput):
+        load_pem_chain(b"nothing here")
+
+
+@given(st.integers(0, 700), st.integers(0, 255), st.binary(max_size=40))
+def test_damaged_bytes_are_read_or_refused_and_never_crash(at: int, value: int, tail: bytes) -> None:
+    damaged = bytearray(SAMPLE)
+    damaged[at % len(damaged)] = value
+    for der in (bytes(damaged), tail):
+        try:
+            read = parse_certificate(der)
+        except BadInput:
+            continue
+        assert "\x00" not in read.subject + read.issuer + "".join(read.names)
+
+
+SAMPLE, _ = certificate("sample", 90)

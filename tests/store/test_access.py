@@ -1,0 +1,130 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from domain.contracts import RedeemWarrant
+from domain.errors import NotAllowed, NotFound
+from domain.tiers import Person, Role
+from store import access
+
+NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
+HEAD = access.Actor("person/asha", Role.SECURITY_HEAD, True)
+DECIDE = access.Binding("mc-1", "decide", case=2, generation=1, plan_version="v1")
+
+
+def people(database: Engine) -> None:
+    access.sync_people(database, [Person("asha", "Asha Rao", "asha@example.in", Role.SECURITY_HEAD)])
+
+
+def minted(database: Engine, bound_to: access.Binding = DECIDE, actor: access.Actor = HEAD) -> str:
+    return access.mint_warrant(database, actor=actor, bound_to=bound_to, lives=timedelta(minutes=15), now=NOW)
+
+
+def asking(code: str, command_id: str = "c-1") -> RedeemWarrant:
+    return RedeemWarrant(sha256(code.encode()).hexdigest(), code, command_id, "mc-1", "decide", 2, 1, "v1")
+
+
+def test_a_token_names_its_holder_until_it_is_revoked(database: Engine) -> None:
+    token = access.create_token(database, name="ci", role=Role.AUTOMATION)
+    actor = access.authenticate(database, token)
+    assert actor is not None
+    assert (actor.role, actor.may_decide, actor.person) == (Role.AUTOMATION, False, "")
+    assert access.authenticate(database, token[:-1] + "~") is None
+    assert access.revoke_token(database, actor.id.removeprefix("token/"))
+    assert access.authenticate(database, token) is None
+
+
+def test_an_expired_token_is_nobody(database: Engine) -> None:
+    token = access.create_token(database, name="old", role=Role.NOC, expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    assert access.authenticate(database, token) is None
+
+
+def test_a_security_heads_token_may_decide(database: Engine) -> None:
+    actor = access.authenticate(database, access.create_token(database, name="h", role=Role.SECURITY_HEAD))
+    assert actor is not None
+    assert actor.may_decide
+
+
+def test_a_login_link_works_once_and_stands_for_the_person_of_its_role(database: Engine) -> None:
+    people(database)
+    code = access.create_login_link(database, Role.SECURITY_HEAD)
+    session = access.use_login_link(database, code)
+    assert session is not None
+    actor = access.authenticate(database, session)
+    assert actor is not None
+    assert actor.id == "person/asha"
+    assert access.use_login_link(database, code) is None
+
+
+def test_a_code_is_redeemed_once_and_its_command_hears_the_same_again(database: Engine) -> None:
+    people(database)
+    code = minted(database)
+    first = access.redeem(database, asking(code), NOW)
+    assert first.allowed
+    assert first.actor == "person/asha"
+    assert access.redeem(database, asking(code), NOW + timedelta(hours=1)) == first
+    other = access.redeem(database, asking(code, "c-2"), NOW)
+    assert not other.allowed
+    assert other.reason == "this code was used already"
+
+
+def test_of_many_at_once_exactly_one_wins(database: Engine) -> None:
+    people(database)
+    code = minted(database)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: access.redeem(database, asking(code, f"c-{n}"), NOW), range(16)))
+    assert sum(answer.allowed for answer in answers) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"managed_id": "mc-2"},
+        {"message": "retire"},
+        {"case": 3},
+        {"generation": 2},
+        {"plan_version": "v2"},
+        {"requested_by": "person/asha"},
+    ],
+)
+def test_a_code_for_something_else_is_refused_burnt_and_recorded(database: Engine, change: dict[str, object]) -> None:
+    people(database)
+    code = minted(database)
+    wrong = replace(asking(code), **change)  # type: ignore[arg-type]
+    refused = access.redeem(database, wrong, NOW)
+    assert not refused.allowed
+    assert access.redeem(database, wrong, NOW) == refused
+    assert not access.redeem(database, asking(code, "c-2"), NOW).allowed
+    assert access.security_events(database)[-1]["kind"] == "warrant-refused"
+
+
+def test_a_code_dies_at_its_expiry_and_with_the_role_of_its_holder(database: Engine) -> None:
+    people(database)
+    assert not access.redeem(database, asking(minted(database)), NOW + timedelta(minutes=15)).allowed
+    code = minted(database)
+    access.sync_people(database, [])
+    assert access.redeem(database, asking(code), NOW).reason == "this actor no longer holds that role"
+
+
+def test_no_code_is_given_to_a_role_that_may_not_send_the_message(database: Engine) -> None:
+    for role in (Role.NOC, Role.OPERATOR, Role.AUTOMATION, Role.AUDITOR, Role.ADMIN):
+        with pytest.raises(NotAllowed):
+            minted(database, actor=access.Actor("token/x", role, False))
+    assert len(access.security_events(database)) == 5
+
+
+def test_an_upload_needs_its_order(database: Engine) -> None:
+    with pytest.raises(NotFound):
+        access.add_upload(database, access.Upload("none", (b"der",), "person/asha", NOW))
+
+
+def test_the_policy_saved_last_is_in_force(database: Engine) -> None:
+    assert access.current_policy(database) is None
+    for hour, version in enumerate(("a", "b", "a")):
+        now = NOW + timedelta(hours=hour)
+        access.save_policy(database, version=version, text=f"text {version}", by="person/asha", now=now)
+    assert access.current_policy(database) == ("a", "text a")
