@@ -35,6 +35,8 @@ class PrivateCA:
         if authority is None:
             raise CAUnavailable(f"The CA {name} is not made yet; the issue worker makes it at its start.")
         intent = ca.find_issued(self._parts.engine, order.order_key) or self._intend(order, authority)
+        if intent.csr_sha256 != sha256(order.csr).hexdigest():
+            raise CARefused(f"Order {order.order_key} was placed with another request; a new key needs a new order.")
         self._parts.failpoint("issue.intended")
         if not intent.der:
             intent = self._sign(intent, authority)
