@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from activities.issuers.base import IssuerParts
 from activities.issuers.private_ca import der
-from activities.issuers.private_ca.authority import authority_name, open_key
+from activities.issuers.private_ca.authority import ROOTS, authority_name, open_key
 from activities.issuers.private_ca.leaf import requested_key, to_be_signed
 from activities.issuers.private_ca.revocation import renew_crl
 from domain.errors import CARefused, CAUnavailable, NotFound
@@ -30,6 +30,10 @@ class PrivateCA:
         self._parts = parts
 
     def issue(self, order: Order) -> tuple[bytes, ...]:
+        if order.plan.trust_class not in ROOTS:
+            raise CARefused(
+                f"{order.plan.issuer} is a CA: it signs nothing {order.plan.trust_class}; correct the policy."
+            )
         name = authority_name(order.plan.issuer, order.plan.usages)
         authority = ca.find_authority(self._parts.engine, name)
         if authority is None:
