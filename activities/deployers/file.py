@@ -12,7 +12,7 @@ from typing import IO
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from activities.deployers.base import Bundle, DeployerParts
+from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
@@ -160,6 +160,7 @@ def _reload(target: Target) -> str:
     """Run the target's reload; empty when it said yes, else what it said."""
     if not target.reload:
         return ""
+    beat()
     # A file and not a pipe: a server that the reload leaves running would hold a pipe open for ever.
     with tempfile.TemporaryFile() as output:
         try:
