@@ -16,8 +16,8 @@ from store.access.security import record_security_event
 
 TOKEN_PREFIX = "evl_"  # noqa: S105 - the public mark by which secret scanners find tokens
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# Shown once in a terminal and clicked within minutes.
-LOGIN_LINK_LIVES = timedelta(minutes=10)
+# Shown once in a terminal; an hour spans a first look round and a coffee.
+LOGIN_LINK_LIVES = timedelta(hours=1)
 # An absolute end of a browser session: one long shift.
 SESSION_LIVES = timedelta(hours=10)
 

@@ -1,0 +1,6 @@
+"""Our own CA: a root per trust class, an issuing CA per issuer and use, at most one certificate per order."""
+
+from activities.issuers.private_ca.authority import authority_name, ensure_authorities, publish_roots
+from activities.issuers.private_ca.issuer import PrivateCA
+
+__all__ = ["PrivateCA", "authority_name", "ensure_authorities", "publish_roots"]

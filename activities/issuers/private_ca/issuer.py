@@ -1,0 +1,75 @@
+"""Our CA as an issuer: intend, seal, release; whatever crashes between, one certificate comes out of an order."""
+
+from hashlib import sha256
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from activities.issuers.base import IssuerParts
+from activities.issuers.private_ca import der
+from activities.issuers.private_ca.authority import authority_name, open_key
+from activities.issuers.private_ca.leaf import requested_key, to_be_signed
+from activities.issuers.private_ca.revocation import renew_crl
+from domain.errors import CARefused, CAUnavailable, NotFound
+from store import ca
+from store.ca import Authority, Issued
+from store.orders import Order
+
+
+def seal(tbs: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Sign exactly ``tbs``; deterministic (RFC 6979), so a repetition gives the same bytes."""
+    signature = key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    return der.certificate(tbs, signature)
+
+
+class PrivateCA:
+    """Implements Issuer."""
+
+    def __init__(self, parts: IssuerParts) -> None:
+        self._parts = parts
+
+    def issue(self, order: Order) -> tuple[bytes, ...]:
+        name = authority_name(order.plan.issuer, order.plan.usages)
+        authority = ca.find_authority(self._parts.engine, name)
+        if authority is None:
+            raise CAUnavailable(f"The CA {name} is not made yet; the issue worker makes it at its start.")
+        intent = ca.find_issued(self._parts.engine, order.order_key) or self._intend(order, authority)
+        self._parts.failpoint("issue.intended")
+        if not intent.der:
+            intent = self._sign(intent, authority)
+            self._parts.failpoint("issue.committed")
+        if not intent.der:
+            raise CARefused(f"Order {order.order_key} was revoked ({intent.revocation_reason}) before it was signed.")
+        return intent.der, authority.certificate
+
+    def revoke(self, order: Order, reason: str) -> str:
+        try:
+            revoked = ca.revoke(self._parts.engine, order.order_key, reason, self._parts.clock())
+        except NotFound:
+            return "our CA never heard of this order: there is nothing to revoke"
+        authority = ca.find_authority(self._parts.engine, revoked.ca)
+        assert authority is not None
+        renew_crl(self._parts.engine, authority, self._parts.kek, self._parts.clock())
+        return ""
+
+    def _intend(self, order: Order, authority: Authority) -> Issued:
+        parent = x509.load_der_x509_certificate(authority.certificate)
+        key = requested_key(order.csr)
+        serial, tbs = to_be_signed(order.plan, key, parent, self._parts.clock())
+        intent = Issued(order.order_key, authority.name, f"{serial:x}", sha256(order.csr).hexdigest(), tbs)
+        return ca.intend(self._parts.engine, intent, self._parts.clock())
+
+    def _sign(self, intent: Issued, authority: Authority) -> Issued:
+        made = seal(intent.tbs, open_key(authority, self._parts.kek))
+        certificate = x509.load_der_x509_certificate(made)
+        if certificate.not_valid_after_utc <= self._parts.clock():
+            raise CARefused(
+                f"Order {intent.order_key} waited so long that its certificate would have ended; order anew."
+            )
+        # The last fence: what leaves is what was intended, and our CA's key really signed it.
+        certificate.verify_directly_issued_by(x509.load_der_x509_certificate(authority.certificate))
+        if certificate.tbs_certificate_bytes != intent.tbs:
+            raise CARefused(f"Order {intent.order_key}: the sealed bytes differ from the intent; nothing was released.")
+        self._parts.failpoint("issue.signed")
+        return ca.release(self._parts.engine, intent.order_key, made, self._parts.clock())

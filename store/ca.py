@@ -1,0 +1,173 @@
+"""What our CAs signed and revoked, and their lists; written by the issue worker alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Engine, Row
+
+from domain.errors import CARefused, NotFound
+from store import tables
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """``certificate``: DER; ``wrapped_key``: under ca.kek with the name as associated data; ``parent`` empty: root."""
+
+    name: str
+    parent: str
+    certificate: bytes
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """One order at our CA.  ``tbs``: the intent; ``der``: the one certificate that may leave, empty until signed."""
+
+    order_key: str
+    ca: str
+    serial: str
+    csr_sha256: str
+    tbs: bytes
+    der: bytes = b""
+    revoked_at: datetime | None = None
+    revocation_reason: str = ""
+
+
+def keep_authority(engine: Engine, authority: Authority, now: datetime) -> Authority:
+    """Keep ``authority``, unless one of that name is there: then that one counts."""
+    row = {
+        "name": authority.name,
+        "parent": authority.parent,
+        "certificate": authority.certificate,
+        "wrapped_key": authority.wrapped_key,
+        "made_at": now,
+    }
+    with engine.begin() as connection:
+        connection.execute(insert(tables.ca_authorities).values(**row).on_conflict_do_nothing())
+    kept = find_authority(engine, authority.name)
+    assert kept is not None
+    return kept
+
+
+def _authority(row: Row[tuple[object, ...]]) -> Authority:
+    return Authority(row.name, row.parent, bytes(row.certificate), bytes(row.wrapped_key))
+
+
+def find_authority(engine: Engine, name: str) -> Authority | None:
+    with engine.connect() as connection:
+        query = sa.select(tables.ca_authorities).where(tables.ca_authorities.c.name == name)
+        row = connection.execute(query).one_or_none()
+    return _authority(row) if row else None
+
+
+def authorities(engine: Engine) -> list[Authority]:
+    """All, by name."""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(tables.ca_authorities).order_by(tables.ca_authorities.c.name)).all()
+    return [_authority(row) for row in rows]
+
+
+def _issued(row: Row[tuple[object, ...]]) -> Issued:
+    return Issued(
+        order_key=row.order_key,
+        ca=row.ca,
+        serial=row.serial,
+        csr_sha256=row.csr_sha256,
+        tbs=bytes(row.tbs),
+        der=bytes(row.der or b""),
+        revoked_at=row.revoked_at,
+        revocation_reason=row.revocation_reason,
+    )
+
+
+def find_issued(engine: Engine, order_key: str) -> Issued | None:
+    with engine.connect() as connection:
+        query = sa.select(tables.ca_issued).where(tables.ca_issued.c.order_key == order_key)
+        row = connection.execute(query).one_or_none()
+    return _issued(row) if row else None
+
+
+def issued_of(engine: Engine, order_key: str) -> Issued:
+    """Raises NotFound."""
+    found = find_issued(engine, order_key)
+    if found is None:
+        raise NotFound(f"Our CA knows no order {order_key}.")
+    return found
+
+
+def intend(engine: Engine, intent: Issued, now: datetime) -> Issued:
+    """Commit ``intent`` with the next gap-free number of its CA, or give the order's earlier one.
+
+    Raises CARefused where that was for another request: one order, one key.
+    """
+    column = tables.ca_issued.c
+    with engine.begin() as connection:
+        # The lock on the CA's row makes its numbers gap-free.
+        locked = sa.select(tables.ca_authorities.c.name).where(tables.ca_authorities.c.name == intent.ca)
+        connection.execute(locked.with_for_update()).scalar_one()
+        number = sa.select(sa.func.coalesce(sa.func.max(column.number), 0) + 1).where(column.ca == intent.ca)
+        row = {
+            "order_key": intent.order_key,
+            "ca": intent.ca,
+            "serial": intent.serial,
+            "number": number.scalar_subquery(),
+            "csr_sha256": intent.csr_sha256,
+            "tbs": intent.tbs,
+            "intended_at": now,
+        }
+        statement = insert(tables.ca_issued).values(**row).on_conflict_do_nothing(index_elements=["order_key"])
+        connection.execute(statement)
+    stored = issued_of(engine, intent.order_key)
+    if stored.csr_sha256 != intent.csr_sha256:
+        raise CARefused(f"Order {intent.order_key} was placed with another request; a new key needs a new order.")
+    return stored
+
+
+def release(engine: Engine, order_key: str, der: bytes, now: datetime) -> Issued:
+    """Store ``der`` as the order's one certificate; whoever comes second reads what the first stored."""
+    column = tables.ca_issued.c
+    unsigned = sa.and_(column.order_key == order_key, column.der.is_(None), column.revoked_at.is_(None))
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.ca_issued).where(unsigned).values(der=der, signed_at=now))
+    return issued_of(engine, order_key)
+
+
+def revoke(engine: Engine, order_key: str, reason: str, now: datetime) -> Issued:
+    """Mark the order's certificate revoked; the first time and reason stay."""
+    column = tables.ca_issued.c
+    living = sa.and_(column.order_key == order_key, column.revoked_at.is_(None))
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.ca_issued).where(living).values(revoked_at=now, revocation_reason=reason))
+    return issued_of(engine, order_key)
+
+
+def revoked_by(engine: Engine, ca: str) -> list[Issued]:
+    """Every certificate of ``ca`` that was signed and revoked, by serial."""
+    column = tables.ca_issued.c
+    query = sa.select(tables.ca_issued).where(column.ca == ca, column.revoked_at.is_not(None), column.der.is_not(None))
+    with engine.connect() as connection:
+        return [_issued(row) for row in connection.execute(query.order_by(column.serial))]
+
+
+def next_crl_number(engine: Engine, ca: str) -> int:
+    """A number that no list of ``ca`` ever had.  A list that is not finished leaves a gap, which RFC 5280 allows."""
+    column = tables.ca_authorities.c
+    counted = sa.update(tables.ca_authorities).where(column.name == ca).values(crl_number=column.crl_number + 1)
+    with engine.begin() as connection:
+        return int(connection.execute(counted.returning(column.crl_number)).scalar_one())
+
+
+def keep_crl(engine: Engine, ca: str, number: int, made: tuple[bytes, datetime]) -> None:
+    der, now = made
+    with engine.begin() as connection:
+        connection.execute(sa.insert(tables.ca_crls).values(ca=ca, number=number, der=der, made_at=now))
+
+
+def newest_crl(engine: Engine, ca: str) -> bytes | None:
+    column = tables.ca_crls.c
+    with engine.connect() as connection:
+        query = sa.select(column.der).where(column.ca == ca).order_by(column.number.desc()).limit(1)
+        der = connection.execute(query).scalar()
+    return bytes(der) if der is not None else None

@@ -1,0 +1,97 @@
+"""A clock that stands, an order that can be placed, and a CA that signs."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from activities.issuance import IssuanceActivities, OrderActivities
+from activities.issuers import ISSUERS, IssuerParts
+from activities.issuers.private_ca import ensure_authorities
+from activities.keys.custodian import StoreCustodian
+from domain.certificate import TrustClass
+from domain.contracts import Plan
+from domain.tiers import Issuer
+
+CA_KEK = bytes(range(32))
+LEAF_KEK = bytes(range(32, 64))
+
+ISSUER = Issuer("Everleaf NMS", "private-ca", TrustClass.PRIVATE, ("*CN=Everleaf NMS*",))
+PUBLIC = Issuer("Bharat Trust", "manual", TrustClass.PUBLIC, ("*CN=Bharat Trust*",))
+
+PLAN = Plan(
+    issuer="Everleaf NMS",
+    issuer_kind="private-ca",
+    trust_class=TrustClass.PRIVATE,
+    profile="nms",
+    validity_seconds=90 * 86_400,
+    names=("127.0.0.1", "nms.example.in"),
+    algorithm="ecdsa",
+    key_bits=256,
+    targets=("nms",),
+    version="v1",
+)
+
+
+class Clock:
+    """Stands until it is told."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+class Crash(BaseException):
+    """What a failpoint does in a test: nothing after it runs, as after kill -9."""
+
+
+class Failpoint:
+    """Crashes once at the named point."""
+
+    def __init__(self) -> None:
+        self.at = ""
+        self.passed: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        self.passed.append(name)
+        if name == self.at:
+            self.at = ""
+            raise Crash(name)
+
+
+@dataclass
+class House:
+    """The two halves of issuance over one database."""
+
+    engine: Engine
+    clock: Clock
+    failpoint: Failpoint
+    custodian: StoreCustodian
+    orders: OrderActivities
+    issuance: IssuanceActivities
+
+
+@pytest.fixture
+def house(database: Engine) -> House:
+    clock, failpoint = Clock(), Failpoint()
+    custodian = StoreCustodian(database, LEAF_KEK, clock)
+    parts = IssuerParts(database, CA_KEK, clock, lambda: (ISSUER, PUBLIC), failpoint)
+    ensure_authorities(database, (ISSUER,), CA_KEK, clock())
+    issuers = {kind: make(parts) for kind, make in ISSUERS.items()}
+    orders = OrderActivities(database, custodian, clock, failpoint)
+    return House(database, clock, failpoint, custodian, orders, IssuanceActivities(database, issuers, clock))
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return PLAN
+
+
+def manual(plan: Plan) -> Plan:
+    return replace(plan, issuer=PUBLIC.name, issuer_kind="manual", trust_class=TrustClass.PUBLIC)

@@ -1,0 +1,124 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from domain.certificate import TrustClass
+from domain.contracts import CollectOrder, PlaceOrder, Plan, RevokeOrder
+from store.access import Upload, add_upload
+from store.orders import order_of
+from tests.activities.conftest import House, manual
+
+DAY = timedelta(days=1)
+
+
+class OutsideCA:
+    """A CA that is not ours."""
+
+    def __init__(self, now: datetime, name: str = "Bharat Trust") -> None:
+        self.now = now
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = self._builder(self.key.public_key(), self.name, now - DAY, now + 3650 * DAY)
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        self.certificate = builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    def _builder(self, key: object, subject: x509.Name, begins: datetime, ends: datetime) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key)  # type: ignore[arg-type]
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins)
+            .not_valid_after(ends)
+        )
+
+    def sign(self, csr: bytes, days: int = 90, names: tuple[str, ...] = (), key: object = None) -> bytes:
+        request = x509.load_der_x509_csr(csr)
+        alternative = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if names:
+            alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = self._builder(key or request.public_key(), request.subject, self.now, self.now + days * DAY)
+        builder = builder.add_extension(alternative, critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+KEY = "mc-1.1.1.1"
+
+
+def placed(house: House, plan: Plan) -> bytes:
+    house.orders.place_order(PlaceOrder(KEY, "mc-1", manual(plan)))
+    return order_of(house.engine, KEY).csr
+
+
+def bring(house: House, *chain: bytes) -> None:
+    add_upload(house.engine, Upload(KEY, chain, "person/asha", house.clock()))
+
+
+def test_a_manual_order_is_pending_until_something_good_is_brought(house: House, plan: Plan) -> None:
+    csr = placed(house, plan)
+    assert house.issuance.collect_order(CollectOrder(KEY)).state == "pending"
+    outside = OutsideCA(house.clock())
+    bring(house, outside.sign(csr), outside.certificate)
+    outcome = house.issuance.collect_order(CollectOrder(KEY))
+    assert outcome.state == "issued", outcome.detail
+    assert outcome.life is not None
+    assert outcome.life.trust_class is TrustClass.PUBLIC
+    assert outcome.life.names == plan.names
+    assert len(order_of(house.engine, KEY).chain) == 1
+    revoked = house.issuance.revoke_order(RevokeOrder(KEY, "superseded"))
+    assert not revoked.done
+    assert "ask it to revoke" in revoked.detail
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("names", "names are not the ordered ones"),
+        ("key", "another key than the request"),
+        ("chain", "chain does not lead"),
+        ("short", "sooner than half the ordered life"),
+        ("trust", "trust class is private"),
+        ("garbage", "cannot be read"),
+    ],
+)
+def test_what_is_brought_wrong_fails_the_order_and_says_why(house: House, plan: Plan, wrong: str, said: str) -> None:
+    csr = placed(house, plan)
+    outside = OutsideCA(house.clock(), "Somebody" if wrong == "trust" else "Bharat Trust")
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    made = outside.sign(
+        csr,
+        days=20 if wrong == "short" else 90,
+        names=("evil.example.in",) if wrong == "names" else (),
+        key=other if wrong == "key" else None,
+    )
+    chain = (made,) if wrong == "chain" else (made, outside.certificate)
+    bring(house, *((b"\x30\x00",) if wrong == "garbage" else chain))
+    outcome = house.issuance.collect_order(CollectOrder(KEY))
+    assert outcome.state == "failed"
+    assert said in outcome.detail
+
+
+def test_a_failed_order_stays_failed(house: House, plan: Plan) -> None:
+    csr = placed(house, plan)
+    bring(house, b"\x30\x00")
+    failed = house.issuance.collect_order(CollectOrder(KEY))
+    outside = OutsideCA(house.clock())
+    bring(house, outside.sign(csr), outside.certificate)
+    assert house.issuance.collect_order(CollectOrder(KEY)) == failed
+
+
+def test_what_was_issued_stays_issued(house: House, plan: Plan) -> None:
+    csr = placed(house, replace(plan, validity_seconds=90 * 86_400))
+    outside = OutsideCA(house.clock())
+    bring(house, outside.sign(csr), outside.certificate)
+    first = house.issuance.collect_order(CollectOrder(KEY))
+    house.clock.advance(400 * DAY)
+    assert house.issuance.collect_order(CollectOrder(KEY)) == first
