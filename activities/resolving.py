@@ -254,12 +254,12 @@ class Resolution:
     def _asked(self, slot: Slot) -> tuple[str, ...]:
         """The names that must be served there: its own, and those that the scope puts at this very address.
 
-        A name that has a slot of its own at the same port is not asked of the answer without a name.
+        A name that has a slot of its own at the same address is not asked of the answers without a name.
         """
         place = slot.endpoint
         if place.scheme != "tls" or place.sni:
             return (place.sni,) if place.sni else ()
-        own = {s.endpoint.sni for s in self._looks if (s.endpoint.host, s.endpoint.port) == (place.host, place.port)}
+        own = {s.endpoint.sni for s in self._looks if s.endpoint.host == place.host}
         named = FixedScope.from_json(self._discovery.scope).names.get(place.host, ())
         return tuple(name for name in named if name not in own)
 
