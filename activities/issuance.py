@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from typing import Literal
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.issuers.base import Issuer
+from activities.issuers.base import Issuer, IssuerEndsFirst
 from activities.keys.base import Custodian
 from domain.certificate import Life
 from domain.contracts import CollectOrder, OrderOutcome, OrderPlaced, PlaceOrder, Revoked, RevokeOrder
@@ -75,7 +76,10 @@ class IssuanceActivities:
             order = self._asked(order)
         if order.state == "issued":
             return OrderOutcome(order.order_key, "issued", _life(order))
-        return OrderOutcome(order.order_key, "failed" if order.state == "failed" else "pending", detail=order.detail)
+        if order.state == "placed":
+            return OrderOutcome(order.order_key, "pending")
+        cause: Literal["", "issuer-ends-first"] = "issuer-ends-first" if order.cause == "issuer-ends-first" else ""
+        return OrderOutcome(order.order_key, "failed", detail=order.detail, cause=cause)
 
     @activity.defn
     def revoke_order(self, asked: RevokeOrder) -> Revoked:
@@ -98,7 +102,8 @@ class IssuanceActivities:
             chain = self._issuer(order).issue(order)
         except CARefused as refusal:
             log.warning("order refused", extra={"order": order.order_key})
-            return fail_order(self._engine, order.order_key, str(refusal), self._clock())
+            cause = "issuer-ends-first" if isinstance(refusal, IssuerEndsFirst) else ""
+            return fail_order(self._engine, order.order_key, (str(refusal), cause), self._clock())
         if chain is None:
             return order
         issued = issue_order(self._engine, order.order_key, chain, self._clock())

@@ -2,6 +2,7 @@
 
 Only ids, fingerprints and times: no key, no address or name of a person, no list that grows without a bound.
 Add fields with defaults; never remove one.
+Longer than 300 lines because both sides of the boundary read it as one list.
 """
 
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from domain.tiers import Tier, TierPolicy
 @dataclass(frozen=True, slots=True)
 class DiscoveryRequest:
     """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>"); empty lists: all of
-    the policy's scope.  Anything outside the scope is refused before the first look."""
+    the policy's scope.  Anything outside the scope is refused before the first look.  ``discovery_id`` empty: the
+    workflow's own id and run are taken."""
 
-    discovery_id: str
+    discovery_id: str = ""
     source: str = "temporal"
     cidrs: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
@@ -182,6 +184,8 @@ class OrderOutcome:
     state: Literal["issued", "pending", "failed"]
     life: Life | None = None
     detail: str = ""
+    # "issuer-ends-first": no order to this issuer can gain enough; the plan is unroutable (DESIGN rule 1).
+    cause: Literal["", "issuer-ends-first"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +359,7 @@ class CaseRow:
     order_key: str = ""
     closed_at: datetime | None = None
     outcome: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +404,8 @@ class Snapshot:
     endpoints: tuple[EndpointRow, ...] = ()
     findings: tuple[str, ...] = ()
     case: CaseRow | None = None
+    # The case that closed last, with the generation that it ended; `approval` None: nothing is asked any more.
+    closed_case: CaseRow | None = None
     approval: ApprovalRow | None = None
     retired: bool = False
 

@@ -41,6 +41,8 @@ def create_engine(url: str, *, statement_timeout_seconds: int = STATEMENT_TIMEOU
         pool_timeout=STATEMENT_TIMEOUT_SECONDS,
         # A connection that died with a restarted server is replaced before it is used.
         pool_pre_ping=True,
+        # An error's text goes into logs and Temporal failures: no row belongs there.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),

@@ -18,6 +18,9 @@ from store.canonical import canonical, leaf_hash
 # So that severity sorts; X.733's words, most urgent first.
 SEVERITY_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3, "cleared": 4}
 
+# Parts of a snapshot that have tables of their own, and the id, whose column has a shorter name.
+NOT_COLUMNS = ("managed_id", "case", "closed_case", "approval")
+
 PLAN = TypeAdapter(Plan)
 ENDPOINTS = TypeAdapter(tuple[EndpointRow, ...])
 
@@ -111,7 +114,7 @@ def _upsert(connection: Connection, table: sa.Table, row: dict[str, Any]) -> Non
 def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now: datetime) -> None:
     if snapshot.severity not in SEVERITY_RANK:
         raise BadInput("severity", f"{snapshot.severity!r} is not a severity", f"One of {', '.join(SEVERITY_RANK)}.")
-    row = {name: value for name, value in asdict(snapshot).items() if name not in ("managed_id", "case", "approval")}
+    row = {name: value for name, value in asdict(snapshot).items() if name not in NOT_COLUMNS}
     row |= {
         "id": snapshot.managed_id,
         "names": list(snapshot.names),
@@ -122,8 +125,9 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
         "updated_at": now,
     }
     _upsert(connection, tables.managed_certificates, row)
-    if snapshot.case is not None:
-        _write_case(connection, snapshot, snapshot.case)
+    for case in (snapshot.closed_case, snapshot.case):
+        if case is not None:
+            _write_case(connection, snapshot, case)
     # A question that the lifecycle no longer carries is not a question any more.
     asked = snapshot.approval.id if snapshot.approval else ""
     column = tables.approvals.c
@@ -134,7 +138,8 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
 
 
 def _write_case(connection: Connection, snapshot: Snapshot, case: CaseRow) -> None:
-    row = asdict(case) | {"managed_id": snapshot.managed_id, "generation": snapshot.generation}
+    generation = case.generation or snapshot.generation
+    row = asdict(case) | {"managed_id": snapshot.managed_id, "generation": generation}
     _upsert(connection, tables.cases, row)
 
 

@@ -31,11 +31,15 @@ class Order:
     chain: tuple[bytes, ...] = ()
     fingerprint: str = ""
     detail: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """``previous``: the fingerprint that the target held before, or empty."""
+    """``previous``: the fingerprint on the other side of the change: what was replaced, or is back after a rollback.
+
+    ``outcome``: installed, rolled back, unreachable or refused.
+    """
 
     order_key: str
     slot: Slot
@@ -57,6 +61,7 @@ def _order(row: Row[tuple[object, ...]]) -> Order:
         chain=tuple(bytes(der) for der in row.chain or ()),
         fingerprint=row.fingerprint or "",
         detail=row.detail,
+        cause=row.cause,
     )
 
 
@@ -114,8 +119,10 @@ def issue_order(engine: Engine, order_key: str, chain: tuple[bytes, ...], now: d
     return _close(engine, order_key, values)
 
 
-def fail_order(engine: Engine, order_key: str, detail: str, now: datetime) -> Order:
-    return _close(engine, order_key, {"state": "failed", "detail": detail, "closed_at": now})
+def fail_order(engine: Engine, order_key: str, why: tuple[str, str], now: datetime) -> Order:
+    """Close the order for good; ``why`` = (detail, cause) as in OrderOutcome."""
+    detail, cause = why
+    return _close(engine, order_key, {"state": "failed", "detail": detail, "cause": cause, "closed_at": now})
 
 
 def save_receipt(engine: Engine, receipt: Receipt, now: datetime) -> None:
@@ -129,13 +136,8 @@ def save_receipt(engine: Engine, receipt: Receipt, now: datetime) -> None:
         "at": now,
     }
     statement = insert(tables.receipts).values(**key, **said)
-    # The second of two installs finds its own certificate there: what stood there before the first is kept.
-    kept = sa.case(
-        (said["fingerprint"] == statement.excluded.previous, tables.receipts.c.previous), else_=receipt.previous
-    )
-    changed = {**said, "previous": kept}
     with engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed))
+        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=said))
 
 
 def receipts_of(engine: Engine, order_key: str) -> list[Receipt]:

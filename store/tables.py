@@ -238,6 +238,8 @@ orders = Table(
     Column("chain", ARRAY(LargeBinary), nullable=True),
     Column("fingerprint", String(64), nullable=True, unique=True),
     Column("detail", String, nullable=False, server_default=""),
+    # OrderOutcome.cause: "issuer-ends-first" where a later order to the same issuer would fail alike.
+    Column("cause", String, nullable=False, server_default=""),
     instant("placed_at"),
     instant("closed_at", required=False),
 )

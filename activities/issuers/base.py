@@ -7,8 +7,13 @@ from typing import Protocol
 
 from sqlalchemy.engine import Engine
 
+from domain.errors import CARefused
 from domain.tiers import Issuer as IssuerTerms
 from store.orders import Order
+
+
+class IssuerEndsFirst(CARefused):
+    """The CA's own certificate ends before what was ordered: every order to it would fail alike."""
 
 
 class Issuer(Protocol):

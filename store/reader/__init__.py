@@ -6,6 +6,7 @@ from store.reader.health import Health, health
 from store.reader.pages import Page
 from store.reader.work import (
     deliveries_for,
+    find_approval,
     get_approval,
     get_order,
     list_approvals,
@@ -19,6 +20,7 @@ __all__ = [
     "Health",
     "Page",
     "deliveries_for",
+    "find_approval",
     "get_approval",
     "get_certificate",
     "get_discovery",

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from store import tables
 
 # Stages in which a step is running; every other stage waits for a named thing, so it has had an outcome.
-IN_PROGRESS = ("opened", "ordering", "deploying", "verifying")
+IN_PROGRESS = ("ordering", "deploying", "verifying", "rolling-back")
 
 # A moment is acted on within a workflow task or two; later than this it is overdue.
 OVERDUE_AFTER = timedelta(seconds=15)

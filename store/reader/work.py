@@ -31,6 +31,11 @@ def list_approvals(engine: Engine, state: str | None, limit: int = 50, cursor: s
     return page(engine, query, Order((column.deadline, column.id)), (limit, cursor))
 
 
+def find_approval(engine: Engine, approval_id: str) -> Row | None:
+    rows = _all(engine, sa.select(tables.approvals).where(tables.approvals.c.id == approval_id))
+    return rows[0] if rows else None
+
+
 def get_approval(engine: Engine, approval_id: str) -> Row:
     """Raises NotFound."""
     query = sa.select(tables.approvals).where(tables.approvals.c.id == approval_id)

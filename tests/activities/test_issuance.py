@@ -110,6 +110,7 @@ def test_an_issuer_that_ends_first_is_a_refusal(house: House, plan: Plan) -> Non
     outcome = issued(house, replace(plan, issuer="Everleaf Short"))
     assert outcome.state == "failed"
     assert "its issuer ends first" in outcome.detail
+    assert outcome.cause == "issuer-ends-first"
     assert issued(house, plan, "mc-1.1.1.2").state == "issued"
 
 

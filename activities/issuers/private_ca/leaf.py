@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ObjectIdentifier
 
+from activities.issuers.base import IssuerEndsFirst
 from activities.issuers.private_ca.extensions import PublicKey, authority_key, key_usage, subject_key
 from activities.keys.request import subject_and_names
 from domain.contracts import Plan
@@ -47,7 +48,7 @@ def to_be_signed(plan: Plan, key: PublicKey, parent: x509.Certificate, now: date
     begins = max((now - backdate(life)).replace(microsecond=0), parent.not_valid_before_utc)
     ends = begins + life
     if ends > parent.not_valid_after_utc:
-        raise CARefused(
+        raise IssuerEndsFirst(
             f"its issuer ends first: {plan.issuer} ends {parent.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, the "
             f"certificate would end {ends:%Y-%m-%d %H:%M} UTC. Renew the CA, or plan another issuer."
         )

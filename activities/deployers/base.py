@@ -1,0 +1,43 @@
+"""What a deployer offers; to add one: a file here, and a line in the table of this folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from domain.terms import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a target needs: ``chain`` in PEM, leaf first; ``key`` is shown by nobody's repr."""
+
+    fingerprint: str
+    chain: bytes
+    key: bytes = field(repr=False)
+
+
+class Deployer(Protocol):
+    def install(self, bundle: Bundle, target: Target) -> str:
+        """Put ``bundle`` where ``target`` serves it, and make it serve; gives the fingerprint it replaced, or "".
+
+        Idempotent per (bundle.fingerprint, target).  All or nothing: on error the old certificate is still served.
+        Never a proof: what is really served is seen from outside.
+        Raises TargetUnreachable (try again) or TargetRefused (a person must act).
+        """
+
+    def roll_back(self, fingerprint: str, target: Target) -> str:
+        """Put back what ``target`` served before ``fingerprint``; gives the fingerprint that stands there now.
+
+        Nothing happens where ``fingerprint`` does not stand there any more.  Raises as ``install`` does, TargetRefused
+        also where nothing was kept or what was kept must not be served again.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DeployerParts:
+    """``may_return``: why a certificate (fingerprint, its end) must not be served again, or empty."""
+
+    clock: Callable[[], datetime]
+    may_return: Callable[[str], str] = lambda _: ""
+    failpoint: Callable[[str], None] = lambda _: None

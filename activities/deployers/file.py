@@ -1,0 +1,177 @@
+"""Chain and key as two files on this host, and a command that makes the server read them."""
+
+import logging
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from activities.deployers.base import Bundle, DeployerParts
+from activities.deployers.files import Owned, remove, told_as_target, write_whole
+from domain.errors import BadInput, TargetRefused
+from domain.terms import Target
+from formats.x509 import fingerprint_of, load_pem_chain, parse_certificate
+
+log = logging.getLogger(__name__)
+
+RELOAD_TIMEOUT_SECONDS = 30
+CHAIN_MODE = 0o644
+LONGEST_DETAIL = 200
+# A reload command sees where programs are, and nothing else of our environment.
+RELOAD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two files of a target; ``None`` where one is not there."""
+
+    chain: bytes | None
+    key: bytes | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the leaf, or empty where no certificate can be read."""
+        try:
+            return fingerprint_of(load_pem_chain(self.chain or b"")[0])
+        except BadInput:
+            return ""
+
+    @property
+    def belongs_together(self) -> bool:
+        """Whether the key is the leaf's: not so after a crash between the two renames."""
+        try:
+            leaf = x509.load_der_x509_certificate(load_pem_chain(self.chain or b"")[0])
+            return load_pem_private_key(self.key or b"", None).public_key() == leaf.public_key()
+        except (BadInput, ValueError, TypeError):
+            return False
+
+    def __repr__(self) -> str:
+        return f"Pair({self.fingerprint})"
+
+
+class FileDeployer:
+    """Implements Deployer.  What was replaced stays beside as ``.previous`` files until the next install."""
+
+    def __init__(self, parts: DeployerParts) -> None:
+        self._parts = parts
+
+    def install(self, bundle: Bundle, target: Target) -> str:
+        with told_as_target(target.name):
+            current = _read(target)
+            if current.fingerprint != bundle.fingerprint or not current.belongs_together:
+                self._put(bundle, target, current)
+            self._parts.failpoint("deploy.written")
+            # Also when the files stood there already: the reload of an interrupted attempt may never have run.
+            self._reload_or_restore(target, bundle.fingerprint)
+            self._parts.failpoint("deploy.reloaded")
+            return _read(target, previous=True).fingerprint
+
+    def roll_back(self, fingerprint: str, target: Target) -> str:
+        with told_as_target(target.name):
+            current = _read(target)
+            if current.fingerprint == fingerprint:
+                self._require_returnable(target, _read(target, previous=True))
+                _restore(target)
+            self._parts.failpoint("deploy.written")
+            problem = _reload(target)
+            if problem:
+                raise TargetRefused(f"{target.name}: rolled back, but its reload failed: {problem}")
+            self._parts.failpoint("deploy.reloaded")
+            return _read(target).fingerprint
+
+    def _put(self, bundle: Bundle, target: Target, current: Pair) -> None:
+        kept = _read(target, previous=True)
+        # Half of an interrupted install is not worth keeping, and what it replaced is kept already.
+        is_half = current.fingerprint == bundle.fingerprint or (
+            not current.belongs_together and current.chain == kept.chain
+        )
+        if not is_half:
+            _write(target, current, previous=True)
+        _write(target, Pair(bundle.chain, bundle.key))
+
+    def _reload_or_restore(self, target: Target, fingerprint: str) -> None:
+        problem = _reload(target)
+        if not problem:
+            return
+        _restore(target)
+        again = _reload(target)
+        after = f"; its old certificate is back, but that reload failed too: {again}" if again else ""
+        log.error("reload failed", extra={"target": target.name, "certificate": fingerprint})
+        raise TargetRefused(f"{target.name}: the reload failed: {problem}{after or '; its old certificate is back'}")
+
+    def _require_returnable(self, target: Target, previous: Pair) -> None:
+        if not previous.belongs_together or previous.chain is None:
+            raise TargetRefused(f"{target.name}: nothing was kept that could be put back.")
+        facts = parse_certificate(load_pem_chain(previous.chain)[0])
+        if facts.not_after <= self._parts.clock():
+            ended = f"{facts.not_after:%Y-%m-%d %H:%M} UTC"
+            raise TargetRefused(f"{target.name}: what it served before ended {ended} and is not put back.")
+        reason = self._parts.may_return(facts.fingerprint)
+        if reason:
+            raise TargetRefused(f"{target.name}: what it served before is not put back: {reason}")
+
+
+def _paths(target: Target, previous: bool) -> tuple[Path, Path]:
+    chain, key = Path(target.chain), Path(target.key)
+    if not previous:
+        return chain, key
+    return chain.with_name(chain.name + ".previous"), key.with_name(key.name + ".previous")
+
+
+def _read(target: Target, previous: bool = False) -> Pair:
+    chain, key = _paths(target, previous)
+    if not chain.parent.is_dir() or not key.parent.is_dir():
+        raise TargetRefused(f"{target.name}: the folder of {chain} or {key} is not there; correct the policy's target.")
+    return Pair(chain.read_bytes() if chain.exists() else None, key.read_bytes() if key.exists() else None)
+
+
+def _write(target: Target, pair: Pair, previous: bool = False) -> None:
+    chain, key = _paths(target, previous)
+    owned = Owned(target.mode, target.owner)
+    if chain == key:
+        # One file holds both: what was read from it is whole already.
+        together = pair.chain if pair.chain == pair.key else (pair.chain or b"") + (pair.key or b"")
+        _write_or_remove(chain, together, owned)
+        return
+    # The key first: until the chain is there too, the pair reads as the old one and is written again.
+    _write_or_remove(key, pair.key, owned)
+    _write_or_remove(chain, pair.chain, Owned(CHAIN_MODE, target.owner))
+
+
+def _write_or_remove(path: Path, content: bytes | None, owned: Owned) -> None:
+    if content is None:
+        remove(path)
+    else:
+        write_whole(path, content, owned)
+
+
+def _restore(target: Target) -> None:
+    """Put the kept pair back; where there was nothing before, nothing is left."""
+    _write(target, _read(target, previous=True))
+
+
+def _reload(target: Target) -> str:
+    """Run the target's reload; empty when it said yes, else what it said."""
+    if not target.reload:
+        return ""
+    try:
+        done = subprocess.run(
+            target.reload,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=RELOAD_TIMEOUT_SECONDS,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", RELOAD_PATH), "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired:
+        return f"{target.reload[0]} did not end within {RELOAD_TIMEOUT_SECONDS} s"
+    except OSError as error:
+        return f"{target.reload[0]}: {error.strerror}"
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr or done.stdout).decode(errors="replace").strip()
+    printable = "".join(letter if letter.isprintable() else " " for letter in said[-LONGEST_DETAIL:])
+    return f"exit code {done.returncode}" + (f": {printable}" if printable else "")

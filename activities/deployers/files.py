@@ -1,0 +1,76 @@
+"""Files that are whole or not there: written beside, synced, renamed."""
+
+import contextlib
+import errno
+import os
+import pwd
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.errors import TargetRefused, TargetUnreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """``owner``: a user name, empty for our own."""
+
+    mode: int
+    owner: str = ""
+
+
+@contextlib.contextmanager
+def told_as_target(name: str) -> Iterator[None]:
+    """Say an OSError as what it means for the target ``name``: a person must act, or try again."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{name}: {error.strerror} ({error.filename})"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EROFS):
+            raise TargetRefused(f"{what}. Let Everleaf write there, or correct the target in the policy.") from error
+        raise TargetUnreachable(f"{what}; it is tried again.") from error
+
+
+def write_whole(path: Path, content: bytes, owned: Owned) -> None:
+    """Replace ``path`` by ``content``: whoever reads sees the old file or the new one.  Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    # Nobody else may read it, not even for the instant before its mode is set.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if owned.owner:
+                user = _user(owned.owner)
+                os.fchown(file.fileno(), user.pw_uid, user.pw_gid)
+            os.fchmod(file.fileno(), owned.mode)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """A rename is durable only once its folder is."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _user(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError as error:
+        raise TargetRefused(
+            f"There is no user {name} on this host; correct the target's owner in the policy."
+        ) from error

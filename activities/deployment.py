@@ -1,0 +1,122 @@
+"""Installs issued certificates at their targets, and puts back what stood there before."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.engine import Engine
+from temporalio import activity
+
+from activities.deployers.base import Bundle, Deployer
+from activities.keys.base import Custodian
+from domain.certificate import Slot
+from domain.contracts import Deploy, DeployReport, RollBack, SlotReceipt
+from domain.errors import BadInput, Conflict, TargetRefused, TargetUnreachable
+from domain.terms import Target
+from formats.x509 import pem_of
+from store.ca import find_issued
+from store.orders import Order, Receipt, find_by_fingerprint, order_of, save_receipt
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["installed", "unreachable", "refused"]
+# Per slot: the outcome, the fingerprint on the other side of the change, the detail.
+Answers = list[tuple[Slot, tuple[Outcome, str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentParts:
+    """``deployers``: by the policy's word for the kind of target; ``target_of``: the policy's target of a slot."""
+
+    engine: Engine
+    custodian: Custodian
+    deployers: Mapping[str, Deployer]
+    target_of: Callable[[Slot], Target | None]
+    clock: Callable[[], datetime]
+
+
+class DeploymentActivities:
+    """Never says that a certificate is served: a look from outside does."""
+
+    def __init__(self, parts: DeploymentParts) -> None:
+        self._parts = parts
+
+    @activity.defn
+    def deploy(self, asked: Deploy) -> DeployReport:
+        """Install the order's certificate at every slot; a repetition changes nothing that stands already.
+
+        A target that fails keeps its old certificate and is told in its receipt; the others go on.
+        """
+        order = order_of(self._parts.engine, asked.order_key)
+        if order.fingerprint != asked.fingerprint:
+            raise Conflict(f"Order {asked.order_key} did not give the certificate {asked.fingerprint[:16]}.")
+        key = self._parts.custodian.open_pem(order.key_id)
+        bundle = Bundle(order.fingerprint, pem_of(order.chain), key)
+        answers = self._everywhere(asked.slots, lambda deployer, target: deployer.install(bundle, target))
+        return self._kept(order, answers, "installed")
+
+    @activity.defn
+    def roll_back(self, asked: RollBack) -> DeployReport:
+        """Put back what the slots served before; never a certificate that ended or was revoked (DESIGN rule 4)."""
+        order = order_of(self._parts.engine, asked.order_key)
+        fingerprint = asked.fingerprint
+        answers = self._everywhere(asked.slots, lambda deployer, target: deployer.roll_back(fingerprint, target))
+        return self._kept(order, answers, "rolled back")
+
+    def _everywhere(self, slots: tuple[Slot, ...], act: Callable[[Deployer, Target], str]) -> Answers:
+        answers: Answers = []
+        done: dict[tuple[str, str, str], tuple[Outcome, str, str]] = {}
+        for slot in slots:
+            target, problem = self._target(slot)
+            if target is None:
+                answers.append((slot, ("refused", "", problem)))
+                continue
+            # Several slots served from the same files are one installation.
+            place = (target.kind, target.chain, target.key)
+            done[place] = done.get(place) or self._at(target, act)
+            answers.append((slot, done[place]))
+        return answers
+
+    def _target(self, slot: Slot) -> tuple[Target | None, str]:
+        """The slot's target, or why it has none."""
+        try:
+            target = self._parts.target_of(slot)
+        except BadInput as problem:
+            return None, str(problem)
+        return target, f"no target of the policy matches {slot.url}"
+
+    def _at(self, target: Target, act: Callable[[Deployer, Target], str]) -> tuple[Outcome, str, str]:
+        """(outcome, the other fingerprint, detail) at one target."""
+        if activity.in_activity():
+            activity.heartbeat(target.name)
+        deployer = self._parts.deployers.get(target.kind)
+        if deployer is None:
+            return "refused", "", f"{target.name}: this worker has no deployer of the kind {target.kind}"
+        try:
+            return "installed", act(deployer, target), ""
+        except TargetUnreachable as problem:
+            return "unreachable", "", str(problem)
+        except TargetRefused as problem:
+            return "refused", "", str(problem)
+
+    def _kept(self, order: Order, answers: Answers, done: str) -> DeployReport:
+        """Store what targets answered, a good answer under the word ``done``."""
+        for slot, (outcome, other, detail) in answers:
+            word = done if outcome == "installed" else outcome
+            receipt = Receipt(order.order_key, slot, order.fingerprint, other, word, detail)
+            save_receipt(self._parts.engine, receipt, self._parts.clock())
+            log.info("target answered", extra={"order": order.order_key, "slot": slot.url, "outcome": word})
+        return DeployReport(tuple(SlotReceipt(slot, outcome, detail) for slot, (outcome, _, detail) in answers))
+
+
+def returnable(engine: Engine) -> Callable[[str], str]:
+    """What DeployerParts.may_return asks of the store: a certificate of ours that was revoked is never put back."""
+
+    def reason(fingerprint: str) -> str:
+        order = find_by_fingerprint(engine, fingerprint)
+        issued = find_issued(engine, order.order_key) if order else None
+        return f"it was revoked ({issued.revocation_reason})" if issued and issued.revoked_at else ""
+
+    return reason

@@ -1,0 +1,34 @@
+"""What a notifier offers; to add one: a file here, and a line in the table of this folder."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.errors import EverleafError
+from domain.tiers import Person
+
+
+class Undeliverable(EverleafError):
+    """This address will never take it.  Counts as unanswered (DESIGN rule 3)."""
+
+    permanent = True
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Plain text, ready to send."""
+
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where letters leave.  ``smtp_url``: smtp://host:port, empty where there is none; ``sender``: an address."""
+
+    smtp_url: str
+    sender: str
+
+
+class Notifier(Protocol):
+    def send(self, letter: Letter, to: Person) -> None:
+        """Hand ``letter`` over.  Raises Undeliverable, or NotReady (try again)."""

@@ -1,0 +1,118 @@
+"""The words of a message: what happened, until when, what to do.  Made from ids, times and words of ours."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from activities.notifiers.base import Letter
+from domain.contracts import Message
+from domain.names import certificate_workflow
+
+# The most urgent first: a letter with several messages opens with what cannot wait.
+URGENCY = ("rung", "unroutable", "ask", "failed", "question", "closed")
+
+HAPPENED = {
+    "ask": "{names}: its renewal waits for your approval",
+    "rung": "{names}: not replaced yet, it ends {ends}",
+    "failed": "{names}: its renewal failed",
+    "question": "{names}: a question only you can answer",
+    "unroutable": "{names}: cannot be renewed as things stand",
+    "closed": "{names}: its renewal is closed ({outcome})",
+}
+
+TO_DO = {
+    "ask": "Read the plan, then approve, reject or hold it.",
+    "rung": "Decide now, or find out what it waits for. It fires again until a replacement is verified.",
+    "failed": "Look at what it said, repair the cause, then resume the case.",
+    "question": "Answer on the certificate's page. Unanswered, the question climbs.",
+    "unroutable": "Add what is missing to the policy. Unanswered, it climbs.",
+    "closed": "Nothing: this ends what you were told before.",
+}
+
+# Facts that the letter words itself; every other one is listed as it is.
+WORDED = frozenset(
+    {"names", "more_names", "outcome", "generation", "plan_version", "case", "tier_reason", "again", "rung", "mark"}
+)
+LONGEST_NAMES = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A one-time code by mail, and what it is good for."""
+
+    code: str
+    command_id: str
+    case: int
+    generation: int
+    plan_version: str
+    expires_at: datetime
+
+    def paste(self) -> str:
+        """What an approver pastes into "Send update" of the Temporal UI, for the update ``decide``."""
+        shown = {
+            "command_id": self.command_id,
+            "code": self.code,
+            "decision": "approve",
+            "case": self.case,
+            "generation": self.generation,
+            "plan_version": self.plan_version,
+        }
+        return json.dumps(shown)
+
+
+def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str) -> Letter:
+    """One letter to one person about ``messages``, the most urgent first."""
+    ordered = sorted(messages, key=lambda one: (URGENCY.index(one[0].topic), one[0].ends_at or one[0].at))
+    subject = _headline(ordered[0][0])
+    if len(ordered) > 1:
+        subject = f"{len(ordered)} certificates need attention; first {subject}"
+    parts = [_part(message, code, api_url) for message, code in ordered]
+    foot = "Everleaf sends this because the policy names you. Codes work once; do not forward them."
+    return Letter(_line(f"[Everleaf] {subject}")[:200], "\n\n---\n\n".join(parts) + f"\n\n-- \n{foot}\n")
+
+
+def _headline(message: Message) -> str:
+    facts = dict(message.facts)
+    names = facts.get("names", message.managed_id)[:LONGEST_NAMES]
+    more = facts.get("more_names", "0")
+    if more not in ("", "0"):
+        names += f" and {more} more"
+    ends = when(message.ends_at) if message.ends_at else "at an unknown time"
+    return HAPPENED[message.topic].format(names=names, ends=ends, outcome=facts.get("outcome", "closed"))
+
+
+def _part(message: Message, code: Code | None, api_url: str) -> str:
+    lines = [_headline(message), ""]
+    if message.ends_at is not None:
+        lines.append(f"Ends:        {when(message.ends_at)}")
+    lines += [f"{_label(name):<13}{value}" for name, value in message.facts if name not in WORDED and value]
+    lines += ["", f"What to do:  {TO_DO[message.topic]}"]
+    lines.append(f"Page:        {api_url}/certificates/{message.managed_id}")
+    if code is not None:
+        lines += _instructions(message, code)
+    return "\n".join(_line(line) for line in lines)
+
+
+def _instructions(message: Message, code: Code) -> list[str]:
+    return [
+        "",
+        f"To approve without our pages, open the workflow {certificate_workflow(message.managed_id)} in the Temporal",
+        "UI, choose Send update, name it decide and paste the following. Write reject or hold instead of approve if",
+        f"you mean that. The code works once, until {when(code.expires_at)}:",
+        "",
+        code.paste(),
+    ]
+
+
+def when(at: datetime) -> str:
+    return f"{at:%d %b %Y %H:%M} UTC"
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize() + ":"
+
+
+def _line(text: str) -> str:
+    """Names come from certificates, which strangers write: one line, nothing that moves a cursor or a header."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

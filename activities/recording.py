@@ -1,0 +1,59 @@
+"""Writes down what lifecycles did, and keeps the histories of their ended runs."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.engine import Engine
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded
+from domain.errors import NotFound, NotReady
+from store.facts import record
+from store.histories import History, keep_history
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingParts:
+    """``release``: the version of the running code, written into every event; ``client``: for histories."""
+
+    engine: Engine
+    client: Client
+    release: str
+    clock: Callable[[], datetime]
+    failpoint: Callable[[str], None] = lambda _: None
+
+
+class RecordingActivities:
+    def __init__(self, parts: RecordingParts) -> None:
+        self._parts = parts
+
+    @activity.defn
+    def record(self, batch: RecordBatch) -> Recorded:
+        """Write events and read model in one transaction; a repetition is a no-op."""
+        answer = record(self._parts.engine, batch, self._parts.release, self._parts.clock())
+        self._parts.failpoint("record.committed")
+        return answer
+
+    @activity.defn
+    async def archive(self, asked: ArchiveRun) -> Archived:
+        """Keep the history of an ended run.  Raises NotFound where Temporal has forgotten it."""
+        handle = self._parts.client.get_workflow_handle(asked.workflow_id, run_id=asked.run_id)
+        try:
+            fetched = await handle.fetch_history()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise NotFound(f"Temporal knows no run {asked.run_id} of {asked.workflow_id} any more.") from error
+            raise NotReady(f"Temporal does not give the history: {error.message}") from error
+        history = History(
+            workflow_id=asked.workflow_id,
+            run_id=asked.run_id,
+            generation=asked.generation,
+            release=self._parts.release,
+            text=fetched.to_json(),
+            events=len(fetched.events),
+        )
+        return await asyncio.to_thread(keep_history, self._parts.engine, history, self._parts.clock())
