@@ -1,0 +1,177 @@
+"""`everleaf doctor`: one check per thing that has kept somebody from starting, each with its remedy.
+
+To add a check: write a function from ``Patient`` to ``Finding`` and put it into CHECKS.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from cli import database, temporal_server
+from cli.home import LEAST_FREE_BYTES, Home, read_json
+from cli.postgres import binaries
+from cli.process import in_own_user_namespace, is_free
+from domain.errors import EverleafError
+
+# Certificates and codes live to the second; two hosts that keep NTP differ by milliseconds.
+LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=2)
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``skipped``: it cannot be told now, for instance because nothing runs."""
+
+    outcome: Literal["good", "bad", "skipped"]
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    home: Home
+    is_running: bool
+    run: Mapping[str, Any]
+
+    @property
+    def database_url(self) -> str:
+        return os.environ.get("EVERLEAF_DATABASE_URL") or (self.run.get("database_url", "") if self.is_running else "")
+
+    @property
+    def temporal_address(self) -> str:
+        running = self.run.get("temporal", {}).get("address", "") if self.is_running else ""
+        return os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") or running
+
+
+NOT_RUNNING = Finding("skipped", "everleaf is not running here")
+
+
+def python(_: Patient) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= (3, 11)
+    return Finding("good" if good else "bad", version, "Install Python 3.11 or newer.")
+
+
+def process_guards(_: Patient) -> Finding:
+    missing = [program for program in ("setpriv", "unshare") if shutil.which(program) is None]
+    if sys.platform == "linux" and missing:
+        return Finding("bad", f"{', '.join(missing)} missing", "apt-get install util-linux")
+    return Finding("good", "parts die with their launcher")
+
+
+def user_namespaces(patient: Patient) -> Finding:
+    if os.geteuid() != 0 or os.environ.get("EVERLEAF_DATABASE_URL"):
+        return Finding("good", "not needed")
+    try:
+        allowed = subprocess.run(in_own_user_namespace(["true"]), capture_output=True, timeout=30).returncode == 0
+    except OSError:
+        allowed = False
+    remedy = "Run everleaf as an ordinary user, or set EVERLEAF_DATABASE_URL."
+    return Finding("good" if allowed else "bad", "allowed" if allowed else "forbidden here, and we are root", remedy)
+
+
+def ports(patient: Patient) -> Finding:
+    demanded = os.environ.get("EVERLEAF_API_PORT", "")
+    if demanded.isdecimal() and not patient.is_running and not is_free(int(demanded)):
+        return Finding("bad", f"{demanded} is in use", "Stop what listens there, or unset EVERLEAF_API_PORT.")
+    stored = read_json(patient.home.ports_file)
+    if patient.is_running:
+        return Finding("good", "ours: " + ", ".join(f"{name} {port}" for name, port in stored.items()))
+    usual = (temporal_server.USUAL_PORT, temporal_server.USUAL_UI_PORT, 8460)
+    taken = [str(port) for port in usual if not is_free(port)]
+    return Finding("good", f"{', '.join(taken)} taken, others will be used" if taken else "the usual ones are free")
+
+
+def disk(patient: Patient) -> Finding:
+    place = next(path for path in (patient.home.path, *patient.home.path.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    outcome: Literal["good", "bad"] = "good" if free >= LEAST_FREE_BYTES else "bad"
+    return Finding(outcome, f"{free // 1_000_000} MB free in {place}", "Free some space, or use another --data-dir.")
+
+
+def data_directory(patient: Patient) -> Finding:
+    if not patient.home.path.exists():
+        return Finding("skipped", f"{patient.home.path} is not there yet")
+    mode = patient.home.path.stat().st_mode & 0o777
+    remedy = f"chmod 700 {patient.home.path}"
+    return Finding("good" if mode == 0o700 else "bad", f"{patient.home.path}, mode {mode:o}", remedy)
+
+
+def postgres_binaries(_: Patient) -> Finding:
+    if os.environ.get("EVERLEAF_DATABASE_URL"):
+        return Finding("good", "not needed")
+    return Finding("good", str(binaries()))
+
+
+def database_answers(patient: Patient) -> Finding:
+    if not patient.database_url:
+        return NOT_RUNNING
+    database.clock(patient.database_url)
+    return Finding("good", "answers")
+
+
+def clock(patient: Patient) -> Finding:
+    if not patient.database_url:
+        return NOT_RUNNING
+    difference = abs(datetime.now(UTC) - database.clock(patient.database_url))
+    good = difference <= LARGEST_CLOCK_DIFFERENCE
+    detail = f"{difference.total_seconds():.1f} s from the database's"
+    return Finding("good" if good else "bad", detail, "Let NTP set the clocks of both machines.")
+
+
+def temporal(patient: Patient) -> Finding:
+    if not patient.temporal_address:
+        return NOT_RUNNING
+    namespace = patient.run.get("temporal", {}).get("namespace", "default")
+    kept = temporal_server.retention(patient.temporal_address, namespace)
+    good = kept >= temporal_server.LEAST_RETENTION
+    remedy = f"temporal operator namespace update -n {namespace} --retention 8784h"
+    return Finding("good" if good else "bad", f"answers; keeps closed runs {kept.days} days", remedy)
+
+
+def certificate_authority(patient: Patient) -> Finding:
+    """Its key-encryption key is there and private, and the worker that signs is up."""
+    for file in (patient.home.ca_kek, patient.home.leaf_kek):
+        if not file.exists():
+            return Finding("skipped", "there are no keys yet; `everleaf up` makes them")
+        seen = file.stat()
+        if seen.st_mode & 0o077 or seen.st_size != KEY_BYTES:
+            remedy = f"Restore it from your backup, then chmod 600 {file}"
+            return Finding("bad", f"{file} must hold {KEY_BYTES} bytes and have mode 600", remedy)
+    if not patient.is_running:
+        return NOT_RUNNING
+    workers = [part for part in patient.run.get("parts", ()) if part["name"] == "worker-issue"]
+    good = bool(workers) and workers[0]["state"] == "ready"
+    remedy = f"See {patient.home.log('worker-issue')}"
+    return Finding("good" if good else "bad", "its worker is up" if good else "its worker is not up", remedy)
+
+
+CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
+    ("python", python),
+    ("process guards", process_guards),
+    ("user namespaces", user_namespaces),
+    ("ports", ports),
+    ("disk", disk),
+    ("data directory", data_directory),
+    ("PostgreSQL binaries", postgres_binaries),
+    ("database", database_answers),
+    ("clock", clock),
+    ("Temporal", temporal),
+    ("CA", certificate_authority),
+)
+
+
+def examine(home: Home) -> list[tuple[str, Finding]]:
+    patient = Patient(home, home.is_held(), home.read_run())
+    findings = []
+    for name, check in CHECKS:
+        try:
+            findings.append((name, check(patient)))
+        except EverleafError as problem:
+            findings.append((name, Finding("bad", str(problem), "See `everleaf status` and the logs it names.")))
+    return findings

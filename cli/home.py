@@ -1,0 +1,142 @@
+"""The data directory: what lies where, who may hold it, and what the running supervisor says about itself."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from domain.errors import BadInput, NotReady
+
+PROJECT = Path(__file__).resolve().parent.parent
+# PostgreSQL and Temporal need some 100 MB for their first files; below this, refuse before anything is half written.
+LEAST_FREE_BYTES = 300_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A data directory, mode 0700; every path in it is named here."""
+
+    path: Path
+
+    @property
+    def run_file(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def ports_file(self) -> Path:
+        return self.path / "ports.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def token_file(self) -> Path:
+        return self.path / "token"
+
+    @property
+    def ca_kek(self) -> Path:
+        return self.path / "ca.kek"
+
+    @property
+    def leaf_kek(self) -> Path:
+        return self.path / "leaf.kek"
+
+    @property
+    def policy(self) -> Path:
+        return self.path / "policy.yaml"
+
+    @property
+    def up_log(self) -> Path:
+        return self.path / "up.log"
+
+    def log(self, part: str) -> Path:
+        return self.path / "logs" / f"{part}.log"
+
+    def prepare(self) -> None:
+        """Make the directory and its keys.  Raises NotReady when the disk is full, BadInput when it is no directory."""
+        if self.path.exists() and not self.path.is_dir():
+            raise BadInput("--data-dir", f"{self.path} is a file", "Name a directory.")
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+        free = shutil.disk_usage(self.path).free
+        if free < LEAST_FREE_BYTES:
+            raise NotReady(
+                f"the disk of {self.path} is as good as full: {free // 1_000_000} MB are free, "
+                f"{LEAST_FREE_BYTES // 1_000_000} MB are needed. Free some, or choose another --data-dir."
+            )
+
+    def make_keys(self) -> None:
+        """The two key-encryption keys, once.  Each worker is told the path of the one it needs."""
+        for file in (self.ca_kek, self.leaf_kek):
+            if not file.exists():
+                write_private(file, secrets.token_bytes(32))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the directory for one supervisor.  Raises NotReady if another one has it."""
+        with self.lock_file.open("a") as lock:
+            self.lock_file.chmod(0o600)
+            # `status` takes the lock for an instant to see whether somebody holds it: try for a second.
+            for attempt in range(10):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if attempt == 9:
+                        raise NotReady(
+                            f"everleaf is already running in {self.path} (pid {self.read_run().get('pid', '?')}): "
+                            "see `everleaf status`, stop it with `everleaf down`, or choose another --data-dir."
+                        ) from None
+                    time.sleep(0.1)
+            yield
+
+    def is_held(self) -> bool:
+        if not self.lock_file.exists():
+            return False
+        with self.lock_file.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def read_run(self) -> dict[str, Any]:
+        return read_json(self.run_file)
+
+    def write_run(self, run: dict[str, Any]) -> None:
+        write_private(self.run_file, json.dumps(run, indent=2).encode())
+
+
+def chosen(data_dir: Path | None) -> Home:
+    """The data directory of this call: --data-dir, else EVERLEAF_HOME, else ``var`` beside the launcher."""
+    given = data_dir or (Path(os.environ["EVERLEAF_HOME"]) if os.environ.get("EVERLEAF_HOME") else None)
+    return Home((given or PROJECT / "var").expanduser().resolve())
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Mode 0600 from the first byte, and whole or not at all."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(file)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What the file holds; nothing if there is none or it was never finished."""
+    try:
+        found = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

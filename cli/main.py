@@ -1,0 +1,199 @@
+"""The command line: what each command is called and takes.  The work is in the modules beside this one."""
+
+import dataclasses
+import errno
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli import doctor, running, status, suite
+from cli.home import chosen
+from domain.errors import EverleafError
+from domain.tiers import Role
+
+app = typer.Typer(
+    name="everleaf",
+    help="Keeps every certificate alive. Begin with `everleaf up`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+token_app = typer.Typer(name="token", help="Tokens for machines.", no_args_is_help=True)
+app.add_typer(token_app)
+console = Console()
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory (EVERLEAF_HOME; else ./var).")
+]
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+class Goal(StrEnum):
+    READY = "ready"
+    SETTLED = "settled"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", help="A table for people, JSON for scripts.")]
+
+
+@app.command(epilog="Examples: `everleaf up` · `everleaf up --no-demo --data-dir /srv/everleaf --detach`")
+def up(
+    data_dir: DataDir = None,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Bring the sample estate along.")] = True,
+    open_: Annotated[bool, typer.Option("--open", help="Open the dashboard in a browser.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Go to the background as soon as it is ready.")] = False,
+    detached: Annotated[bool, typer.Option("--detached", hidden=True, help="What --detach starts.")] = False,
+) -> None:
+    """Start everything and keep it running until Ctrl-C. A second start continues where the first ended."""
+    from cli import up as starting
+
+    options = starting.Options(chosen(data_dir), demo, open_, detached)
+    if detach:
+        starting.detach(options, console)
+    else:
+        starting.up(options, console)
+
+
+@app.command(name="status", epilog="Example: `everleaf status --output json --wait settled --timeout 300`")
+def status_(
+    data_dir: DataDir = None,
+    output: OutputOption = Output.TABLE,
+    wait: Annotated[Goal | None, typer.Option("--wait", help="Return when it is so, fail when the time is up.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0)] = 300,
+) -> None:
+    """Say how every part is, and where it listens."""
+    home = chosen(data_dir)
+    found = status.wait(home, wait.value, timeout) if wait else status.read(home)
+    if output is Output.JSON:
+        _print_json(found.described())
+    else:
+        status.show(found, console)
+
+
+@app.command(epilog="Example: `everleaf down --data-dir /srv/everleaf`")
+def down(data_dir: DataDir = None) -> None:
+    """Stop everything; nothing is lost."""
+    home = chosen(data_dir)
+    stopped = status.down(home)
+    console.print("Stopped." if stopped else f"Nothing runs in {home.path}.", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: `everleaf reset --yes`")
+def reset(
+    data_dir: DataDir = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop everything and remove the data directory, keys and histories with it."""
+    home = chosen(data_dir)
+    if not yes:
+        typer.confirm(f"Remove {home.path} with everything in it?", abort=True)
+    removed = status.reset(home)
+    console.print(f"Removed {home.path}." if removed else f"There is no {home.path}.", highlight=False, soft_wrap=True)
+
+
+@app.command(name="doctor", epilog="Example: `everleaf doctor --output json`")
+def doctor_(data_dir: DataDir = None, output: OutputOption = Output.TABLE) -> None:
+    """Check what a start needs and what a running installation depends on, each with its remedy."""
+    findings = doctor.examine(chosen(data_dir))
+    if output is Output.JSON:
+        _print_json([{"name": name, **dataclasses.asdict(finding)} for name, finding in findings])
+    else:
+        marks = {"good": "[green]✓[/]", "bad": "[red]✗[/]", "skipped": "[dim]-[/]"}
+        table = Table.grid(padding=(0, 2))
+        for overflow in ("ignore", "ignore", "fold", "fold"):
+            table.add_column(overflow=overflow)
+        for name, finding in findings:
+            remedy = finding.remedy if finding.outcome == "bad" else ""
+            table.add_row(marks[finding.outcome], name, escape(finding.detail), escape(remedy))
+        console.print(table)
+    if any(finding.outcome == "bad" for _, finding in findings):
+        raise typer.Exit(1)
+
+
+@token_app.command("create", epilog="Example: `everleaf token create --role operator --name ansible`")
+def create_token(
+    role: Annotated[Role, typer.Option("--role", help="What the bearer may do.")],
+    name: Annotated[str, typer.Option("--name", help="Whose token it is; shown wherever it acts.")],
+    may_decide: Annotated[bool, typer.Option("--may-decide", help="A machine that may approve renewals.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Print one new bearer token. It is shown once: the store keeps its hash."""
+    print(running.create_token(chosen(data_dir), name, role, may_decide))
+
+
+@app.command(epilog="Example: `EVERLEAF_DATABASE_URL=postgresql://... everleaf migrate`")
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the schema of this release."""
+    running.migrate(chosen(data_dir))
+
+
+@app.command(epilog="Example: `everleaf worker lifecycle,deploy`")
+def worker(
+    queues: Annotated[str, typer.Argument(help="Task queues, with commas: lifecycle, deploy, scan, issue.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Run one more worker beside those of `up`."""
+    running.worker(chosen(data_dir), queues)
+
+
+@app.command(epilog="Example: `EVERLEAF_API_PORT=8461 everleaf api`")
+def api(data_dir: DataDir = None) -> None:
+    """Serve the API alone, on 127.0.0.1."""
+    running.api(chosen(data_dir))
+
+
+@app.command(
+    name="test",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Examples: `everleaf test` · `everleaf test --quick` · `everleaf test tests/domain -k ladder`",
+)
+def run_suite(
+    context: typer.Context,
+    quick: Annotated[bool, typer.Option("--quick", help="Only what needs no server.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="The long randomised searches too.")] = False,
+) -> None:
+    """Run style, types and tests; what follows goes to pytest."""
+    if quick and long:
+        raise typer.BadParameter("choose --quick or --long, not both")
+    raise typer.Exit(suite.run("quick" if quick else "long" if long else "everyday", context.args))
+
+
+def _print_json(value: Mapping[str, Any] | list[Any]) -> None:
+    print(json.dumps(value, indent=2))
+
+
+@contextmanager
+def _edge() -> Iterator[None]:
+    """The one place where the command line turns an error into a sentence and an exit code."""
+    try:
+        yield
+    except EverleafError as problem:
+        print(f"everleaf: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as problem:
+        full = "The disk is full: free some space, or use another --data-dir. " if problem.errno == errno.ENOSPC else ""
+        print(f"everleaf: {full}{problem}", file=sys.stderr)
+        sys.exit(1)
+
+
+def main() -> None:
+    with _edge():
+        app(prog_name="everleaf")
+
+
+if __name__ == "__main__":
+    main()

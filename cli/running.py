@@ -1,0 +1,64 @@
+"""Commands that act on the store or run one part, in the surroundings that `up` wrote down for this data directory."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from cli.home import PROJECT, Home
+from domain.errors import NotReady
+from domain.settings import parse
+from domain.tiers import Role
+
+
+def surroundings(home: Home) -> Mapping[str, str]:
+    """The environment of our parts: what is set here wins over what the running supervisor wrote down."""
+    found = home.read_run().get("environment", {}) if home.is_held() else {}
+    return {**found, "EVERLEAF_HOME": str(home.path), **os.environ}
+
+
+def database_url(home: Home) -> str:
+    """Raises NotReady if nothing runs here and none is named."""
+    found = os.environ.get("EVERLEAF_DATABASE_URL")
+    found = found or (home.read_run().get("database_url") if home.is_held() else None)
+    if not found:
+        raise NotReady(f"there is no database: nothing runs in {home.path}. Start it, or set EVERLEAF_DATABASE_URL.")
+    return found
+
+
+def create_token(home: Home, name: str, role: Role, may_decide: bool) -> str:
+    from store import access, engine
+
+    connected = engine.create_engine(database_url(home))
+    try:
+        return access.create_token(connected, name=name, role=role, may_decide=may_decide)
+    finally:
+        connected.dispose()
+
+
+def migrate(home: Home) -> None:
+    from store.migrate import upgrade
+
+    upgrade(database_url(home))
+
+
+def worker(home: Home, queues: str) -> None:
+    """Becomes the worker process, with the keys its queues need."""
+    environment = dict(surroundings(home))
+    keys = {"issue": ("EVERLEAF_CA_KEK", home.ca_kek), "deploy": ("EVERLEAF_LEAF_KEK", home.leaf_kek)}
+    for queue, (name, file) in keys.items():
+        if queue in queues.split(","):
+            environment.setdefault(name, str(file))
+    parse(environment)
+    os.chdir(PROJECT)
+    os.execve(sys.executable, [sys.executable, "worker.py", queues], environment)  # noqa: S606
+
+
+def api(home: Home) -> None:
+    """Serves until it is told to stop."""
+    import uvicorn
+
+    environment = surroundings(home)
+    settings = parse(environment)
+    # The factory reads the environment itself, as every process does at its entry.
+    os.environ.update(environment)
+    uvicorn.run("api.main:create_app", factory=True, host="127.0.0.1", port=settings.api_port, log_level="warning")

@@ -1,0 +1,133 @@
+"""`everleaf status`, `down` and `reset`: what the supervisor of a data directory says, and how it is ended."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli import first
+from cli.home import PROJECT, Home
+from domain.errors import NotReady, Refused
+
+State = Literal["starting", "ready", "degraded", "stopped"]
+Goal = Literal["ready", "settled"]
+POLL_SECONDS = 0.3
+# Workers finish their activities within 30 seconds; PostgreSQL writes its checkpoint after them.
+STOP_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``run``: the supervisor's run file, whose parts count only while the supervisor lives."""
+
+    state: State
+    run: Mapping[str, Any]
+    home: Home
+
+    def described(self) -> dict[str, Any]:
+        """The form that scripts read; its keys are promised in the README."""
+        nothing = {"dashboard": "", "api": "", "docs": "", "temporal_ui": ""}
+        return {
+            "state": self.state,
+            "urls": self.run.get("urls", nothing),
+            "temporal": self.run.get("temporal", {"address": "", "namespace": ""}),
+            "database_url": self.run.get("database_url", ""),
+            "data_dir": str(self.home.path),
+            "pid": self.run.get("pid") if self.state != "stopped" else None,
+            "mail_dir": self.run.get("mail_dir", ""),
+            "problem": self.run.get("problem", ""),
+            "parts": [self._part(part) for part in self.run.get("parts", ())],
+        }
+
+    def _part(self, part: Mapping[str, Any]) -> dict[str, Any]:
+        return {**part} if self.state != "stopped" else {**part, "state": "stopped", "pid": None}
+
+
+def read(home: Home) -> Status:
+    run = home.read_run()
+    if not home.is_held():
+        return Status("stopped", run, home)
+    words: dict[str, State] = {"starting": "starting", "ready": "ready"}
+    return Status(words.get(run.get("state", "starting"), "degraded"), run, home)
+
+
+def wait(home: Home, goal: Goal, timeout_seconds: float) -> Status:
+    """Until ``goal`` is reached.  Raises NotReady with what is missing when the time is up."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        status = read(home)
+        missing = _missing(status, goal)
+        if not missing:
+            return status
+        if time.monotonic() > deadline:
+            raise NotReady(f"not {goal} after {timeout_seconds:g} s: {missing}")
+        time.sleep(POLL_SECONDS)
+
+
+def _missing(status: Status, goal: Goal) -> str:
+    if status.state != "ready":
+        unwell = [f"{part['name']} {part['state']}" for part in status.run.get("parts", ()) if part["state"] != "ready"]
+        parts = f" ({', '.join(unwell)})" if unwell and status.state != "stopped" else ""
+        return f"everleaf is {status.state}{parts}{_problem(status)}"
+    if goal == "ready":
+        return ""
+    try:
+        seen = first.overview(status.home, status.run["urls"]["api"])
+    except NotReady as problem:
+        return str(problem)
+    return "" if seen.get("settled") is True else "the first discovery or a due step is still under way"
+
+
+def _problem(status: Status) -> str:
+    return f": {status.run['problem']}" if status.run.get("problem") else ""
+
+
+def show(status: Status, console: Console) -> None:
+    seen = status.described()
+    console.print(f"Everleaf is [bold]{status.state}[/]{escape(_problem(status))}", highlight=False)
+    table = Table(box=None, padding=(0, 2))
+    for column in ("part", "state", "restarts", "detail"):
+        table.add_column(column)
+    for part in seen["parts"]:
+        table.add_row(part["name"], part["state"], str(part["restarts"]), escape(part["detail"]))
+    if seen["parts"]:
+        console.print(table)
+    lines = {"Dashboard": seen["urls"]["dashboard"], "API docs": seen["urls"]["docs"]}
+    lines |= {"Temporal UI": seen["urls"]["temporal_ui"], "Data": seen["data_dir"]}
+    for name, value in lines.items():
+        if value and (status.state != "stopped" or name == "Data"):
+            console.print(f"{name:12} {value}", highlight=False, soft_wrap=True, markup=False)
+
+
+def down(home: Home) -> bool:
+    """Stop the supervisor and wait until it is gone; False if none ran.  Raises NotReady if it does not go."""
+    if not home.is_held():
+        return False
+    pid = home.read_run().get("pid")
+    if not isinstance(pid, int):
+        raise NotReady(f"everleaf in {home.path} is only just starting. Try again in a moment.")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while home.is_held():
+        if time.monotonic() > deadline:
+            raise NotReady(f"everleaf (pid {pid}) does not stop. `kill -9 {pid}` takes all its parts with it.")
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def reset(home: Home) -> bool:
+    """Stop, then remove the data directory; False if there is none.  Raises Refused where it is not one of ours."""
+    if not home.path.exists():
+        return False
+    if not home.lock_file.exists() or home.path in (PROJECT, *PROJECT.parents):
+        raise Refused(f"{home.path} is not a data directory of everleaf (it holds no lock file); nothing was removed.")
+    down(home)
+    shutil.rmtree(home.path)
+    return True

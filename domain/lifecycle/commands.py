@@ -1,0 +1,107 @@
+"""What a lifecycle can be told: messages, finished steps and due moments all come in through these."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from domain.contracts import (
+    CollectOrder,
+    Consult,
+    Deploy,
+    DeployReport,
+    LookAgain,
+    LookReport,
+    Observation,
+    OrderOutcome,
+    OrderPlaced,
+    PlaceOrder,
+    Revoked,
+    RevokeOrder,
+    RollBack,
+)
+from domain.people.messages import Warranted
+
+Step = Consult | PlaceOrder | CollectOrder | Deploy | LookAgain | RollBack | RevokeOrder
+Outcome = Observation | OrderPlaced | OrderOutcome | DeployReport | LookReport | Revoked
+
+
+@dataclass(frozen=True, slots=True)
+class DueMoments:
+    """The agenda's clock: whatever is due at ``now`` happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeArrived:
+    notice_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    step: Step
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class StepBroke:
+    """A step gave up.  ``permanent``: the same call can never succeed."""
+
+    step: Step
+    detail: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """A warranted message was accepted; its warrant is being redeemed."""
+
+    message: Warranted
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The warrant held: ``actor`` may do it."""
+
+    message: Warranted
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotRedeemed:
+    message: Warranted
+    reason: str
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReported:
+    message_id: str
+    state: Literal["delivered", "undeliverable"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordForked:
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Continue as new under the newest rules at the next idle moment."""
+
+
+Command = (
+    DueMoments
+    | NoticeArrived
+    | StepDone
+    | StepBroke
+    | Reserve
+    | Redeemed
+    | NotRedeemed
+    | MessageSent
+    | DeliveryReported
+    | RecordForked
+    | Upgrade
+)

@@ -1,0 +1,222 @@
+"""The one place where it is decided what happens: state + command + now -> answer and events."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain.lifecycle import events as e
+from domain.lifecycle import outcomes
+from domain.lifecycle.commands import (
+    Command,
+    DeliveryReported,
+    DueMoments,
+    MessageSent,
+    NoticeArrived,
+    NotRedeemed,
+    RecordForked,
+    Redeemed,
+    Reserve,
+    StepBroke,
+    StepDone,
+    Upgrade,
+)
+from domain.lifecycle.due import intend, key_of, resume_stage, route, settle
+from domain.lifecycle.state import LifecycleState, Stage
+from domain.lifecycle.turn import EVERLEAF, Turn
+from domain.people.approval import RESERVED_FOR, hold_until, refusal
+from domain.people.messages import (
+    Acknowledge,
+    Answer,
+    Decide,
+    Receipt,
+    RenewNow,
+    Resume,
+    Retire,
+    Supply,
+    Warranted,
+    code_hash,
+)
+
+# A rejected plan is asked again after this long (scaled), or when the plan changes; the ladder goes on meanwhile.
+ASKS_AGAIN = timedelta(days=7)
+
+
+def decide(
+    state: LifecycleState, command: Command, now: datetime, cause: str = ""
+) -> tuple[Receipt, tuple[e.Happened, ...]]:
+    """What ``command`` does to ``state`` at ``now``.  Never raises for a late or repeated command: that is moot.
+
+    ``cause`` names the command for the record: an update id, a step, a moment.
+    """
+    turn = Turn(state, now, cause or type(command).__name__, _actor(command))
+    # What is due is due before the command: a rung whose instant has come fires whatever is told now.
+    if not isinstance(command, MessageSent):
+        _as_everleaf(turn)
+    outcome, detail = _tell(turn, command)
+    _as_everleaf(turn)
+    return outcomes.receipt(turn, outcome, detail, _actor(command)), tuple(turn.happened)
+
+
+def _as_everleaf(turn: Turn) -> None:
+    by, turn.by = turn.by, EVERLEAF
+    settle(turn)
+    turn.by = by
+
+
+def _actor(command: Command) -> str:
+    if isinstance(command, Redeemed | NotRedeemed):
+        return command.actor or "unknown"
+    return EVERLEAF
+
+
+def _tell(turn: Turn, command: Command) -> tuple[str, str]:
+    state = turn.state
+    match command:
+        case DueMoments():
+            return "accepted", ""
+        case NoticeArrived(notice_id=notice):
+            if notice in state.unread or notice in state.read:
+                return "accepted", "known"
+            turn.emit(e.NoticeCame(notice))
+        case StepDone():
+            return "accepted", outcomes.done(turn, command)
+        case StepBroke():
+            return "accepted", outcomes.broke(turn, command)
+        case Reserve(message=message):
+            return _reserve(turn, message)
+        case Redeemed(message=message, actor=actor):
+            return _redeemed(turn, message, actor)
+        case NotRedeemed(message=message, reason=reason):
+            if isinstance(message, Decide) and state.reservation is not None:
+                turn.emit(e.ReservationEnded())
+            turn.emit(e.DecisionRefused(type(message).__name__.lower(), reason))
+            return "refused", reason
+        case MessageSent(message_id=message_id):
+            if any(message.id == message_id for message in state.untold):
+                turn.emit(e.Told(message_id))
+        case DeliveryReported(message_id=message_id, state="undeliverable"):
+            _undeliverable(turn, message_id)
+        case RecordForked(head=head):
+            # The store's events stand; ours go on behind its last one, and nothing acts until a person resumes.
+            turn.state = replace(state, seq=head + 1)
+            turn.emit(e.Forked(head))
+        case Upgrade():
+            turn.emit(e.RollAsked())
+        case _:
+            pass
+    return "accepted", ""
+
+
+def _reserve(turn: Turn, message: Warranted) -> tuple[str, str]:
+    """Burn the code, and for a decision hold the case: of many at once exactly one can win."""
+    why = refusal(turn.state, message, turn.now)
+    if why:
+        return "refused", why
+    digest = code_hash(message.code)
+    turn.emit(e.CodeBurnt(digest))
+    if isinstance(message, Decide):
+        turn.emit(e.DecisionReserved(digest, turn.now + RESERVED_FOR))
+    return "accepted", ""
+
+
+def _redeemed(turn: Turn, message: Warranted, actor: str) -> tuple[str, str]:
+    if turn.state.retired or turn.state.life is None:
+        return "refused", "retired: this managed certificate is retired"
+    match message:
+        case Decide():
+            return _decided(turn, message, actor)
+        case Acknowledge(level=level, until=until):
+            turn.emit(e.Acknowledged(level, until))
+        case Answer():
+            return _answered(turn, message)
+        case RenewNow():
+            return "accepted", outcomes.requested(turn, actor)
+        case Resume() | Supply():
+            return _resumed(turn)
+        case Retire(reason=reason):
+            _retire(turn, reason)
+    return "accepted", ""
+
+
+def _decided(turn: Turn, message: Decide, actor: str) -> tuple[str, str]:
+    reservation = turn.state.reservation
+    if reservation is None or reservation.code_sha256 != code_hash(message.code):
+        return "refused", "stale: the check of the code took too long; ask for a new one"
+    turn.emit(e.ReservationEnded())
+    # The world may have moved while the warrant was redeemed: everything is asked again.
+    case = turn.state.case
+    same = case is not None and case.number == message.case and turn.state.generation == message.generation
+    if not same or case is None or case.plan is None or case.plan.version != message.plan_version:
+        return "refused", "stale: the case or its plan has changed since"
+    if case.approved_by or case.stage not in (Stage.AWAITING_APPROVAL, Stage.REJECTED):
+        return "refused", f"decided: the case is {case.stage.value}"
+    if actor == case.requested_by:
+        turn.emit(e.DecisionRefused("decide", "who asked may not approve"))
+        return "refused", "invalid: who asked for the renewal may not approve it"
+    if message.decision == "reject":
+        turn.emit(e.Rejected(actor, case.plan.version, turn.after(ASKS_AGAIN, at_least=timedelta(minutes=1))))
+        return "accepted", "rejected"
+    hold = hold_until(turn.state) if message.decision == "hold" else _earliest_order(turn)
+    if hold > turn.now:
+        turn.emit(e.Approved(actor, case.plan.version, hold_until=hold))
+        return "accepted", "approved, held"
+    turn.emit(e.Approved(actor, case.plan.version))
+    intend(turn)
+    return "accepted", "approved"
+
+
+def _earliest_order(turn: Turn) -> datetime:
+    """Not before the new life gains half of itself on the present E (rule 1); a request by a person may be early."""
+    case = turn.case
+    if case.requested_by or case.plan is None:
+        return turn.now
+    return turn.life.ends_at - timedelta(seconds=case.plan.validity_seconds) / 2
+
+
+def _answered(turn: Turn, message: Answer) -> tuple[str, str]:
+    if message.question in ("tier", "owner"):
+        return "refused", "invalid: tier and owner are answered by a rule in the policy, then discovery applies it"
+    if message.question == "forked":
+        return _resumed(turn)
+    turn.emit(e.QuestionEnded(message.question, message.answer))
+    if message.question == "unseen" and message.answer in ("retired", "moved"):
+        left = tuple(view.slot for view in turn.state.slots if view.silent == 0)
+        if not left:
+            _retire(turn, message.answer)
+        else:
+            turn.emit(e.SlotsChanged(left))
+    return "accepted", "answered"
+
+
+def _resumed(turn: Turn) -> tuple[str, str]:
+    turn.emit(e.Resumed())
+    case = turn.state.case
+    if case is not None and case.retry_at is not None and case.stage is not Stage.AWAITING_APPROVAL:
+        if case.approved_by and not case.order_open and case.stage is not Stage.UNROUTABLE:
+            intend(turn)
+        elif case.order_open:
+            turn.emit(e.RetryDue(resume_stage(turn)))
+        else:
+            route(turn)
+    return "accepted", "resumed"
+
+
+def _retire(turn: Turn, reason: str) -> None:
+    case = turn.state.case
+    if case is not None:
+        if case.order_open:
+            turn.emit(e.OrderClosed(key_of(turn), "retired", case.order_placed, case.issued is not None))
+        turn.emit(e.CaseClosed(case.number, "retired"))
+    turn.emit(e.Retired(reason))
+
+
+def _undeliverable(turn: Turn, message_id: str) -> None:
+    """Counts as unanswered: what an owner cannot be told climbs to the head of IT security (rule 3)."""
+    state = turn.state
+    if state.retired or state.life is None:
+        return
+    turn.emit(e.Undeliverable(message_id))
+    if any(question.kind == "owner" for question in state.questions):
+        return
+    turn.emit(
+        e.QuestionAsked("owner", "security-head", turn.after(ASKS_AGAIN, at_least=timedelta(days=1)), "undeliverable")
+    )

@@ -1,0 +1,110 @@
+"""Lead times: when a case opens, when it orders, when whom a rung reaches; and why (DESIGN rule 1)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.certificate import Life
+from domain.contracts import Terms
+from domain.tiers import FULL_LIFE, Audience, TierPolicy
+
+MICROSECOND = timedelta(microseconds=1)
+# At E and after it a rung fires every day, and an unanswered rung repeats daily; calls to people never scale.
+REPEAT_AFTER = timedelta(hours=24)
+
+
+def scaled(lead: timedelta, length: timedelta) -> timedelta:
+    """``lead`` times s, where s = min(1, L / 180 d).  Whole microseconds, rounded down: never later than exact."""
+    if length >= FULL_LIFE:
+        return lead
+    return MICROSECOND * ((lead // MICROSECOND) * max(length // MICROSECOND, 0) // (FULL_LIFE // MICROSECOND))
+
+
+@dataclass(frozen=True, slots=True)
+class RungMoment:
+    """Rung ``index`` of the ladder: fires ``at``, reaches ``to``; ``mark`` is what a person calls it."""
+
+    index: int
+    at: datetime
+    to: Audience
+    mark: str
+
+
+def opens_at(life: Life, table: TierPolicy) -> datetime:
+    return life.ends_at - scaled(table.opens, life.length)
+
+
+def issues_at(life: Life, table: TierPolicy, validity: timedelta) -> datetime:
+    """When the order may be placed without asking, or the latest date to which an approver may hold.
+
+    Not before half of the new life is gained on the present E, so that nothing converges (rule 1).
+    """
+    lead = min(scaled(table.issues, life.length), validity / 2)
+    return life.ends_at - lead
+
+
+def escalates_at(life: Life, table: TierPolicy) -> datetime:
+    return life.ends_at - scaled(table.escalates, life.length)
+
+
+def ladder(life: Life, table: TierPolicy) -> tuple[RungMoment, ...]:
+    """Every rung with its instant, the last at E itself; falling leads, so rising instants."""
+    rungs = [
+        RungMoment(index, life.ends_at - scaled(rung.lead, life.length), rung.to, f"{days(rung.lead)} before the end")
+        for index, rung in enumerate(table.rungs)
+    ]
+    return (*rungs, RungMoment(len(rungs), life.ends_at, "security-head", "the end"))
+
+
+def retry_window(life: Life, table: TierPolicy) -> timedelta:
+    return scaled(table.retry_for, life.length)
+
+
+def days(lead: timedelta) -> str:
+    """ "30 days", "12 hours", "10 minutes": the largest unit that keeps a whole number, else one decimal."""
+    for unit, size in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if lead >= size:
+            count = lead / size
+            text = f"{count:.0f}" if abs(count - round(count)) < 0.05 else f"{count:.1f}"
+            return f"{text} {unit}{'' if text == '1' else 's'}"
+    return f"{lead.total_seconds():.0f} seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """One date with the sum that gives it."""
+
+    what: str
+    at: datetime
+    sum: str
+
+
+def explain(life: Life, terms: Terms) -> tuple[Because, ...]:
+    """Every date of this generation, each with its arithmetic written out."""
+    table = terms.table
+    share = min(1.0, life.length / FULL_LIFE)
+
+    def line(what: str, lead: timedelta, at: datetime) -> Because:
+        scale = "" if share == 1 else f" x {share:.4f} (life of {days(life.length)} / 180 days)"
+        return Because(what, at, f"{life.ends_at:%Y-%m-%d %H:%M:%S} UTC - {days(lead)}{scale}")
+
+    lines = [line("the renewal case opens", table.opens, opens_at(life, table))]
+    if terms.plan is not None:
+        validity = timedelta(seconds=terms.plan.validity_seconds)
+        what = "the latest an approver may hold the order" if table.asks else "the order is placed without asking"
+        lines.append(line(what, table.issues, issues_at(life, table, validity)))
+    for rung, moment in zip(table.rungs, ladder(life, table), strict=False):
+        who = "the head of IT security" if rung.to == "security-head" else "the owner"
+        lines.append(line(f"without a verified replacement, {who} is told", rung.lead, moment.at))
+    ends = Because("it ends; the head of IT security is told every day", life.ends_at, "the earliest end on its path")
+    return (*lines, ends)
+
+
+def warnings(life: Life, terms: Terms) -> tuple[str, ...]:
+    """What ``explain`` warns of for this certificate: room that is too small to act in."""
+    found = []
+    between = escalates_at(life, terms.table) - opens_at(life, terms.table)
+    if between < timedelta(minutes=5):
+        found.append(f"only {days(between)} lie between the opening of the case and the escalation")
+    if life.ends_at <= life.not_before:
+        found.append("it ends before it begins")
+    return tuple(found)

@@ -1,0 +1,291 @@
+"""What a finished step means.  A late outcome, of a case or an order that has closed, is moot: never an error."""
+
+from datetime import timedelta
+
+from domain.certificate import Life, LookOutcome, Slot
+from domain.contracts import (
+    CollectOrder,
+    Consult,
+    Deploy,
+    DeployReport,
+    LookAgain,
+    LookReport,
+    Observation,
+    OrderOutcome,
+    OrderPlaced,
+    PlaceOrder,
+    Revoked,
+    RevokeOrder,
+    RollBack,
+    SlotLook,
+)
+from domain.lifecycle import events as e
+from domain.lifecycle import seen
+from domain.lifecycle.commands import StepBroke, StepDone
+from domain.lifecycle.due import UNROUTABLE_AGAIN, ask, key_of, open_case, route
+from domain.lifecycle.state import Case, SlotView, Stage
+from domain.lifecycle.turn import Turn
+from domain.people.messages import Receipt
+
+# A reload may take a moment to show; after this many looks that see something else it is rolled back.
+WRONG_LOOKS = 3
+WRONG_AGAIN = timedelta(seconds=2)
+SILENT_AGAIN = timedelta(minutes=5)
+CA_AGAIN = timedelta(hours=1)
+REVOKE_AGAIN = timedelta(hours=1)
+
+
+def done(turn: Turn, command: StepDone) -> str:
+    """Take in the outcome of a step.  Answers "" or "moot"."""
+    match command.step, command.outcome:
+        case Consult() as step, Observation() as observation:
+            return _consulted(turn, step, observation)
+        case PlaceOrder() as step, OrderPlaced() as placed if _is_open(turn, step.order_key):
+            turn.emit(e.OrderAccepted(step.order_key, placed.key_id))
+        case CollectOrder() as step, OrderOutcome() as outcome:
+            return _collected(turn, step.order_key, outcome)
+        case Deploy() as step, DeployReport() as report if _is_open(turn, step.order_key):
+            _deployed(turn, report)
+        case RollBack() as step, DeployReport() as report if _is_open(turn, step.order_key):
+            _rolled_back(turn, report)
+        case LookAgain() as step, LookReport() as report:
+            _looked(turn, step, report)
+        case RevokeOrder() as step, Revoked() as revoked:
+            turn.emit(e.OrderRevoked(step.order_key, revoked.done, revoked.detail))
+        case _:
+            return "moot"
+    return ""
+
+
+def broke(turn: Turn, command: StepBroke) -> str:
+    """A step gave up.  The long wait is a state of ours, not a retry of the engine's."""
+    step = command.step
+    if isinstance(step, Consult):
+        # A notice that cannot be looked up says nothing that we may believe.
+        if command.permanent:
+            turn.emit(e.NoticeRead(step.notice_id))
+        return ""
+    if isinstance(step, RevokeOrder | CollectOrder) and _to_revoke(turn, step.order_key):
+        collected = isinstance(step, RevokeOrder)
+        again = turn.after(REVOKE_AGAIN)
+        turn.emit(e.RevocationDelayed(step.order_key, collected, again, command.detail))
+        return ""
+    if isinstance(step, LookAgain) and not _is_verifying(turn, step):
+        turn.emit(e.LookScheduled(turn.after(seen.SECOND_LOOK), command.detail))
+        return ""
+    case = turn.state.case
+    if case is None or case.stage not in (Stage.ORDERING, Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
+        return "moot"
+    names: dict[type[object], tuple[str, Stage]] = {
+        PlaceOrder: ("order", Stage.WAITING_FOR_CA),
+        CollectOrder: ("collect", Stage.WAITING_FOR_CA),
+        Deploy: ("deploy", Stage.UNREACHABLE_TARGET),
+        RollBack: ("roll back", Stage.ROLLING_BACK),
+        LookAgain: ("look", Stage.VERIFYING),
+    }
+    name, stage = names[type(step)]
+    if command.permanent and stage is not Stage.ROLLING_BACK:
+        stage = Stage.WAITING_FOR_PERSON
+    turn.emit(e.StepFailed(name, command.detail, stage, turn.backoff(case.failures)))
+    return ""
+
+
+def _is_open(turn: Turn, order: str) -> bool:
+    case = turn.state.case
+    return case is not None and case.order_open and key_of(turn) == order
+
+
+def _to_revoke(turn: Turn, order: str) -> bool:
+    return any(entry.order_key == order for entry in turn.state.to_revoke)
+
+
+def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
+    if step.notice_id not in turn.state.unread:
+        return "moot"
+    turn.emit(e.NoticeRead(step.notice_id))
+    if turn.state.life is None:
+        if observation.kind != "adopted" or observation.terms is None or observation.life is None:
+            return "moot"
+        turn.emit(e.Adopted(observation.terms, observation.life, observation.slots))
+        _open_questions(turn)
+    elif observation.kind == "terms" and observation.terms is not None:
+        _new_terms(turn, observation)
+    elif observation.kind == "slots":
+        turn.emit(e.SlotsChanged(observation.slots))
+    if observation.looks:
+        seen.apply(turn, observation.looks, observation.candidates)
+    return ""
+
+
+def _open_questions(turn: Turn) -> None:
+    if not turn.terms.placed:
+        ask(turn, "tier", "no rule of the policy places it")
+    if not turn.terms.owner:
+        ask(turn, "owner", "nobody answers for it")
+
+
+def _new_terms(turn: Turn, observation: Observation) -> None:
+    before = turn.terms
+    assert observation.terms is not None
+    if observation.terms == before:
+        return
+    turn.emit(e.TermsChanged(observation.terms))
+    for kind, settled in (("tier", observation.terms.placed), ("owner", observation.terms.owner != "")):
+        if settled and any(question.kind == kind for question in turn.state.questions):
+            turn.emit(e.QuestionEnded(kind, "the policy says"))  # type: ignore[arg-type]  # two literals above
+    _open_questions(turn)
+    case = turn.state.case
+    # An approval never applies to another plan: it is asked again, unless an order under the old one is open.
+    if case is not None and not case.order_open and observation.terms.plan != before.plan:
+        route(turn)
+
+
+def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
+    if _to_revoke(turn, order):
+        if outcome.state == "issued":
+            turn.emit(e.RevocationDelayed(order, True, None))
+        else:
+            turn.emit(e.OrderRevoked(order, False, "nothing had been issued"))
+        return ""
+    if not _is_open(turn, order):
+        return "moot"
+    case = turn.case
+    if outcome.state == "pending":
+        turn.emit(e.OrderPending(order, turn.after(CA_AGAIN), outcome.detail))
+    elif outcome.state == "failed" or outcome.life is None:
+        turn.emit(e.OrderClosed(order, "failed", revoke=False, collected=True, detail=outcome.detail))
+        if outcome.cause == "issuer-ends-first":
+            again = turn.after(UNROUTABLE_AGAIN, at_least=timedelta(seconds=60))
+            turn.emit(e.BecameUnroutable(f"its issuer ends first: {outcome.detail}", again))
+        else:
+            again = turn.backoff(case.failures)
+            turn.emit(e.StepFailed("collect", outcome.detail, Stage.WAITING_FOR_PERSON, again))
+    else:
+        _issued(turn, order, outcome.life)
+    return ""
+
+
+def _issued(turn: Turn, order: str, life: Life) -> None:
+    turn.emit(e.CertificateIssued(order, life))
+    why = _unusable(turn, life)
+    if not why:
+        return
+    turn.emit(e.OrderClosed(order, "unusable", revoke=True, collected=True, detail=why))
+    again = turn.after(UNROUTABLE_AGAIN, at_least=timedelta(seconds=60))
+    turn.emit(e.BecameUnroutable(why, again))
+
+
+def _unusable(turn: Turn, life: Life) -> str:
+    """Why an issued certificate must not be deployed (rules 1 and 7); empty when it may."""
+    plan, present = turn.case.plan, turn.life
+    assert plan is not None
+    if life.trust_class is not plan.trust_class:
+        return f"it was issued as {life.trust_class}, not {plan.trust_class}"
+    if set(life.names) != set(plan.names):
+        return "it was issued for other names"
+    # What a person asked for may be early; otherwise half of the planned life must be gained (rule 1).  A CA may
+    # back-date by L/20, and may have been asked in the very instant at which half is gained.
+    planned = timedelta(seconds=plan.validity_seconds)
+    needed = timedelta() if turn.case.requested_by else planned / 2
+    if life.ends_at - present.ends_at < needed - planned / 20:
+        return "its issuer ends first: it would not live half of its planned life longer than the present one"
+    return ""
+
+
+def _deployed(turn: Turn, report: DeployReport) -> None:
+    installed = tuple(receipt.slot for receipt in report.receipts if receipt.outcome == "installed")
+    if installed:
+        turn.emit(e.Installed(installed))
+    for outcome, stage in (
+        ("refused", Stage.WAITING_FOR_PERSON),
+        ("unreachable", Stage.UNREACHABLE_TARGET),
+    ):
+        bad = next((receipt for receipt in report.receipts if receipt.outcome == outcome), None)
+        if bad is not None:
+            detail = f"{bad.slot.url}: {bad.detail}"
+            turn.emit(e.StepFailed("deploy", detail, stage, turn.backoff(turn.case.failures)))
+            return
+
+
+def _rolled_back(turn: Turn, report: DeployReport) -> None:
+    back = tuple(receipt.slot for receipt in report.receipts if receipt.outcome != "unreachable")
+    waiting = [receipt for receipt in report.receipts if receipt.outcome == "unreachable"]
+    refused = next((receipt.detail for receipt in report.receipts if receipt.outcome == "refused"), "")
+    again = turn.backoff(turn.case.failures)
+    why = turn.case.failure
+    if waiting:
+        detail = f"{waiting[0].slot.url}: {waiting[0].detail}"
+        turn.emit(e.StepFailed("roll back", detail, Stage.ROLLING_BACK, again))
+        return
+    turn.emit(e.RolledBack(back))
+    # Refused: the old one is expired or revoked, so the endpoint was left as it is (rule 4).
+    turn.emit(e.StepFailed("verify", refused or why or "it was not served", Stage.WAITING_FOR_PERSON, again))
+
+
+def _is_verifying(turn: Turn, step: LookAgain) -> bool:
+    case = turn.state.case
+    return (
+        case is not None
+        and case.issued is not None
+        and case.stage is Stage.VERIFYING
+        and step.expected == case.issued.fingerprint
+    )
+
+
+def _looked(turn: Turn, step: LookAgain, report: LookReport) -> None:
+    if _is_verifying(turn, step):
+        _verify(turn, report)
+    else:
+        seen.apply(turn, report.looks, report.candidates)
+
+
+def _verify(turn: Turn, report: LookReport) -> None:
+    case = turn.case
+    assert case.issued is not None
+    lively = {view.slot for view in seen.live(turn.state)}
+    turn.emit(e.LooksTaken(report.looks))
+    verified, wrong, silent = _sort(report.looks, case.issued.fingerprint)
+    if not wrong and lively <= {*verified}:
+        turn.emit(e.VerificationLooked(verified, (), silent, None))
+        turn.emit(e.CaseClosed(case.number, "verified"))
+        turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))
+        return
+    pause = WRONG_AGAIN if wrong else min(SILENT_AGAIN * (1 << min(case.silent_looks, 8)), timedelta(hours=12))
+    turn.emit(e.VerificationLooked(verified, wrong, silent, turn.after(pause, at_least=WRONG_AGAIN)))
+    if turn.case.wrong_looks >= WRONG_LOOKS:
+        why = f"{wrong[0].url} still serves something else, or a broken chain"
+        turn.emit(e.FindingRaised("rolled-back", why))
+        turn.emit(e.RollbackOrdered(wrong, why))
+    if silent:
+        _hold_for_silence(turn, case)
+
+
+def _hold_for_silence(turn: Turn, case: Case) -> None:
+    views: dict[Slot, SlotView] = {view.slot: view for view in turn.state.slots}
+    unseen = [slot.url for slot, view in views.items() if seen.is_unseen(view, turn.life, turn.now)]
+    if unseen:
+        ask(turn, "unseen", unseen[0])
+
+
+def _sort(looks: tuple[SlotLook, ...], fingerprint: str) -> tuple[tuple[Slot, ...], tuple[Slot, ...], tuple[Slot, ...]]:
+    verified, wrong, silent = [], [], []
+    for look in looks:
+        if look.outcome is not LookOutcome.SEEN or not look.fingerprint:
+            silent.append(look.slot)
+        elif look.fingerprint == fingerprint and look.chain_ok:
+            verified.append(look.slot)
+        else:
+            wrong.append(look.slot)
+    return tuple(verified), tuple(wrong), tuple(silent)
+
+
+def requested(turn: Turn, by: str) -> str:
+    """``renew_now``: open a case before its time; an open one goes on at once instead."""
+    if turn.state.case is None:
+        open_case(turn, "requested", by)
+        return "the renewal case is open"
+    return "a renewal case is open already"
+
+
+def receipt(turn: Turn, outcome: str, detail: str, actor: str = "") -> Receipt:
+    return Receipt("accepted" if outcome == "accepted" else "refused", detail, turn.state.seq, actor)

@@ -1,0 +1,184 @@
+"""What sightings mean: ours, an earlier one of ours, a stranger that may succeed, silence (DESIGN rules 4 and 9)."""
+
+from datetime import datetime, timedelta
+
+from domain.certificate import Life
+from domain.contracts import SlotLook
+from domain.lifecycle import events as e
+from domain.lifecycle.due import ask, key_of
+from domain.lifecycle.leads import scaled
+from domain.lifecycle.state import LifecycleState, SlotView, Stage
+from domain.lifecycle.turn import Turn
+
+# A foreign certificate counts only when it passes in two looks; the second is ours, this long after the first.
+SECOND_LOOK = timedelta(hours=1)
+SILENT_LOOKS = 3
+SILENT_FOR = timedelta(days=7)
+SILENT_AGAIN = timedelta(days=3, hours=12)
+
+# NIST SP 800-57 part 1, table 2: comparable strengths in bits.
+_RSA_STRENGTH = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
+
+
+def strength(life: Life) -> int:
+    if life.algorithm == "rsa":
+        return next((bits for size, bits in _RSA_STRENGTH if life.key_bits >= size), 0)
+    return life.key_bits // 2
+
+
+def objection(candidate: Life, life: Life, now: datetime) -> str:
+    """Why ``candidate`` may not succeed ``life``; empty when it passes every check that a renewal must pass."""
+    if candidate.trust_class is not life.trust_class:
+        return f"its trust class is {candidate.trust_class}, not {life.trust_class}"
+    if not set(life.names) <= set(candidate.names):
+        return "it does not hold all names of the present one"
+    if set(candidate.extended_key_usages) != set(life.extended_key_usages):
+        return "its extended key usages differ"
+    if strength(candidate) < strength(life):
+        return "its key is weaker"
+    if candidate.ends_at <= now:
+        return "it has ended"
+    if candidate.ends_at < life.ends_at:
+        return "it ends before the present one"
+    if candidate.not_before > now:
+        return "it is not valid yet"
+    return ""
+
+
+def apply(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...]) -> None:
+    """Take in looks that are not the verification of a case: from a discovery, or our own second ones."""
+    ours = {view.slot for view in turn.state.slots}
+    relevant = tuple(look for look in looks if look.slot in ours)
+    if relevant:
+        turn.emit(e.LooksTaken(relevant))
+    _strangers(turn, candidates)
+    _drift(turn)
+    _chain(turn)
+    _silence(turn)
+    _schedule(turn)
+
+
+def live(state: LifecycleState) -> tuple[SlotView, ...]:
+    """Slots that served something at their last look; all of them when none did."""
+    return tuple(view for view in state.slots if view.silent == 0) or state.slots
+
+
+def _known(state: LifecycleState) -> set[str]:
+    known = {*state.earlier}
+    if state.life is not None:
+        known.add(state.life.fingerprint)
+    if state.case is not None and state.case.issued is not None:
+        known.add(state.case.issued.fingerprint)
+    return known
+
+
+def _strangers(turn: Turn, candidates: tuple[Life, ...]) -> None:
+    state = turn.state
+    known = _known(state)
+    shown = {view.fingerprint for view in live(state) if view.fingerprint}
+    strange = shown - known
+    if not strange:
+        _clear(turn, "foreign-certificate")
+        if state.suspect is not None:
+            turn.emit(e.SuspectForgotten())
+        return
+    candidate = next((life for life in candidates if life.fingerprint in strange), None)
+    if candidate is None:
+        return
+    why = objection(candidate, turn.life, turn.now)
+    if not why and shown != {candidate.fingerprint}:
+        why = "it is not served at every endpoint"
+    if not why and not all(view.chain_ok for view in live(state)):
+        why = "its chain is not complete"
+    if why:
+        _foreign(turn, candidate, why)
+        return
+    same = state.suspect is not None and state.suspect.life.fingerprint == candidate.fingerprint
+    looks = 2 if same else 1
+    if looks == 1:
+        turn.emit(e.SuspectSeen(candidate, 1))
+    else:
+        supersede(turn, candidate)
+
+
+def _foreign(turn: Turn, candidate: Life, why: str) -> None:
+    if turn.state.suspect is not None:
+        turn.emit(e.SuspectForgotten())
+    _raise(turn, "foreign-certificate", f"{candidate.fingerprint[:16]}: {why}")
+    overlap = set(candidate.names) & set(turn.life.names)
+    if overlap and not set(turn.life.names) <= set(candidate.names):
+        ask(turn, "names-changed", candidate.fingerprint[:16])
+
+
+def supersede(turn: Turn, life: Life) -> None:
+    """Somebody else replaced it well: that certificate is the next generation."""
+    if turn.state.case is not None:
+        if turn.case.order_open:
+            collected = turn.case.issued is not None
+            revoke = turn.case.order_placed
+            turn.emit(e.OrderClosed(key_of(turn), "superseded", revoke=revoke, collected=collected))
+        turn.emit(e.CaseClosed(turn.case.number, "superseded"))
+    turn.emit(e.GenerationBegan(turn.state.generation + 1, life))
+
+
+def _drift(turn: Turn) -> None:
+    case = turn.state.case
+    if case is not None and case.stage in (Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
+        return
+    drifted = [view.slot.url for view in turn.state.slots if view.fingerprint in turn.state.earlier]
+    if drifted:
+        _raise(turn, "drift", f"an earlier certificate is served at {drifted[0]} ({len(drifted)} in all)")
+    else:
+        _clear(turn, "drift")
+
+
+def _chain(turn: Turn) -> None:
+    broken = [view.slot.url for view in turn.state.slots if view.fingerprint and not view.chain_ok]
+    if broken:
+        _raise(turn, "broken-chain", f"the chain served at {broken[0]} is broken ({len(broken)} in all)")
+    else:
+        _clear(turn, "broken-chain")
+
+
+def is_unseen(view: SlotView, life: Life, now: datetime) -> bool:
+    """Silent for three looks over a week (scaled)."""
+    if view.silent < SILENT_LOOKS or view.silent_since is None:
+        return False
+    return now - view.silent_since >= scaled(SILENT_FOR, life.length)
+
+
+def _silence(turn: Turn) -> None:
+    unseen = [view.slot.url for view in turn.state.slots if is_unseen(view, turn.life, turn.now)]
+    if unseen:
+        _raise(turn, "unseen", f"{unseen[0]} shows no certificate any more ({len(unseen)} in all)")
+        ask(turn, "unseen", unseen[0])
+        return
+    _clear(turn, "unseen")
+    if any(question.kind == "unseen" for question in turn.state.questions):
+        turn.emit(e.QuestionEnded("unseen", "seen again"))
+
+
+def _schedule(turn: Turn) -> None:
+    """Our own next look, while something waits for a second one."""
+    state = turn.state
+    if state.suspect is not None:
+        when, why = turn.after(SECOND_LOOK), "a foreign certificate is looked at twice"
+    elif any(view.silent and not is_unseen(view, turn.life, turn.now) for view in state.slots):
+        when, why = turn.after(SILENT_AGAIN), "an endpoint is silent"
+    elif state.look_at is not None and state.look_at <= turn.now:
+        turn.emit(e.LookScheduled(None, "nothing waits for a look"))
+        return
+    else:
+        return
+    if state.look_at is None or state.look_at <= turn.now:
+        turn.emit(e.LookScheduled(when, why))
+
+
+def _raise(turn: Turn, kind: str, detail: str) -> None:
+    if turn.state.finding(kind) != detail:
+        turn.emit(e.FindingRaised(kind, detail))
+
+
+def _clear(turn: Turn, kind: str) -> None:
+    if turn.state.finding(kind) is not None:
+        turn.emit(e.FindingCleared(kind))

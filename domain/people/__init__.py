@@ -1,0 +1,1 @@
+"""What is asked of people, who may answer, and whom a rung reaches."""

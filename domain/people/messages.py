@@ -1,0 +1,97 @@
+"""The messages that people send a lifecycle: one dataclass per update, each with its warrant's code."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Literal
+
+from domain.tiers import Audience
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Answer the question of one case.  Bound to the case, its generation and the version of the plan that was seen.
+
+    ``command_id`` makes a repetition the same decision.  ``comment_id`` names a comment in the store.
+    """
+
+    code: str
+    decision: Literal["approve", "reject", "hold"]
+    case: int
+    generation: int
+    plan_version: str
+    command_id: str = ""
+    comment_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Stop repeats of the current rung to one level until a date; never a later rung, never another level."""
+
+    code: str
+    level: Audience
+    until: datetime
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer one of our questions: ``tier``/``owner`` are answered through the policy; ``retired``, ``moved`` or
+    ``broken`` for unseen; ``keep`` for names that hold."""
+
+    code: str
+    question: Literal["tier", "owner", "unseen", "names-changed", "forked"]
+    answer: str
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewNow:
+    code: str
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Try the waiting step again now; after a fork: go on behind the store's last event."""
+
+    code: str
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """A certificate was uploaded for the open order of a manual issuer; its id lies in the store."""
+
+    code: str
+    upload_id: str
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    code: str
+    reason: Literal["decommissioned", "replaced", "moved", "mistake"]
+    command_id: str = ""
+
+
+Warranted = Decide | Acknowledge | Answer | RenewNow | Resume | Supply | Retire
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the sender hears.  ``seq``: the lifecycle's event count after it."""
+
+    outcome: Literal["accepted", "refused"]
+    detail: str
+    seq: int
+    actor: str = ""
+
+
+def code_hash(code: str) -> str:
+    """How a state remembers a code: SHA-256, hex; blanks and case of a pasted code do not matter."""
+    return sha256(clean_code(code).encode()).hexdigest()
+
+
+def clean_code(code: str) -> str:
+    return "".join(code.split()).lower()

@@ -1,0 +1,237 @@
+"""A simulated world around one lifecycle: time, a CA, targets and looks that the test steers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from domain.certificate import Life, LookOutcome, Slot, TrustClass
+from domain.contracts import (
+    CollectOrder,
+    Consult,
+    Deploy,
+    DeployReport,
+    LookAgain,
+    LookReport,
+    Observation,
+    OrderOutcome,
+    OrderPlaced,
+    PlaceOrder,
+    Plan,
+    Revoked,
+    RevokeOrder,
+    RollBack,
+    SlotLook,
+    SlotReceipt,
+    Terms,
+)
+from domain.lifecycle import events as e
+from domain.lifecycle.agenda import next_moment
+from domain.lifecycle.commands import (
+    Command,
+    DueMoments,
+    MessageSent,
+    NoticeArrived,
+    Outcome,
+    Redeemed,
+    Reserve,
+    Step,
+    StepBroke,
+    StepDone,
+)
+from domain.lifecycle.decide import decide
+from domain.lifecycle.evolve import evolve
+from domain.lifecycle.state import LifecycleState
+from domain.lifecycle.steps import next_step
+from domain.people.messages import Decide, Receipt, Warranted
+from domain.tiers import DEFAULT_TIERS, Tier
+
+START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
+SLOTS = (Slot("tls://127.40.0.1:443?sni=pay.example.in", "ecdsa"), Slot("tls://127.40.0.2:443", "ecdsa"))
+NAMES = ("pay.example.in", "www.pay.example.in")
+
+
+def fingerprint(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def life(text: str, start: datetime, length: timedelta, **changes: object) -> Life:
+    made = Life(fingerprint(text), NAMES, start, start + length, "ecdsa", 256, TrustClass.PRIVATE, "CN=CA", text)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def plan(length: timedelta, version: str = "p1") -> Plan:
+    return Plan(
+        issuer="internal-ca",
+        issuer_kind="private-ca",
+        trust_class=TrustClass.PRIVATE,
+        profile="server",
+        validity_seconds=int(length.total_seconds()),
+        names=NAMES,
+        algorithm="ecdsa",
+        key_bits=256,
+        targets=tuple(f"file@{slot.url}" for slot in SLOTS),
+        version=version,
+    )
+
+
+def terms(tier: Tier, length: timedelta, **changes: object) -> Terms:
+    table = next(row for row in DEFAULT_TIERS if row.tier is tier)
+    made = Terms("sha256:1", tier, "rule x", table, "payments", "billing", "p-owner", "p-head", plan=plan(length))
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class World:
+    """``fail`` may turn a step into a failure; ``served`` is what a look sees; ``ca_ends_at`` bounds what is signed."""
+
+    tier: Tier = Tier.INTERNAL
+    length: timedelta = timedelta(days=365)
+    age: timedelta = timedelta()
+    now: datetime = START
+    fail: Callable[[Step], StepBroke | None] = lambda step: None
+    reload_lies: bool = False
+    ca_ends_at: datetime | None = None
+    state: LifecycleState = field(default_factory=lambda: LifecycleState("mc-1"))
+    happened: list[e.Happened] = field(default_factory=list)
+    served: dict[Slot, str] = field(default_factory=dict)
+    before: dict[Slot, str] = field(default_factory=dict)
+    dead: set[Slot] = field(default_factory=set)
+    certificates: dict[str, Life] = field(default_factory=dict)
+    orders: dict[str, str] = field(default_factory=dict)
+    steps: int = 0
+    notices: dict[str, Observation] = field(default_factory=dict)
+    codes: int = 0
+
+    def adopt(self) -> None:
+        first = life("first", self.now - self.age, self.length)
+        self.certificates[first.fingerprint] = first
+        self.served = dict.fromkeys(SLOTS, first.fingerprint)
+        self.notice(
+            Observation("n-0", "adopted", self.now, terms(self.tier, self.length), first, SLOTS, self.looks(SLOTS))
+        )
+
+    def notice(self, observation: Observation) -> None:
+        self.notices[observation.notice_id] = observation
+        self.tell(NoticeArrived(observation.notice_id))
+
+    def tell(self, command: Command) -> Receipt:
+        receipt, events = decide(self.state, command, self.now)
+        for event in events:
+            self.state = evolve(self.state, event)
+        self.happened.extend(events)
+        return receipt
+
+    def send(self, message: Warranted, actor: str = "person/head") -> Receipt:
+        """Accept, redeem and tell, as the workflow's handler does."""
+        receipt = self.tell(Reserve(message))
+        return self.tell(Redeemed(message, actor)) if receipt.outcome == "accepted" else receipt
+
+    def code(self) -> str:
+        self.codes += 1
+        return f"code-{self.codes}"
+
+    def decision(self, what: str = "approve") -> Decide:
+        case = self.state.case
+        assert case is not None
+        assert case.plan is not None
+        return Decide(self.code(), what, case.number, self.state.generation, case.plan.version)  # type: ignore[arg-type]
+
+    # --- the acting and telling lanes ---------------------------------------------------------------------------------
+
+    def work(self, most: int = 60) -> None:
+        """Do every step that may be done now."""
+        for _ in range(most):
+            for message in self.state.untold:
+                self.tell(MessageSent(message.id))
+            step = next_step(self.state, self.now)
+            if step is None:
+                return
+            self.steps += 1
+            broken = self.fail(step)
+            self.tell(broken if broken is not None else StepDone(step, self.perform(step)))
+        raise AssertionError(f"the loop spins: {self.state}")
+
+    def run_until(self, end: datetime, most: int = 20_000) -> None:
+        """Sleep from moment to moment and act, as the interpreter does."""
+        for _ in range(most):
+            self.work()
+            moment = next_moment(self.state, self.now)
+            if moment is None or moment.at > end:
+                self.now = max(self.now, end)
+                return
+            # The workflow's timers are whole seconds, rounded up.
+            self.now = max(self.now, moment.at)
+            self.tell(DueMoments())
+        raise AssertionError(f"too many moments: {self.state}")
+
+    def perform(self, step: Step) -> Outcome:
+        match step:
+            case Consult(notice_id=notice):
+                return self.notices[notice]
+            case PlaceOrder(order_key=key):
+                return OrderPlaced(key, "k-1", "00")
+            case CollectOrder(order_key=key):
+                return self.collect(key)
+            case Deploy(fingerprint=print_, slots=slots):
+                if not self.reload_lies:
+                    self.before = dict(self.served)
+                    self.served.update(dict.fromkeys(slots, print_))
+                return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
+            case RollBack(slots=slots):
+                self.served.update({slot: self.before[slot] for slot in slots if slot in self.before})
+                return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
+            case LookAgain(slots=slots, expected=expected):
+                looks = self.looks(slots)
+                others = {look.fingerprint for look in looks if look.fingerprint} - {expected}
+                return LookReport(looks, tuple(self.certificates[other] for other in sorted(others)))
+            case RevokeOrder(order_key=key):
+                return Revoked(key, True)
+
+    def collect(self, key: str) -> OrderOutcome:
+        if key not in self.orders:
+            ends = self.now + self.length
+            if self.ca_ends_at is not None:
+                ends = min(ends, self.ca_ends_at)
+            if ends <= self.now:
+                return OrderOutcome(key, "failed", detail="the CA ends", cause="issuer-ends-first")
+            made = life(key, self.now, ends - self.now)
+            self.certificates[made.fingerprint] = made
+            self.orders[key] = made.fingerprint
+        return OrderOutcome(key, "issued", self.certificates[self.orders[key]])
+
+    def looks(self, slots: tuple[Slot, ...]) -> tuple[SlotLook, ...]:
+        return tuple(
+            SlotLook(slot, self.now, LookOutcome.REFUSED)
+            if slot in self.dead
+            else SlotLook(slot, self.now, LookOutcome.SEEN, self.served[slot])
+            for slot in slots
+        )
+
+    def replace_by_hand(self, new: Life, notice: str) -> None:
+        """Somebody else puts ``new`` everywhere, and a discovery sees it."""
+        self.certificates[new.fingerprint] = new
+        self.served = dict.fromkeys(SLOTS, new.fingerprint)
+        self.discover(notice)
+
+    def discover(self, notice: str) -> None:
+        looks = self.looks(tuple(view.slot for view in self.state.slots))
+        known = self.state.life.fingerprint if self.state.life else ""
+        others = sorted({look.fingerprint for look in looks if look.fingerprint} - {known})
+        candidates = tuple(self.certificates[other] for other in others)
+        self.notice(Observation(notice, "looked", self.now, looks=looks, candidates=candidates))
+
+    def kinds(self) -> list[str]:
+        return [fact.event.kind for fact in self.happened]
+
+    def count(self, kind: str) -> int:
+        return self.kinds().count(kind)
+
+    def first(self, kind: str) -> e.Happened:
+        return next(fact for fact in self.happened if fact.event.kind == kind)
+
+
+def broken(step: Step, detail: str = "down", permanent: bool = False) -> StepBroke:
+    return StepBroke(step, detail, permanent)

@@ -1,0 +1,248 @@
+"""The promises of a lifecycle, each as one short story in a simulated world."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.certificate import TrustClass
+from domain.contracts import CollectOrder, Deploy, Observation
+from domain.lifecycle.leads import escalates_at, opens_at
+from domain.lifecycle.state import Stage
+from domain.lifecycle.view import is_escalated, severity, snapshot
+from domain.people.messages import Acknowledge, RenewNow, Retire
+from domain.tiers import Tier
+from tests.domain.simulation import START, World, broken, life, plan, terms
+
+DAY = timedelta(days=1)
+ASKING = (Tier.CUSTOMER_FACING, Tier.NETWORK_CRITICAL)
+
+
+def world(tier: Tier, length: timedelta = 365 * DAY, age: timedelta = timedelta()) -> World:
+    made = World(tier=tier, length=length, age=age)
+    made.adopt()
+    made.work()
+    return made
+
+
+def stage(w: World) -> Stage | None:
+    return w.state.case.stage if w.state.case is not None else None
+
+
+def test_an_internal_certificate_renews_by_itself_for_two_generations() -> None:
+    w = world(Tier.INTERNAL)
+    w.run_until(START + 700 * DAY)
+    assert w.state.generation == 3
+    assert w.count("approval_asked") == 0
+    assert w.count("rung_fired") == 0
+    assert w.first("case_opened").at == START + 305 * DAY
+
+
+@pytest.mark.parametrize("tier", ASKING)
+def test_an_asking_tier_opens_at_90_days_and_escalates_at_30(tier: Tier) -> None:
+    w = world(tier)
+    w.run_until(START + 336 * DAY)
+    assert w.first("approval_asked").at == START + 275 * DAY
+    assert w.first("rung_fired").at == START + 335 * DAY
+    assert is_escalated(w.state)
+    assert severity(w.state, w.now) == "major"
+
+
+@pytest.mark.parametrize("tier", ASKING)
+def test_an_approval_renews_and_a_second_one_is_refused(tier: Tier) -> None:
+    w = world(tier, age=300 * DAY)
+    decision = w.decision()
+    assert w.send(decision).outcome == "accepted"
+    again = w.send(w.decision())
+    assert again.outcome == "refused"
+    assert again.detail.startswith("decided")
+    w.run_until(START + 183 * DAY)
+    assert w.state.generation == 2
+    assert len(w.orders) == 1
+
+
+def test_an_approved_order_waits_until_half_of_the_new_life_is_gained() -> None:
+    w = world(Tier.CUSTOMER_FACING, length=100 * DAY, age=55 * DAY)
+    w.send(w.decision())
+    w.run_until(START + 200 * DAY)
+    assert w.state.generation == 2
+    assert w.first("order_intended").at >= START
+
+
+def test_a_rejected_plan_is_asked_again_and_the_ladder_goes_on() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=276 * DAY)
+    assert w.send(w.decision("reject")).detail == "rejected"
+    w.run_until(START + 8 * DAY)
+    assert w.count("approval_asked") == 2
+    w.run_until(START + 61 * DAY)
+    assert w.count("rung_fired") >= 1
+
+
+def test_a_lying_reload_is_rolled_back_and_the_owner_is_told() -> None:
+    w = World(tier=Tier.INTERNAL, age=310 * DAY, reload_lies=True)
+    w.adopt()
+    w.run_until(START + 2 * DAY)
+    assert w.count("rolled_back") >= 1
+    assert w.count("owner_called") >= 1
+    assert w.state.finding("rolled-back")
+    assert len(w.orders) == 1
+    w.reload_lies = False
+    w.run_until(START + 3 * DAY)
+    assert w.state.generation == 2
+    assert len(w.orders) == 1
+
+
+def test_four_days_without_a_ca_end_in_one_certificate() -> None:
+    back = START + 4 * DAY
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.fail = lambda step: broken(step) if isinstance(step, CollectOrder) and w.now < back else None
+    w.adopt()
+    w.run_until(START + 6 * DAY)
+    assert w.state.generation == 2
+    assert len(w.orders) == 1
+    assert w.count("owner_called") >= 3
+
+
+def test_a_certificate_replaced_by_hand_becomes_the_next_generation_after_two_looks() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=290 * DAY)
+    w.replace_by_hand(life("by hand", START, 365 * DAY), "n-1")
+    w.work()
+    assert w.state.generation == 1
+    w.run_until(START + DAY)
+    assert w.state.generation == 2
+    assert w.state.case is None
+    assert w.state.last_outcome == "superseded"
+
+
+def test_a_foreign_certificate_that_would_not_pass_is_a_finding_and_the_case_stays_open() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=290 * DAY)
+    w.replace_by_hand(life("foreign", START, 365 * DAY, trust_class=TrustClass.SELF_SIGNED), "n-1")
+    w.run_until(START + 2 * DAY)
+    assert w.state.generation == 1
+    assert w.state.finding("foreign-certificate")
+    assert w.state.case is not None
+
+
+def test_three_silent_looks_over_a_week_make_it_unseen_and_ask_the_owner() -> None:
+    w = world(Tier.INTERNAL)
+    w.dead = set(w.served)
+    w.discover("n-1")
+    w.run_until(START + 5 * DAY)
+    assert w.state.finding("unseen") is None
+    w.run_until(START + 12 * DAY)
+    assert w.state.finding("unseen")
+    assert any(question.kind == "unseen" for question in w.state.questions)
+
+
+def test_an_issuer_that_ends_first_is_unroutable_and_does_not_spin() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY, ca_ends_at=START + 80 * DAY)
+    w.adopt()
+    w.run_until(START + 60 * DAY)
+    assert w.state.case is not None
+    assert w.state.case.stage is Stage.UNROUTABLE
+    assert w.steps < 80
+    assert w.count("rung_fired") >= 1
+    # Whatever was issued and cannot be used is revoked.
+    assert w.count("order_revoked") == len(w.orders)
+
+
+def test_without_an_issuer_it_is_unroutable_until_the_policy_names_one() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=280 * DAY)
+    none = terms(Tier.CUSTOMER_FACING, 365 * DAY, plan=None, unroutable="no issuer of its trust class")
+    w.notice(Observation("n-1", "terms", w.now, terms=none))
+    w.work()
+    assert stage(w) is Stage.UNROUTABLE
+    w.notice(Observation("n-2", "terms", w.now, terms=terms(Tier.CUSTOMER_FACING, 365 * DAY)))
+    w.work()
+    assert stage(w) is Stage.AWAITING_APPROVAL
+
+
+def test_an_approval_never_applies_to_another_plan() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=280 * DAY)
+    old = w.decision()
+    changed = terms(Tier.CUSTOMER_FACING, 365 * DAY, plan=plan(90 * DAY, "p2"))
+    w.notice(Observation("n-1", "terms", w.now, terms=changed))
+    w.work()
+    answer = w.send(old)
+    assert answer.outcome == "refused"
+    assert answer.detail.startswith("stale")
+    assert w.orders == {}
+
+
+def test_who_asked_may_not_approve() -> None:
+    w = world(Tier.CUSTOMER_FACING)
+    assert w.send(RenewNow(w.code()), "person/a").outcome == "accepted"
+    assert w.send(w.decision(), "person/a").outcome == "refused"
+    assert w.send(w.decision(), "person/b").outcome == "accepted"
+    w.work()
+    assert w.state.generation == 2
+
+
+def test_an_acknowledgement_stops_repeats_but_not_the_next_rung() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=335 * DAY)
+    assert w.count("rung_fired") == 1
+    receipt = w.send(Acknowledge(w.code(), "security-head", START + 10 * DAY))
+    assert receipt.outcome == "accepted"
+    w.run_until(START + 8 * DAY)
+    assert w.count("rung_fired") == 1
+    w.run_until(START + 9 * DAY + timedelta(hours=1))
+    assert w.count("rung_fired") == 2
+
+
+def test_adopted_late_only_the_deepest_passed_rung_fires() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=360 * DAY)
+    assert w.count("rung_fired") == 1
+    assert w.count("rungs_passed") == 1
+
+
+def test_found_expired_opens_a_case_and_escalates_at_once() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=400 * DAY)
+    assert w.state.case is not None
+    assert w.state.case.cause == "expired"
+    assert is_escalated(w.state)
+    assert severity(w.state, w.now) == "critical"
+
+
+def test_a_retirement_during_issue_still_collects_the_result_and_revokes_it() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.fail = lambda step: broken(step) if isinstance(step, CollectOrder) else None
+    w.adopt()
+    w.work()
+    w.send(Retire(w.code(), "decommissioned"))
+    assert not w.state.is_over
+    w.fail = lambda step: None
+    w.run_until(START + 2 * DAY)
+    assert w.state.is_over
+    assert w.count("order_revoked") == 1
+
+
+def test_an_unreachable_target_is_tried_again_and_named() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.fail = lambda step: broken(step) if isinstance(step, Deploy) and w.now < START + DAY else None
+    w.adopt()
+    w.work()
+    assert w.state.case is not None
+    assert w.state.case.stage is Stage.UNREACHABLE_TARGET
+    w.run_until(START + 2 * DAY)
+    assert w.state.generation == 2
+
+
+def test_lead_times_scale_with_short_lives() -> None:
+    short = life("short", START, timedelta(minutes=30))
+    table = terms(Tier.CUSTOMER_FACING, timedelta(minutes=30)).table
+    assert opens_at(short, table) == short.ends_at - timedelta(minutes=15)
+    assert escalates_at(short, table) == short.ends_at - timedelta(minutes=5)
+
+
+def test_a_life_of_thirty_minutes_renews_for_a_day_without_a_spin() -> None:
+    w = world(Tier.INTERNAL, length=timedelta(minutes=30))
+    w.run_until(START + DAY)
+    assert 48 <= w.state.generation <= 100
+    assert w.steps < 100 * 6
+
+
+def test_the_snapshot_names_what_is_next() -> None:
+    w = world(Tier.CUSTOMER_FACING)
+    row = snapshot(w.state, w.now)
+    assert row is not None
+    assert row.next_action == "the renewal case opens"
+    assert row.next_action_at == START + 275 * DAY

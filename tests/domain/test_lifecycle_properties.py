@@ -1,0 +1,243 @@
+"""Random lives: for any sequence of commands, answers, failures and lifetimes the promises hold."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from domain.certificate import TrustClass
+from domain.contracts import CollectOrder, Deploy, LookAgain, Observation, PlaceOrder, RollBack
+from domain.lifecycle.agenda import next_moment
+from domain.lifecycle.commands import Step, StepBroke
+from domain.lifecycle.leads import escalates_at
+from domain.lifecycle.state import Stage
+from domain.lifecycle.view import is_escalated
+from domain.people.messages import Acknowledge, Decide, RenewNow, Resume, Retire
+from domain.tiers import Tier
+from tests.domain.simulation import World, life, plan, terms
+
+LENGTHS = st.one_of(
+    st.timedeltas(timedelta(minutes=10), timedelta(days=3650)),
+    st.sampled_from([timedelta(minutes=10), timedelta(minutes=30), timedelta(days=47), timedelta(days=365)]),
+)
+BREAKABLE = {"place": PlaceOrder, "collect": CollectOrder, "deploy": Deploy, "look": LookAgain, "back": RollBack}
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """One lifecycle in a hostile world; the invariants are the promises of the design."""
+
+    @initialize(length=LENGTHS, share=st.integers(0, 1300), tier=st.sampled_from(list(Tier)), lies=st.booleans())
+    def begin(self, length: timedelta, share: int, tier: Tier, lies: bool) -> None:
+        self.world = World(tier=tier, length=length, age=length * share // 1000, reload_lies=lies)
+        self.broken: set[str] = set()
+        self.world.fail = self.fail
+        self.known_ends: dict[str, datetime] = {}
+        self.notices = 0
+        self.answered: dict[str, str] = {}
+        self.world.adopt()
+        self.advance(0)
+
+    def fail(self, step: Step) -> StepBroke | None:
+        for name in sorted(self.broken):
+            if isinstance(step, BREAKABLE[name]):
+                return StepBroke(step, f"{name} is down", permanent=False)
+        return None
+
+    def advance(self, share: int) -> None:
+        """Let a share (of 1,000) of the life pass, from moment to moment; the work per moment is bounded."""
+        world = self.world
+        before, steps = world.now, world.steps
+        moments = len(world.happened)
+        # Long lives pass in shorter stretches: they begin at every age, so nothing is lost but the daily repeats.
+        world.run_until(before + min(self.world.length * share // 1000, timedelta(days=40)))
+        passed = (world.now - before) / max(world.length, timedelta(minutes=10))
+        assert world.steps - steps <= 4000 * passed + 400, "the loop spins: too many steps"
+        assert len(world.happened) - moments <= 20_000 * passed + 900, "the loop spins: too many events"
+
+    @rule(share=st.integers(1, 300))
+    def time_passes(self, share: int) -> None:
+        self.advance(share)
+
+    @rule(name=st.sampled_from(sorted(BREAKABLE)))
+    def something_breaks(self, name: str) -> None:
+        self.broken.add(name)
+
+    @rule()
+    def everything_is_mended(self) -> None:
+        self.broken.clear()
+        self.world.reload_lies = False
+        self.world.dead.clear()
+
+    @rule()
+    def an_endpoint_falls_silent(self) -> None:
+        self.world.dead.add(next(iter(self.world.served)))
+        self.discover()
+
+    @rule(share=st.integers(-200, 2000))
+    def the_ca_will_end(self, share: int) -> None:
+        self.world.ca_ends_at = self.world.now + self.world.length * share // 1000
+
+    @precondition(lambda self: self.world.state.case is not None and self.world.state.case.plan is not None)
+    @rule(what=st.sampled_from(["approve", "reject", "hold"]), actor=st.sampled_from(["person/a", "person/b"]))
+    def somebody_decides(self, what: str, actor: str) -> None:
+        case = self.world.state.case
+        assert case is not None
+        assert case.plan is not None
+        self.world.send(self.world.decision(what), actor)
+        self.advance(0)
+
+    @rule(number=st.integers(1, 3), generation=st.integers(1, 3), version=st.sampled_from(["p0", "p1", "p2"]))
+    def somebody_pastes_an_old_decision(self, number: int, generation: int, version: str) -> None:
+        world = self.world
+        case = world.state.case
+        right = (
+            case is not None
+            and case.plan is not None
+            and (case.number, world.state.generation, case.plan.version) == (number, generation, version)
+        )
+        approvals = world.count("approved")
+        world.send(Decide(world.code(), "approve", number, generation, version), "person/c")
+        approved = [fact for fact in world.happened if fact.event.kind == "approved" and fact.by == "person/c"]
+        assert right or not approved or world.count("approved") == approvals or approved[-1] is not world.happened[-1]
+        if not right:
+            assert world.count("approved") == approvals or world.happened[-1].by != "person/c"
+        self.advance(0)
+
+    @rule(version=st.sampled_from(["p1", "p2"]), routable=st.booleans())
+    def the_policy_changes(self, version: str, routable: bool) -> None:
+        world = self.world
+        new_plan = plan(world.length, version) if routable else None
+        changed = terms(world.tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer")
+        self.notices += 1
+        world.notice(Observation(f"t-{self.notices}", "terms", world.now, terms=changed))
+        self.advance(0)
+
+    @rule(ends=st.integers(-500, 2000), mine=st.booleans())
+    def somebody_replaces_it_by_hand(self, ends: int, mine: bool) -> None:
+        world = self.world
+        self.notices += 1
+        trust = TrustClass.PRIVATE if mine else TrustClass.PUBLIC
+        ends_at = max(world.now + world.length * ends // 1000, world.now + timedelta(seconds=1))
+        new = life(f"hand-{self.notices}", world.now, ends_at - world.now, trust_class=trust)
+        world.replace_by_hand(new, f"h-{self.notices}")
+        self.advance(0)
+
+    def discover(self) -> None:
+        self.notices += 1
+        self.world.discover(f"d-{self.notices}")
+        self.advance(0)
+
+    @rule(share=st.integers(1, 200))
+    def somebody_acknowledges(self, share: int) -> None:
+        world = self.world
+        until = min(world.now + world.length * share // 1000, world.now + timedelta(days=14))
+        world.send(Acknowledge(world.code(), "security-head", until))
+
+    @rule()
+    def somebody_asks_for_a_renewal(self) -> None:
+        self.world.send(RenewNow(self.world.code()), "person/a")
+        self.advance(0)
+
+    @rule()
+    def somebody_resumes(self) -> None:
+        self.world.send(Resume(self.world.code()), "person/a")
+        self.advance(0)
+
+    @precondition(lambda self: self.world.count("case_opened") > 2)
+    @rule()
+    def it_is_retired(self) -> None:
+        self.world.send(Retire(self.world.code(), "decommissioned"))
+        self.advance(0)
+
+    # --- the promises -------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_ends_without_an_escalation(self) -> None:
+        """At or before the later of its mark and the moment its present E became known, unless it was replaced."""
+        state = self.world.state
+        if state.life is None or state.terms is None or state.retired or state.known_at is None:
+            return
+        mark = max(escalates_at(state.life, state.terms.table), state.known_at)
+        if self.world.now < mark:
+            return
+        fired = [
+            fact
+            for fact in self.world.happened
+            if fact.event.kind == "rung_fired" and fact.at >= state.known_at and fact.event.to == "security-head"  # type: ignore[attr-defined]
+        ]
+        assert fired, "the mark has passed and nobody was told"
+        assert fired[0].at <= mark
+        assert is_escalated(state)
+
+    @invariant()
+    def at_most_one_order_is_open(self) -> None:
+        opened: dict[str, bool] = {}
+        for fact in self.world.happened:
+            event = fact.event
+            if event.kind == "order_intended":
+                assert not any(opened.values()), "a further order while one is open"
+                opened[event.order_key] = True  # type: ignore[attr-defined]
+            elif event.kind == "order_closed":
+                opened[event.order_key] = False  # type: ignore[attr-defined]
+            elif event.kind == "case_closed":
+                opened = dict.fromkeys(opened, False)
+
+    @invariant()
+    def an_asking_tier_orders_only_what_was_approved(self) -> None:
+        if self.world.tier is Tier.INTERNAL:
+            return
+        approved = False
+        for fact in self.world.happened:
+            if fact.event.kind in ("case_opened", "approval_asked", "case_closed"):
+                approved = False
+            elif fact.event.kind == "approved":
+                assert fact.event.approver != "policy"  # type: ignore[attr-defined]
+                approved = True
+            elif fact.event.kind == "order_intended":
+                assert approved, "an order that nobody approved"
+
+    @invariant()
+    def every_open_state_has_a_next_moment(self) -> None:
+        state = self.world.state
+        if state.life is None or state.retired:
+            return
+        moment = next_moment(state, self.world.now)
+        assert moment is not None, f"no way out of {state.case}"
+        case = state.case
+        waits = {Stage.HELD, Stage.REJECTED, Stage.WAITING_FOR_CA, Stage.UNREACHABLE_TARGET, Stage.WAITING_FOR_PERSON}
+        if case is not None and case.stage in waits:
+            assert case.retry_at is not None
+
+    @invariant()
+    def a_case_closes_verified_only_when_the_new_one_is_served(self) -> None:
+        state = self.world.state
+        if state.last_outcome == "verified" and self.world.happened[-1].event.kind == "generation_began":
+            assert state.life is not None
+            alive = [slot for slot in self.world.served if slot not in self.world.dead]
+            assert all(self.world.served[slot] == state.life.fingerprint for slot in alive)
+
+
+EVERYDAY = settings(
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+LONG = settings(EVERYDAY, max_examples=2000, stateful_step_count=60, derandomize=False)
+
+
+def test_the_promises_hold_for_random_lives() -> None:
+    run_state_machine_as_test(Lifecycle, settings=EVERYDAY)
+
+
+@pytest.mark.long
+def test_the_promises_hold_for_many_more_random_lives() -> None:
+    run_state_machine_as_test(Lifecycle, settings=LONG)

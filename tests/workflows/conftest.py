@@ -1,0 +1,244 @@
+"""The real workflows on Temporal's time-skipping server, with the world of the domain tests as their activities."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from domain import contracts as c
+from domain.lifecycle.commands import Outcome, Step, StepBroke
+from domain.lifecycle.state import LifecycleState
+from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE, certificate_workflow
+from domain.people.messages import Decide, Receipt
+from tests.domain.simulation import World
+from workflows.courier import Courier
+from workflows.discovery import Discovery
+from workflows.lifecycle import CertificateLifecycle, Start
+from workflows.search import ATTRIBUTES
+
+
+@dataclass
+class Activities:
+    """Every step of the house, answered by a simulated world.  A fake: nothing outside the process is touched.
+
+    ``refuse``: codes that the store would not redeem.  ``recorded``: events by their number, as the store keeps them.
+    """
+
+    env: WorkflowEnvironment
+    world: World
+    recorded: dict[int, c.EventRecord] = field(default_factory=dict)
+    told: list[c.Message] = field(default_factory=list)
+    archived: list[c.ArchiveRun] = field(default_factory=list)
+    snapshots: list[c.Snapshot] = field(default_factory=list)
+    refuse: set[str] = field(default_factory=set)
+    flaky: set[str] = field(default_factory=set)
+
+    async def perform(self, step: Step) -> Outcome:
+        name = type(step).__name__
+        if name in self.flaky:
+            self.flaky.discard(name)
+            raise ApplicationError("the first attempt was lost")
+        self.world.now = await self.env.get_current_time()
+        broken = self.world.fail(step)
+        if isinstance(broken, StepBroke):
+            raise ApplicationError(broken.detail, non_retryable=True)
+        return self.world.perform(step)
+
+    @activity.defn(name="consult")
+    async def consult(self, step: c.Consult) -> c.Observation:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="place_order")
+    async def place_order(self, step: c.PlaceOrder) -> c.OrderPlaced:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="collect_order")
+    async def collect_order(self, step: c.CollectOrder) -> c.OrderOutcome:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="revoke_order")
+    async def revoke_order(self, step: c.RevokeOrder) -> c.Revoked:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="deploy")
+    async def deploy(self, step: c.Deploy) -> c.DeployReport:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="roll_back")
+    async def roll_back(self, step: c.RollBack) -> c.DeployReport:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="look_again")
+    async def look_again(self, step: c.LookAgain) -> c.LookReport:
+        return await self.perform(step)  # type: ignore[return-value]
+
+    @activity.defn(name="send")
+    async def send(self, message: c.Message) -> c.Sent:
+        self.told.append(message)
+        return c.Sent(message.id)
+
+    @activity.defn(name="redeem")
+    async def redeem(self, warrant: c.RedeemWarrant) -> c.Redeemed:
+        if warrant.code in self.refuse:
+            return c.Redeemed(False, reason="invalid: the code is not known")
+        return c.Redeemed(True, "person/head", "security-head")
+
+    @activity.defn(name="record")
+    async def record(self, batch: c.RecordBatch) -> c.Recorded:
+        for event in batch.events:
+            known = self.recorded.get(event.seq)
+            if known is not None and (known.kind, known.facts) != (event.kind, event.facts):
+                return c.Recorded("forked", max(self.recorded))
+            self.recorded[event.seq] = event
+        if batch.snapshot is not None:
+            self.snapshots.append(batch.snapshot)
+        return c.Recorded("recorded", max(self.recorded))
+
+    @activity.defn(name="archive")
+    async def archive(self, run: c.ArchiveRun) -> c.Archived:
+        self.archived.append(run)
+        return c.Archived(run.run_id, 0, "")
+
+    def all(self) -> list[Any]:
+        return [
+            self.consult,
+            self.place_order,
+            self.collect_order,
+            self.revoke_order,
+            self.deploy,
+            self.roll_back,
+            self.look_again,
+            self.send,
+            self.redeem,
+            self.record,
+            self.archive,
+        ]
+
+
+@dataclass
+class Stage:
+    """One lifecycle on the time-skipping server."""
+
+    env: WorkflowEnvironment
+    activities: Activities
+    world: World
+    handle: WorkflowHandle[Any, Any]
+
+    async def pass_time(self, span: timedelta) -> None:
+        await self.env.sleep(span)
+
+    async def state(self) -> LifecycleState:
+        handle = self.env.client.get_workflow_handle_for(CertificateLifecycle.run, self.handle.id)
+        return await handle.query(CertificateLifecycle.query_state)
+
+    async def now(self) -> datetime:
+        return await self.env.get_current_time()
+
+    async def decide(self, what: str = "approve", code: str = "", update_id: str | None = None) -> Receipt:
+        state = await self.state()
+        assert state.case is not None
+        assert state.case.plan is not None
+        message = Decide(
+            code or self.world.code(),
+            what,
+            state.case.number,
+            state.generation,
+            state.case.plan.version,  # type: ignore[arg-type]
+        )
+        return await self.send("decide", message, update_id)
+
+    async def send(self, name: str, message: object, update_id: str | None = None) -> Receipt:
+        handle = self.env.client.get_workflow_handle(self.handle.id)
+        answer = await handle.execute_update(name, message, id=update_id, result_type=Receipt)
+        assert isinstance(answer, Receipt)
+        return answer
+
+    def kinds(self) -> list[str]:
+        return [self.activities.recorded[seq].kind for seq in sorted(self.activities.recorded)]
+
+    def first(self, kind: str) -> c.EventRecord:
+        return next(event for _, event in sorted(self.activities.recorded.items()) if event.kind == kind)
+
+
+async def register(env: WorkflowEnvironment) -> None:
+    types = {
+        "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+        "Bool": IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+        "Datetime": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+    }
+    request = AddSearchAttributesRequest(
+        search_attributes={name: types[kind] for name, kind in ATTRIBUTES}, namespace="default"
+    )
+    await env.client.operator_service.add_search_attributes(request)
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("domain"))
+
+
+@pytest_asyncio.fixture
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    server = shutil.which("temporal-test-server", path=str(Path(sys.executable).parent))
+    assert server, "temporal-test-server is not installed; run ./everleaf test, which installs it"
+    made = await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=server
+    )
+    async with made:
+        await register(made)
+        yield made
+
+
+class Theatre:
+    """Starts lifecycles; closes its workers at the end of the test."""
+
+    def __init__(self, env: WorkflowEnvironment) -> None:
+        self.env = env
+        self.stack = AsyncExitStack()
+
+    async def stage(self, world: World, name: str = "mc-1") -> Stage:
+        world.now = await self.env.get_current_time()
+        activities = Activities(self.env, world)
+        world.state = LifecycleState(name)
+        world.adopt()
+        for queue in (LIFECYCLE_QUEUE, SCAN_QUEUE, ISSUE_QUEUE, DEPLOY_QUEUE):
+            worker = Worker(
+                self.env.client,
+                task_queue=queue,
+                workflows=[CertificateLifecycle, Courier, Discovery] if queue == LIFECYCLE_QUEUE else [],
+                activities=activities.all(),
+                workflow_runner=sandbox(),
+            )
+            await self.stack.enter_async_context(worker)
+        handle = await self.env.client.start_workflow(
+            CertificateLifecycle.run,
+            Start(name),
+            id=certificate_workflow(name),
+            task_queue=LIFECYCLE_QUEUE,
+            start_signal="observe",
+            start_signal_args=["n-0"],
+        )
+        return Stage(self.env, activities, world, handle)
+
+
+@pytest_asyncio.fixture
+async def theatre(env: WorkflowEnvironment) -> AsyncIterator[Theatre]:
+    made = Theatre(env)
+    async with made.stack:
+        yield made

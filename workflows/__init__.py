@@ -1,0 +1,1 @@
+"""When things happen: workflows decide through the domain and never touch the world."""

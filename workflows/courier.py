@@ -1,0 +1,68 @@
+"""Courier: one per person and channel; batches what they must be told, sends, reports what cannot be delivered."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+from temporalio.exceptions import ActivityError
+
+from domain.contracts import Deliver, Delivery, Message
+from domain.names import COURIER_WORKFLOW, DELIVERED_SIGNAL, TELL_SIGNAL, certificate_workflow
+from workflows import steps
+
+# Long enough that one discovery's questions arrive as one mail, short enough for a rung.
+GATHER_FOR = timedelta(seconds=5)
+MOST_AT_ONCE = 50
+BATCHES_PER_RUN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``waiting``: messages taken over from the run before."""
+
+    person: str
+    channel: str
+    waiting: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryNews:
+    message_id: str
+    state: str
+
+
+@workflow.defn(name=COURIER_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class Courier:
+    @workflow.init
+    def __init__(self, route: Route) -> None:
+        self.waiting: list[Message] = list(route.waiting)
+
+    @workflow.run
+    async def run(self, route: Route) -> None:
+        for _ in range(BATCHES_PER_RUN):
+            await workflow.wait_condition(lambda: bool(self.waiting))
+            await workflow.sleep(GATHER_FOR, summary="gather what else must be told")
+            batch = tuple(self.waiting[:MOST_AT_ONCE])
+            delivery = await self.deliver(Deliver(route.person, route.channel, batch))
+            self.waiting = self.waiting[len(batch) :]
+            if delivery.state == "undeliverable":
+                await self.report(batch)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(Route(route.person, route.channel, tuple(self.waiting)))
+
+    async def deliver(self, batch: Deliver) -> Delivery:
+        try:
+            return await steps.deliver(batch, summary=f"{len(batch.messages)} messages")
+        except ActivityError as error:
+            return Delivery("undeliverable", str(error.cause or error))
+
+    async def report(self, batch: tuple[Message, ...]) -> None:
+        for message in batch:
+            lifecycle = workflow.get_external_workflow_handle(certificate_workflow(message.managed_id))
+            await lifecycle.signal(DELIVERED_SIGNAL, DeliveryNews(message.id, "undeliverable"))
+
+    @workflow.signal(name=TELL_SIGNAL, description="Queue one message for this person")
+    def tell(self, message: Message) -> None:
+        if all(message.id != other.id for other in self.waiting):
+            self.waiting.append(message)

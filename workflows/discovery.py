@@ -1,0 +1,48 @@
+"""Discovery: scan a scope page by page, then adopt what was seen, once and whole."""
+
+import asyncio
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+
+from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryRequest, ScanPage
+from domain.names import DISCOVERY_WORKFLOW
+from workflows import steps
+
+# Two pages at once keep the scanner busy while one of them waits for its slowest endpoint.
+PAGES_AT_ONCE = 2
+
+
+@workflow.defn(name=DISCOVERY_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+class Discovery:
+    """Ends when every look is stored and every notice is acknowledged by its lifecycle."""
+
+    @workflow.init
+    def __init__(self, request: DiscoveryRequest) -> None:
+        self.pages = 0
+        self.done = 0
+        self.seen = 0
+
+    @workflow.run
+    async def run(self, request: DiscoveryRequest) -> AdoptionReport:
+        if not request.discovery_id:
+            info = workflow.info()
+            request = replace(request, discovery_id=f"{info.workflow_id.removeprefix('discovery/')}-{info.run_id[:8]}")
+        plan = await steps.begin_discovery(request, summary="check the scope, cut it into pages")
+        self.pages = plan.pages
+        waiting = list(range(plan.pages))
+        await asyncio.gather(*(self.scan(plan.discovery_id, waiting) for _ in range(PAGES_AT_ONCE)))
+        return await steps.adopt(AdoptDiscovery(plan.discovery_id), summary="adopt what was seen")
+
+    async def scan(self, discovery_id: str, waiting: list[int]) -> None:
+        while waiting:
+            page = waiting.pop(0)
+            report = await steps.scan_page(ScanPage(discovery_id, page), summary=f"page {page + 1} of {self.pages}")
+            self.done += 1
+            self.seen += report.seen
+            workflow.set_current_details(f"{self.done} of {self.pages} pages, {self.seen} certificates seen")
+
+    @workflow.query(description="Pages done, pages in all, certificates seen")
+    def progress(self) -> dict[str, int]:
+        return {"done": self.done, "pages": self.pages, "seen": self.seen}

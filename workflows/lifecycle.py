@@ -1,0 +1,360 @@
+"""CertificateLifecycle: the interpreter of domain.lifecycle, with one door and three lanes."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from domain.contracts import (
+    ArchiveRun,
+    CollectOrder,
+    Consult,
+    Deploy,
+    EventRecord,
+    LookAgain,
+    Message,
+    PlaceOrder,
+    RecordBatch,
+    RedeemWarrant,
+    RevokeOrder,
+    RollBack,
+)
+from domain.lifecycle import commands as do
+from domain.lifecycle import events as e
+from domain.lifecycle import view
+from domain.lifecycle.agenda import Moment, agenda, next_moment
+from domain.lifecycle.decide import decide
+from domain.lifecycle.evolve import evolve
+from domain.lifecycle.leads import Because, explain
+from domain.lifecycle.state import LifecycleState
+from domain.lifecycle.steps import next_step
+from domain.names import DELIVERED_SIGNAL, LIFECYCLE_WORKFLOW, OBSERVE_SIGNAL, UPGRADE_SIGNAL
+from domain.people import messages as m
+from domain.people.approval import refusal
+from workflows import steps
+from workflows.courier import DeliveryNews
+from workflows.search import attributes_of
+
+ANSWERS_KEPT = 100
+EVENTS_AT_ONCE = 50
+MESSAGES_PER_RUN = 500
+# An overdue moment that waits for a lane's step is looked at again after this, whatever happens.
+OVERDUE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """``state`` None: a new lifecycle.  ``answered``: the last update ids with their receipts, because the server
+    forgets them between runs."""
+
+    managed_id: str
+    state: LifecycleState | None = None
+    answered: tuple[tuple[str, m.Receipt], ...] = ()
+
+
+@workflow.defn(name=LIFECYCLE_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class CertificateLifecycle:
+    """One managed certificate; one run per generation."""
+
+    @workflow.init
+    def __init__(self, start: Start) -> None:
+        self.state = replace(start.state or LifecycleState(start.managed_id), roll=False)
+        self.answered: dict[str, m.Receipt] = dict(start.answered)
+        self.outbox: list[e.Happened] = []
+        self.acting_now = self.telling_now = False
+        self.messages = 0
+        self.shown: tuple[object, ...] = ()
+
+    # --- the door -----------------------------------------------------------------------------------------------------
+
+    def tell(self, command: do.Command, cause: str = "") -> m.Receipt:
+        """The only place where the state changes: no await between reading and writing."""
+        receipt, happened = decide(self.state, command, workflow.now(), cause)
+        for fact in happened:
+            self.state = evolve(self.state, fact)
+        if isinstance(command, do.RecordForked):
+            self.outbox.clear()
+        self.outbox.extend(happened)
+        self.messages += 1
+        return receipt
+
+    @workflow.run
+    async def run(self, start: Start) -> None:
+        lanes = [asyncio.create_task(lane()) for lane in (self.acting, self.telling, self.recording)]
+        while True:
+            self.tell(do.DueMoments())
+            self.show()
+            if self.may_end():
+                return
+            if self.may_roll():
+                workflow.continue_as_new(self.successor())
+            await self.news_or_moment()
+            for lane in lanes:
+                if lane.done():
+                    lane.result()
+
+    async def news_or_moment(self) -> None:
+        seq, now = self.state.seq, workflow.now()
+        moment = next_moment(self.state, now)
+        try:
+            await workflow.wait_condition(
+                lambda: self.state.seq != seq or self.may_roll() or self.may_end(),
+                timeout=None if moment is None else whole_seconds(moment.at, now),
+                timeout_summary="" if moment is None else moment.what,
+            )
+        except TimeoutError:
+            return
+        except asyncio.CancelledError:
+            # Nobody stops a lifecycle but by retiring it with a reason (DESIGN rule 3).
+            workflow.logger.warning("a cancellation was asked for and is not a way to end a lifecycle")
+
+    # --- three lanes, each one step at a time -------------------------------------------------------------------------
+
+    async def acting(self) -> None:
+        while True:
+            await workflow.wait_condition(lambda: not self.wants_to_roll() and self.step() is not None)
+            step = self.step()
+            if step is None:
+                continue
+            self.acting_now = True
+            self.tell(await self.perform(step), cause=type(step).__name__)
+            self.acting_now = False
+
+    def step(self) -> do.Step | None:
+        return next_step(self.state, workflow.now())
+
+    async def perform(self, step: do.Step) -> do.StepDone | do.StepBroke:
+        urgent = view.is_escalated(self.state)
+        try:
+            match step:
+                case Consult():
+                    return do.StepDone(step, await steps.consult(step))
+                case PlaceOrder():
+                    return do.StepDone(step, await steps.place_order(step, urgent=urgent))
+                case CollectOrder():
+                    return do.StepDone(step, await steps.collect_order(step, urgent=urgent))
+                case RevokeOrder():
+                    return do.StepDone(step, await steps.revoke_order(step))
+                case Deploy():
+                    return do.StepDone(step, await steps.deploy(step, urgent=urgent))
+                case RollBack():
+                    return do.StepDone(step, await steps.roll_back(step, urgent=urgent))
+                case LookAgain():
+                    return do.StepDone(step, await steps.look_again(step, urgent=urgent))
+        except ActivityError as error:
+            cause = error.cause
+            permanent = isinstance(cause, ApplicationError) and cause.non_retryable
+            return do.StepBroke(step, getattr(cause, "message", "") or str(error), permanent)
+
+    async def telling(self) -> None:
+        while True:
+            await workflow.wait_condition(lambda: bool(self.state.untold) and not self.wants_to_roll())
+            message = self.state.untold[0]
+            self.telling_now = True
+            await self.send(message)
+            self.telling_now = False
+
+    async def send(self, message: Message) -> None:
+        try:
+            await steps.send(message, summary=f"tell {message.person}: {message.topic}")
+        except ActivityError:
+            self.tell(do.DeliveryReported(message.id, "undeliverable"))
+            return
+        self.tell(do.MessageSent(message.id), cause=f"sent/{message.id}")
+
+    async def recording(self) -> None:
+        info = workflow.info()
+        if info.continued_run_id is not None:
+            generation = max(1, self.state.generation - 1)
+            await steps.archive(ArchiveRun(info.workflow_id, info.continued_run_id, generation))
+        while True:
+            await workflow.wait_condition(lambda: bool(self.outbox))
+            batch = self.outbox[:EVENTS_AT_ONCE]
+            recorded = await steps.record(self.batch(batch))
+            if recorded.outcome == "forked":
+                self.tell(do.RecordForked(recorded.head))
+            else:
+                self.outbox = self.outbox[len(batch) :]
+
+    def batch(self, happened: list[e.Happened]) -> RecordBatch:
+        number = self.state.case.number if self.state.case is not None else 0
+        records = tuple(
+            EventRecord(
+                fact.seq,
+                fact.event.kind,
+                fact.at,
+                fact.cause,
+                self.state.generation,
+                number,
+                fact.by,
+                e.facts(fact.event),
+            )
+            for fact in happened
+        )
+        snapshot = view.snapshot(self.state, workflow.now())
+        return RecordBatch(self.state.managed_id, workflow.info().run_id, records, snapshot)
+
+    # --- rolling and ending -------------------------------------------------------------------------------------------
+
+    def wants_to_roll(self) -> bool:
+        suggested = workflow.info().is_continue_as_new_suggested()
+        return self.state.roll or self.messages >= MESSAGES_PER_RUN or suggested
+
+    def is_idle(self) -> bool:
+        lanes = self.acting_now or self.telling_now or bool(self.outbox)
+        return not lanes and workflow.all_handlers_finished()
+
+    def may_roll(self) -> bool:
+        return self.wants_to_roll() and self.is_idle()
+
+    def may_end(self) -> bool:
+        return self.state.is_over and self.is_idle()
+
+    def successor(self) -> Start:
+        return Start(self.state.managed_id, self.state, tuple(self.answered.items())[-ANSWERS_KEPT:])
+
+    def show(self) -> None:
+        workflow.set_current_details(view.details(self.state, workflow.now()))
+        now_shown = attributes_of(self.state, workflow.now())
+        if now_shown and now_shown != self.shown:
+            self.shown = now_shown
+            workflow.upsert_search_attributes(list(now_shown))
+
+    # --- what people send: updates with a warrant ---------------------------------------------------------------------
+
+    def check(self, message: m.Warranted) -> None:
+        """The validator of every update: what the state alone can refuse leaves nothing in the history."""
+        info = workflow.current_update_info()
+        if info is not None and info.id in self.answered:
+            return
+        why = refusal(self.state, message, workflow.now())
+        if why:
+            raise ApplicationError(why, type=why.partition(":")[0], non_retryable=True)
+
+    async def warranted(self, name: str, message: m.Warranted) -> m.Receipt:
+        info = workflow.current_update_info()
+        assert info is not None
+        if info.id in self.answered:
+            return self.answered[info.id]
+        cause = f"update/{name}/{info.id}"
+        receipt = self.tell(do.Reserve(message), cause)
+        if receipt.outcome == "accepted":
+            receipt = self.tell(await self.redeem(name, message, info.id), cause)
+        self.answered[info.id] = receipt
+        return receipt
+
+    async def redeem(self, name: str, message: m.Warranted, command_id: str) -> do.Redeemed | do.NotRedeemed:
+        bound = message if isinstance(message, m.Decide) else None
+        warrant = RedeemWarrant(
+            code_sha256=m.code_hash(message.code),
+            code=m.clean_code(message.code),
+            command_id=command_id,
+            managed_id=self.state.managed_id,
+            message=name,
+            case=bound.case if bound else 0,
+            generation=bound.generation if bound else 0,
+            plan_version=bound.plan_version if bound else "",
+        )
+        try:
+            redeemed = await steps.redeem(warrant, summary=f"check the code for {name}")
+        except ActivityError:
+            return do.NotRedeemed(message, "busy: the code could not be checked; ask for a new one")
+        if not redeemed.allowed:
+            return do.NotRedeemed(message, redeemed.reason, redeemed.actor)
+        return do.Redeemed(message, redeemed.actor)
+
+    @workflow.update(description="Approve, reject or hold the renewal that is asked; needs a one-time code")
+    async def decide(self, message: m.Decide) -> m.Receipt:
+        return await self.warranted("decide", message)
+
+    @decide.validator
+    def check_decide(self, message: m.Decide) -> None:
+        self.check(message)
+
+    @workflow.update(description="Stop repeats of the current rung to one level until a date")
+    async def acknowledge(self, message: m.Acknowledge) -> m.Receipt:
+        return await self.warranted("acknowledge", message)
+
+    @acknowledge.validator
+    def check_acknowledge(self, message: m.Acknowledge) -> None:
+        self.check(message)
+
+    @workflow.update(description="Answer an open question")
+    async def answer(self, message: m.Answer) -> m.Receipt:
+        return await self.warranted("answer", message)
+
+    @answer.validator
+    def check_answer(self, message: m.Answer) -> None:
+        self.check(message)
+
+    @workflow.update(description="Open a renewal case before its time")
+    async def renew_now(self, message: m.RenewNow) -> m.Receipt:
+        return await self.warranted("renew_now", message)
+
+    @renew_now.validator
+    def check_renew_now(self, message: m.RenewNow) -> None:
+        self.check(message)
+
+    @workflow.update(description="Try the waiting step again now")
+    async def resume(self, message: m.Resume) -> m.Receipt:
+        return await self.warranted("resume", message)
+
+    @resume.validator
+    def check_resume(self, message: m.Resume) -> None:
+        self.check(message)
+
+    @workflow.update(description="A certificate was uploaded for the open order")
+    async def supply(self, message: m.Supply) -> m.Receipt:
+        return await self.warranted("supply", message)
+
+    @supply.validator
+    def check_supply(self, message: m.Supply) -> None:
+        self.check(message)
+
+    @workflow.update(description="End this lifecycle, with a reason")
+    async def retire(self, message: m.Retire) -> m.Receipt:
+        return await self.warranted("retire", message)
+
+    @retire.validator
+    def check_retire(self, message: m.Retire) -> None:
+        self.check(message)
+
+    # --- unwarranted signals carry ids only ---------------------------------------------------------------------------
+
+    @workflow.signal(name=OBSERVE_SIGNAL, description="A notice is in the store; its id")
+    def observe(self, notice_id: str) -> None:
+        self.tell(do.NoticeArrived(notice_id), cause=f"notice/{notice_id}")
+
+    @workflow.signal(name=DELIVERED_SIGNAL, description="From a Courier: what became of a message")
+    def delivered(self, news: DeliveryNews) -> None:
+        if news.state == "undeliverable":
+            self.tell(do.DeliveryReported(news.message_id, "undeliverable"), cause=f"delivery/{news.message_id}")
+
+    @workflow.signal(name=UPGRADE_SIGNAL, description="Continue as new under the newest rules")
+    def upgrade(self) -> None:
+        self.tell(do.Upgrade())
+
+    @workflow.query(name="state", description="The whole state")
+    def query_state(self) -> LifecycleState:
+        return self.state
+
+    @workflow.query(name="explain", description="Why these dates, with their sums")
+    def query_explain(self) -> tuple[Because, ...]:
+        if self.state.life is None or self.state.terms is None:
+            return ()
+        return explain(self.state.life, self.state.terms)
+
+    @workflow.query(name="agenda", description="What happens next")
+    def query_agenda(self) -> tuple[Moment, ...]:
+        return agenda(self.state)
+
+
+def whole_seconds(at: datetime, now: datetime) -> timedelta:
+    """From ``now`` until ``at``, rounded up to whole seconds: a timer never wakes a moment before its instant."""
+    left = at - now
+    if left <= timedelta():
+        return OVERDUE
+    return timedelta(seconds=-(-left // timedelta(microseconds=1) // 1_000_000))

@@ -1,0 +1,50 @@
+"""The search attributes of our workflows: declared once, read by whoever registers them and by whoever sets them."""
+
+from datetime import datetime
+from typing import Any
+
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from domain.lifecycle.state import LifecycleState
+from domain.lifecycle.view import needs_human, snapshot
+
+TIER = SearchAttributeKey.for_keyword("EverleafTier")
+STATE = SearchAttributeKey.for_keyword("EverleafState")
+OWNER = SearchAttributeKey.for_keyword("EverleafOwner")
+ISSUER = SearchAttributeKey.for_keyword("EverleafIssuer")
+SERVICE = SearchAttributeKey.for_keyword("EverleafService")
+NEEDS_HUMAN = SearchAttributeKey.for_bool("EverleafNeedsHuman")
+NOT_AFTER = SearchAttributeKey.for_datetime("EverleafNotAfter")
+NEXT_ACTION = SearchAttributeKey.for_datetime("EverleafNextAction")
+
+# (name, type) in the words of `temporal operator search-attribute create`.  At most 10 Keyword, 3 of each other type:
+# the SQL visibility stores of Temporal have no more columns.
+ATTRIBUTES: tuple[tuple[str, str], ...] = (
+    (TIER.name, "Keyword"),
+    (STATE.name, "Keyword"),
+    (OWNER.name, "Keyword"),
+    (ISSUER.name, "Keyword"),
+    (SERVICE.name, "Keyword"),
+    (NEEDS_HUMAN.name, "Bool"),
+    (NOT_AFTER.name, "Datetime"),
+    (NEXT_ACTION.name, "Datetime"),
+)
+
+# The keyword columns of the SQL visibility stores are VARCHAR(255); a stranger's distinguished name may be longer.
+LONGEST_KEYWORD = 255
+
+
+def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttributeUpdate[Any], ...]:
+    """What the list of workflows shows of ``state``; nothing before its first notice was read."""
+    row = snapshot(state, now)
+    if row is None:
+        return ()
+    # An overdue moment is "now"; by the minute, so that each look at it does not write the attributes again.
+    due = row.next_action_at.replace(second=0, microsecond=0) if row.next_action_at is not None else None
+    keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
+    return (
+        *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
+        NEEDS_HUMAN.value_set(needs_human(state)),
+        NOT_AFTER.value_set(row.not_after),
+        NEXT_ACTION.value_set(due) if due is not None else NEXT_ACTION.value_unset(),
+    )

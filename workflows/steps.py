@@ -1,0 +1,100 @@
+"""One typed door per activity, with its queue, its timeouts and its retries: the only place where patience is set.
+
+To add a step: a row in STEPS here, an activity of the same name and types.  Patience of more than 15 minutes belongs
+to the domain, as a state with its own retry moment.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+
+from domain import contracts as c
+from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=3)
+SOME = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
+# What happened must be recorded and told, however long the database is away.
+FOREVER = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
+
+URGENT = Priority(priority_key=1)
+PEOPLE = Priority(priority_key=2)
+NORMAL = Priority(priority_key=3)
+SCAN = Priority(priority_key=5)
+
+
+@dataclass(frozen=True)
+class Step(Generic[In, Out]):
+    """``once``: how long one attempt may take; ``gives_up``: all attempts together, None never."""
+
+    name: str
+    takes: type[In]
+    gives: type[Out]
+    queue: str
+    once: timedelta
+    gives_up: timedelta | None = timedelta(minutes=15)
+    heartbeat: timedelta | None = None
+    retry: RetryPolicy = field(default_factory=lambda: FEW)
+    priority: Priority = field(default_factory=lambda: NORMAL)
+
+    async def __call__(self, value: In, *, summary: str = "", urgent: bool = False) -> Out:
+        result: Out = await workflow.execute_activity(
+            self.name,
+            value,
+            result_type=self.gives,
+            task_queue=self.queue,
+            start_to_close_timeout=self.once,
+            schedule_to_close_timeout=self.gives_up,
+            heartbeat_timeout=self.heartbeat,
+            retry_policy=self.retry,
+            priority=URGENT if urgent else self.priority,
+            summary=summary or self.name.replace("_", " "),
+        )
+        return result
+
+
+def seconds(count: int) -> timedelta:
+    return timedelta(seconds=count)
+
+
+begin_discovery = Step("begin_discovery", c.DiscoveryRequest, c.DiscoveryPlan, SCAN_QUEUE, seconds(60), retry=SOME)
+scan_page = Step(
+    "scan_page", c.ScanPage, c.ScanReport, SCAN_QUEUE, seconds(600), heartbeat=seconds(30), retry=SOME, priority=SCAN
+)
+adopt = Step("adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME)
+consult = Step("consult", c.Consult, c.Observation, LIFECYCLE_QUEUE, seconds(15))
+place_order = Step("place_order", c.PlaceOrder, c.OrderPlaced, DEPLOY_QUEUE, seconds(30))
+collect_order = Step("collect_order", c.CollectOrder, c.OrderOutcome, ISSUE_QUEUE, seconds(60))
+revoke_order = Step("revoke_order", c.RevokeOrder, c.Revoked, ISSUE_QUEUE, seconds(60))
+deploy = Step("deploy", c.Deploy, c.DeployReport, DEPLOY_QUEUE, seconds(300), heartbeat=seconds(45))
+roll_back = Step("roll_back", c.RollBack, c.DeployReport, DEPLOY_QUEUE, seconds(300), heartbeat=seconds(45))
+look_again = Step("look_again", c.LookAgain, c.LookReport, SCAN_QUEUE, seconds(120), heartbeat=seconds(30))
+send = Step("send", c.Message, c.Sent, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER, priority=PEOPLE)
+deliver = Step("deliver", c.Deliver, c.Delivery, LIFECYCLE_QUEUE, seconds(60), retry=SOME, priority=PEOPLE)
+# Shorter than the 60 s for which a decision is reserved.
+redeem = Step("redeem", c.RedeemWarrant, c.Redeemed, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE)
+record = Step("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
+archive = Step("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
+
+STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of every type
+    begin_discovery,
+    scan_page,
+    adopt,
+    consult,
+    place_order,
+    collect_order,
+    revoke_order,
+    deploy,
+    roll_back,
+    look_again,
+    send,
+    deliver,
+    redeem,
+    record,
+    archive,
+)
