@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,11 +14,12 @@ from activities.issuers.private_ca import ensure_authorities, publish_roots, ren
 from domain.certificate import Algorithm, TrustClass
 from domain.contracts import CollectOrder, OrderOutcome, PlaceOrder, Plan, RevokeOrder
 from domain.errors import CAUnavailable, Conflict, NotFound, NotReady
+from domain.profiles import plan_breaches
 from formats.x509 import parse_certificate, pem_of
 from store import tables
 from store.ca import newest_crl
 from store.orders import order_of
-from tests.activities.conftest import CA_KEK, ISSUER, Crash, House
+from tests.activities.conftest import CA_KEK, ISSUER, PLAN, PROFILE, Crash, House
 
 
 def issued(house: House, plan: Plan, order_key: str = "mc-1.1.1.1") -> OrderOutcome:
@@ -166,6 +168,28 @@ def test_lists_are_renewed_daily_and_accepted_by_openssl(house: House, plan: Pla
     command = ["openssl", "crl", "-inform", "der", "-in", "root.crl", "-CAfile", "everleaf-root.pem", "-noout"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert "verify OK" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"names": ("bank.example.com",)}, "does not permit the name"),
+        ({"validity_seconds": 91 * 86_400}, "at most"),
+        ({"profile": "other"}, "has no profile"),
+    ],
+)
+def test_the_ca_keeps_to_the_profile_of_the_policy_in_force(
+    house: House, plan: Plan, wrong: dict[str, Any], said: str
+) -> None:
+    outcome = issued(house, replace(plan, **wrong))
+    assert outcome.state == "failed"
+    assert said in outcome.detail
+    with house.engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tables.ca_issued)).scalar() == 0
+
+
+def test_a_profile_without_a_life_of_its_own_allows_any() -> None:
+    assert plan_breaches(PLAN, replace(PROFILE, validity=timedelta())) == ()
 
 
 def test_our_ca_signs_nothing_self_signed(house: House, plan: Plan) -> None:

@@ -19,15 +19,17 @@ ROOT = Path(__file__).parents[2]
 
 COLLECT = """
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from activities.failpoint import failpoint
 from activities.issuance import IssuanceActivities
 from activities.issuers import ISSUERS, IssuerParts
 from domain.contracts import CollectOrder
+from domain.tiers import Profile
 from store.engine import create_engine
 
 engine = create_engine(sys.argv[1])
-parts = IssuerParts(engine, bytes(range(32)), lambda: datetime.now(UTC), failpoint=failpoint(sys.argv[2]))
+profile, point = Profile("nms", timedelta(days=90)), failpoint(sys.argv[2])
+parts = IssuerParts(engine, bytes(range(32)), lambda: datetime.now(UTC), tuple, lambda: (profile,), point)
 issuing = IssuanceActivities(engine, {kind: make(parts) for kind, make in ISSUERS.items()}, parts.clock)
 print("ready", flush=True)
 for key in sys.argv[3:]:

@@ -16,7 +16,7 @@ from domain.errors import CARefused
 from formats.x509 import is_chain_whole, life_of, parse_certificate
 from store.access import Upload, add_upload
 from store.orders import Order, place_order
-from tests.activities.conftest import CA_KEK, ISSUER, LEAF_KEK, PLAN, PUBLIC, Clock, manual
+from tests.activities.conftest import CA_KEK, ISSUER, LEAF_KEK, PLAN, PROFILE, PUBLIC, Clock, manual
 from tests.activities.test_issuance_manual import OutsideCA
 
 
@@ -57,7 +57,7 @@ ANSWERS: dict[str, Callable[[Desk, Order], None]] = {"private-ca": nothing_to_do
 def desk(request: pytest.FixtureRequest, database: Engine) -> Desk:
     clock = Clock()
     ensure_authorities(database, (ISSUER,), CA_KEK, clock())
-    parts = IssuerParts(database, CA_KEK, clock, lambda: (ISSUER, PUBLIC))
+    parts = IssuerParts(database, CA_KEK, clock, lambda: (ISSUER, PUBLIC), lambda: (PROFILE,))
     plan = manual(PLAN) if request.param == "manual" else PLAN
     return Desk(request.param, database, clock, ISSUERS[request.param](parts), plan)
 

@@ -11,7 +11,9 @@ from activities.issuers.private_ca import der
 from activities.issuers.private_ca.authority import ROOTS, authority_name, open_key
 from activities.issuers.private_ca.leaf import requested_key, to_be_signed
 from activities.issuers.private_ca.revocation import renew_crl
+from domain.contracts import Plan
 from domain.errors import CARefused, CAUnavailable, NotFound
+from domain.profiles import plan_breaches
 from store import ca
 from store.ca import Authority, Issued
 from store.orders import Order
@@ -60,11 +62,20 @@ class PrivateCA:
         return ""
 
     def _intend(self, order: Order, authority: Authority) -> Issued:
+        self._require_permitted(order.plan)
         parent = x509.load_der_x509_certificate(authority.certificate)
         key = requested_key(order.csr)
         serial, tbs = to_be_signed(order.plan, key, parent, self._parts.clock())
         intent = Issued(order.order_key, authority.name, f"{serial:x}", sha256(order.csr).hexdigest(), tbs)
         return ca.intend(self._parts.engine, intent, self._parts.clock())
+
+    def _require_permitted(self, plan: Plan) -> None:
+        profile = next((one for one in self._parts.profiles() if one.name == plan.profile), None)
+        if profile is None:
+            raise CARefused(f"The policy in force has no profile {plan.profile}: nothing is signed under it.")
+        wrong = plan_breaches(plan, profile)
+        if wrong:
+            raise CARefused(f"{plan.issuer} does not sign this: {'; '.join(wrong)}")
 
     def _sign(self, intent: Issued, authority: Authority) -> Issued:
         made = seal(intent.tbs, open_key(authority, self._parts.kek))
