@@ -47,6 +47,7 @@ class Kind(StrEnum):
     UNPLACED = "unplaced"
     FOREIGN = "foreign certificate"
     NAMES_CHANGED = "names changed"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

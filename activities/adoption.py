@@ -1,0 +1,80 @@
+"""Adoption: one transaction that resolves identity and writes its notices, then the notices are sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Engine
+from temporalio import activity
+
+from activities.discovery import heartbeat
+from activities.resolving import Resolution
+from activities.scanners.base import Clock
+from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observation
+from domain.tiers import Policy
+from store.sightings import adoptions as store
+from store.sightings.looks import discovery_of
+
+AT_ONCE = 16
+REPORT = TypeAdapter(AdoptionReport)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionActivities:
+    """``new_id``: a fresh random managed id; ``send(managed_id, notice_id)``: tells a lifecycle and returns once
+    Temporal has acknowledged it; ``failpoint``: called with the name of a point at which tests end the process."""
+
+    engine: Engine
+    load_policy: Callable[[], Policy]
+    clock: Clock
+    new_id: Callable[[], str]
+    send: Callable[[str, str], Awaitable[None]]
+    failpoint: Callable[[str], None]
+
+    @activity.defn(name="adopt")
+    async def adopt(self, asked: AdoptDiscovery) -> AdoptionReport:
+        """Adopt a scanned discovery, then send every unsent notice.
+
+        Idempotent: a discovery that is adopted already is not resolved again; only what is unsent is sent.
+        """
+        policy = await asyncio.to_thread(self.load_policy)
+        report = await asyncio.to_thread(self._resolve, asked.discovery_id, policy)
+        self.failpoint("adopt.committed")
+        await self._send_unsent()
+        return report
+
+    @activity.defn(name="consult")
+    def consult(self, asked: Consult) -> Observation:
+        """What a notice says.  Raises NotFound, also where the notice is another certificate's."""
+        return store.notice_of(self.engine, asked.managed_id, asked.notice_id)
+
+    def _resolve(self, discovery_id: str, policy: Policy) -> AdoptionReport:
+        now = self.clock()
+        with store.adopting(self.engine) as connection:
+            discovery = discovery_of(connection, discovery_id)
+            if discovery.state == "adopted":
+                return REPORT.validate_python(discovery.report)
+            adoption = Resolution(connection, discovery, policy, now).adoption(self.new_id)
+            store.write(connection, adoption, now)
+            return adoption.report
+
+    async def _send_unsent(self) -> None:
+        """Per certificate in the order of writing, so that it hears of its slots before what was seen in them."""
+        queues: dict[str, list[str]] = {}
+        for managed_id, notice_id in await asyncio.to_thread(store.unsent, self.engine):
+            queues.setdefault(managed_id, []).append(notice_id)
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def tell(managed_id: str, notices: list[str]) -> None:
+            async with free:
+                for notice_id in notices:
+                    await self.send(managed_id, notice_id)
+                    await asyncio.to_thread(store.mark_sent, self.engine, notice_id, self.clock())
+                    heartbeat()
+
+        # All are tried before the first failure is raised: one broken lifecycle must not keep others from hearing.
+        told = await asyncio.gather(*(tell(*queue) for queue in queues.items()), return_exceptions=True)
+        for failure in told:
+            if isinstance(failure, BaseException):
+                raise failure

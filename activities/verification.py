@@ -1,0 +1,114 @@
+"""Verification: a fresh look from outside.  It says what is served and decides nothing."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+from sqlalchemy.engine import Engine
+from temporalio import activity
+
+from activities.discovery import heartbeat
+from activities.scanners import SCANNERS
+from activities.scanners.base import Ask, Clock, Patience, Sight
+from activities.scanners.sweep import seen_certificate
+from domain.certificate import LookOutcome, Slot
+from domain.contracts import LookAgain, LookReport, SlotLook
+from domain.tiers import Policy, Scope
+from formats.x509 import fingerprint_of, is_chain_whole, life_of, load_pem_chain
+from store.sightings.adoptions import record_looks
+from store.sightings.looks import SeenCertificate, keep_certificates
+
+# What one call may take in all; slots that no time is left for are answered as not reached and looked at again.
+TOTAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationActivities:
+    engine: Engine
+    load_policy: Callable[[], Policy]
+    clock: Clock
+    patience: Patience = field(default_factory=Patience)
+
+    @activity.defn(name="look_again")
+    async def look_again(self, asked: LookAgain) -> LookReport:
+        """One look per slot, in their order; ``candidates``: every certificate seen that is not the expected one.
+
+        A certificate of another key algorithm counts only where the slot's own is not served, or is the expected
+        one.  What was seen is kept.  Heartbeats after every answer; ends within ``TOTAL_SECONDS`` and one look.
+        """
+        policy = await asyncio.to_thread(self.load_policy)
+        sights = await self._look(asked, policy.scope)
+        certificates = await asyncio.to_thread(_parse, sights)
+        anchors = tuple(der for pem in policy.roots for der in load_pem_chain(pem.encode()))
+        looks = tuple(_slot_look(slot, sight, anchors) for slot, sight in zip(asked.slots, sights, strict=True))
+        await asyncio.to_thread(self._keep, certificates, looks)
+        readable = {seen.fingerprint for seen in certificates if seen.facts is not None}
+        chains = {fingerprint_of(sight.chain[0]): sight.chain for sight in sights if sight.chain}
+        strangers = sorted((set(chains) & readable) - {asked.expected})
+        return LookReport(looks, tuple(life_of(chains[leaf], policy.issuers) for leaf in strangers))
+
+    def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
+        now = self.clock()
+        keep_certificates(self.engine, certificates, now)
+        record_looks(self.engine, [(look.slot, look.outcome, look.fingerprint) for look in looks], now)
+
+    async def _look(self, asked: LookAgain, scope: Scope) -> tuple[Sight, ...]:
+        deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
+        found: dict[Slot, Sight] = {}
+        inside = [slot for slot in dict.fromkeys(asked.slots) if is_in_scope(slot, scope)]
+        for start in range(0, len(inside), self.patience.at_once):
+            batch = inside[start : start + self.patience.at_once]
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            first = await self._ask([Ask(slot.endpoint) for slot in batch], scope)
+            found.update(zip(batch, first, strict=True))
+            again = [slot for slot in batch if _is_another_key(slot, found[slot], asked.expected)]
+            second = await self._ask([Ask(slot.endpoint, slot.algorithm) for slot in again], scope)
+            found.update({s: sight for s, sight in zip(again, second, strict=True) if sight.chain})
+        return tuple(found.get(slot) or self._not_looked(slot, slot in inside) for slot in asked.slots)
+
+    async def _ask(self, asks: Sequence[Ask], scope: Scope) -> tuple[Sight, ...]:
+        """Each through the scanner of its scheme, in order."""
+        answers: dict[int, Sight] = {}
+        for scheme, scanner in SCANNERS.items():
+            mine = [index for index, ask in enumerate(asks) if ask.endpoint.scheme == scheme]
+            if mine:
+                looked = await scanner(self.clock, scope).look([asks[i] for i in mine], self.patience, heartbeat)
+                answers.update(zip(mine, looked, strict=True))
+        return tuple(answers[index] for index in range(len(asks)))
+
+    def _not_looked(self, slot: Slot, is_inside: bool) -> Sight:
+        outcome = LookOutcome.CONNECT_TIMEOUT if is_inside else LookOutcome.OUT_OF_SCOPE
+        return Sight(Ask(slot.endpoint), self.clock(), outcome)
+
+
+def is_in_scope(slot: Slot, scope: Scope) -> bool:
+    """Files are judged by their scanner, which resolves links; a client has nothing to look at from outside."""
+    place = slot.endpoint
+    if place.scheme == "file":
+        return True
+    try:
+        address = ip_address(place.host)
+    except ValueError:
+        return False
+    in_networks = any(address in ip_network(cidr) for cidr in scope.cidrs)
+    return place.scheme == "tls" and place.port in scope.ports and in_networks
+
+
+def _is_another_key(slot: Slot, sight: Sight, expected: str) -> bool:
+    if slot.endpoint.scheme != "tls" or not sight.chain or fingerprint_of(sight.chain[0]) == expected:
+        return False
+    facts = seen_certificate(sight.chain[0]).facts
+    return facts is not None and facts.algorithm != slot.algorithm
+
+
+def _parse(sights: Iterable[Sight]) -> list[SeenCertificate]:
+    return [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
+
+
+def _slot_look(slot: Slot, sight: Sight, anchors: Sequence[bytes]) -> SlotLook:
+    if not sight.chain:
+        return SlotLook(slot, sight.at, sight.outcome)
+    leaf = fingerprint_of(sight.chain[0])
+    return SlotLook(slot, sight.at, sight.outcome, leaf, is_chain_whole(sight.chain, anchors))

@@ -1,0 +1,1 @@
+"""The sample estate: real TLS endpoints on loopback, its policy, its owners, its mailbox."""

@@ -1,0 +1,158 @@
+"""Discoveries, the certificates they met (each DER once) and their looks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Engine
+
+from domain.certificate import Certificate, Look, LookOutcome, Slot
+from domain.errors import NotFound
+from store import tables
+
+FACTS = TypeAdapter(Certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """One discovery.  ``scope``: what its pages are cut from, fixed when it began; ``report``: of its adoption."""
+
+    id: str
+    source: str
+    scope: dict[str, Any]
+    pages: int
+    targets: int
+    state: str = "planned"
+    report: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCertificate:
+    """A certificate that a look met.  ``facts``: None where its bytes cannot be parsed; they are kept all the same."""
+
+    fingerprint: str
+    der: bytes
+    facts: Certificate | None
+
+
+def begin(engine: Engine, discovery: Discovery, now: datetime) -> Discovery:
+    """Keep ``discovery`` unless its id is known; gives what is kept, so a repetition changes nothing."""
+    row = {
+        "id": discovery.id,
+        "source": discovery.source,
+        "state": discovery.state,
+        "scope": discovery.scope,
+        "pages": discovery.pages,
+        "targets": discovery.targets,
+        "started_at": now,
+    }
+    with engine.begin() as connection:
+        connection.execute(insert(tables.discoveries).values(**row).on_conflict_do_nothing())
+        return discovery_of(connection, discovery.id)
+
+
+def discovery_of(connection: Connection, discovery_id: str) -> Discovery:
+    """Raises NotFound."""
+    c = tables.discoveries.c
+    row = connection.execute(sa.select(tables.discoveries).where(c.id == discovery_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"discovery {discovery_id} is not known; begin_discovery makes it")
+    return Discovery(row.id, row.source, row.scope, row.pages, row.targets, row.state, row.report)
+
+
+def find(engine: Engine, discovery_id: str) -> Discovery:
+    with engine.connect() as connection:
+        return discovery_of(connection, discovery_id)
+
+
+def slots_at(engine: Engine, hosts: Iterable[str]) -> tuple[Slot, ...]:
+    """The known slots on ``hosts``, sorted."""
+    wanted = set(hosts)
+    query = sa.select(tables.slots.c.url, tables.slots.c.algorithm)
+    with engine.connect() as connection:
+        known = [Slot(row.url, row.algorithm) for row in connection.execute(query)]
+    return tuple(sorted(slot for slot in known if slot.endpoint.host in wanted))
+
+
+def save_page(
+    engine: Engine, page: tuple[str, int], looks: Sequence[Look], certificates: Iterable[SeenCertificate]
+) -> None:
+    """Keep the looks of one page (discovery id, number) and what they saw; a repetition overwrites its own looks."""
+    discovery_id, number = page
+    rows = [
+        {
+            "discovery_id": discovery_id,
+            "page": number,
+            "url": look.url,
+            "algorithm": look.algorithm,
+            "outcome": look.outcome.value,
+            "chain": list(look.chain),
+            "detail": look.detail,
+            "at": look.at,
+        }
+        for look in sorted(looks, key=lambda look: (look.url, look.algorithm))
+    ]
+    with engine.begin() as connection:
+        _keep_certificates(connection, certificates, max((look.at for look in looks), default=None))
+        discoveries = tables.discoveries
+        started = sa.and_(discoveries.c.id == discovery_id, discoveries.c.state == "planned")
+        connection.execute(sa.update(discoveries).where(started).values(state="scanning"))
+        if not rows:
+            return
+        statement = insert(tables.looks)
+        changed = {name: statement.excluded[name] for name in ("page", "outcome", "chain", "detail", "at")}
+        connection.execute(statement.on_conflict_do_update("one_look_per_slot_and_discovery", set_=changed), rows)
+
+
+def keep_certificates(engine: Engine, certificates: Iterable[SeenCertificate], now: datetime) -> None:
+    """Keep each certificate once."""
+    with engine.begin() as connection:
+        _keep_certificates(connection, certificates, now)
+
+
+def _keep_certificates(connection: Connection, certificates: Iterable[SeenCertificate], now: datetime | None) -> None:
+    rows = [_certificate_row(seen, now) for seen in {seen.fingerprint: seen for seen in certificates}.values()]
+    if rows:
+        # Sorted, so that two pages which met the same certificates cannot lock each other out.
+        rows.sort(key=lambda row: str(row["fingerprint"]))
+        connection.execute(insert(tables.certificates).on_conflict_do_nothing(), rows)
+
+
+def _certificate_row(seen: SeenCertificate, now: datetime | None) -> dict[str, Any]:
+    facts = seen.facts
+    return {
+        "fingerprint": seen.fingerprint,
+        "der": seen.der,
+        "first_seen_at": now,
+        "facts": None if facts is None else FACTS.dump_python(facts, mode="json"),
+        "not_after": None if facts is None else facts.not_after,
+    }
+
+
+def looks_of(connection: Connection, discovery_id: str) -> tuple[Look, ...]:
+    """Every look of a discovery, sorted by slot."""
+    c = tables.looks.c
+    query = sa.select(tables.looks).where(c.discovery_id == discovery_id).order_by(c.url, c.algorithm)
+    return tuple(
+        Look(row.url, row.algorithm, row.at, LookOutcome(row.outcome), tuple(row.chain), row.detail)
+        for row in connection.execute(query)
+    )
+
+
+def certificates_of(
+    connection: Connection, fingerprints: Iterable[str]
+) -> tuple[dict[str, bytes], dict[str, Certificate]]:
+    """DER and facts by fingerprint; what could not be parsed has no facts."""
+    c = tables.certificates.c
+    rows = connection.execute(sa.select(c.fingerprint, c.der, c.facts).where(c.fingerprint.in_(set(fingerprints))))
+    ders: dict[str, bytes] = {}
+    facts: dict[str, Certificate] = {}
+    for row in rows:
+        ders[row.fingerprint] = bytes(row.der)
+        if row.facts is not None:
+            facts[row.fingerprint] = FACTS.validate_python(row.facts)
+    return ders, facts

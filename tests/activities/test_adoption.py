@@ -1,0 +1,177 @@
+"""Adoption and verification: real listeners, real PostgreSQL, a fake Temporal."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy.engine import Engine
+
+from activities.adoption import AdoptionActivities
+from activities.discovery import DiscoveryActivities
+from activities.verification import VerificationActivities
+from domain.certificate import LookOutcome, Slot
+from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, DiscoveryRequest, LookAgain, Observation, ScanPage
+from domain.errors import NotFound
+from domain.tiers import Policy, Tier
+from store import tables
+from tests.activities.estates import TestCA, clock, context, listening, policy
+
+pytestmark = pytest.mark.server
+
+
+class Lifecycles:
+    """Stands for Temporal: remembers what it acknowledged, or refuses."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.is_down = False
+
+    async def send(self, managed_id: str, notice_id: str) -> None:
+        if self.is_down:
+            raise ConnectionError("Temporal is away")
+        self.heard.append((managed_id, notice_id))
+
+
+class House:
+    """The activities around one database."""
+
+    def __init__(self, database: Engine, rules: Policy) -> None:
+        self.database, self.rules = database, rules
+        self.lifecycles = Lifecycles()
+        self.failpoint: Callable[[str], None] = lambda name: None
+        ids = (f"mc-{n}" for n in itertools.count())
+        self.adoption = AdoptionActivities(
+            database, lambda: self.rules, clock, lambda: next(ids), self.lifecycles.send, lambda n: self.failpoint(n)
+        )
+        self.verification = VerificationActivities(database, lambda: self.rules, clock)
+
+    async def discover(self, discovery_id: str) -> AdoptionReport:
+        scanning = DiscoveryActivities(self.database, lambda: self.rules, clock)
+        plan = await scanning.begin_discovery(DiscoveryRequest(discovery_id))
+        for page in range(plan.pages):
+            await scanning.scan_page(ScanPage(discovery_id, page))
+        return await self.adoption.adopt(AdoptDiscovery(discovery_id))
+
+    def told(self, number: int) -> Observation:
+        return self.adoption.consult(Consult(*self.lifecycles.heard[number]))
+
+
+async def test_what_is_seen_is_adopted_told_once_and_told_again_only_when_it_changed(
+    database: Engine, tmp_path: Path
+) -> None:
+    ca, path = TestCA(), tmp_path / "a.pem"
+    first = ca.issue(path, "a.example")
+    async with listening(context(path)) as port:
+        house = House(database, policy(ca, (port,)))
+        report = await house.discover("d1")
+        assert (report.new, report.notices) == (1, 1)
+        adopted = house.told(0)
+        assert adopted.kind == "adopted" and adopted.terms is not None and adopted.life is not None
+        assert adopted.terms.tier is Tier.INTERNAL and adopted.terms.plan is not None
+        assert adopted.life.fingerprint == first and adopted.slots == (Slot(f"tls://127.0.0.1:{port}", "ecdsa"),)
+        assert adopted.looks[0].chain_ok
+        assert (await house.discover("d2")).notices == 0
+        assert (await house.adoption.adopt(AdoptDiscovery("d1"))) == report
+    assert len(house.lifecycles.heard) == 1
+    missed = await house.discover("d3")
+    assert (missed.new, missed.missed, missed.changed) == (0, 1, 1)
+    assert house.told(1).looks[0].outcome is LookOutcome.REFUSED
+    with pytest.raises(NotFound):
+        house.adoption.consult(Consult("mc-other", house.lifecycles.heard[0][1]))
+
+
+async def test_a_replacement_is_a_candidate_and_a_stranger_moves_the_slot(database: Engine, tmp_path: Path) -> None:
+    ca, path = TestCA(), tmp_path / "a.pem"
+    ca.issue(path, "a.example")
+    async with listening(tls := context(path)) as port:
+        house = House(database, policy(ca, (port,)))
+        await house.discover("d1")
+        second = ca.issue(path, "a.example", "b.example")
+        tls.load_cert_chain(path)
+        assert (await house.discover("d2")).changed == 1
+        observed = house.told(1)
+        assert observed.kind == "looked" and [life.fingerprint for life in observed.candidates] == [second]
+        ca.issue(path, "z.example")
+        tls.load_cert_chain(path)
+        report = await house.discover("d3")
+        assert (report.new, report.changed) == (1, 1)
+    told = {house.told(n).kind: house.told(n) for n in (2, 3, 4) if n < len(house.lifecycles.heard)}
+    assert told["slots"].slots == () and told["adopted"].life is not None
+
+
+async def test_notices_survive_a_crash_after_the_commit_and_an_absent_temporal(
+    database: Engine, tmp_path: Path
+) -> None:
+    ca = TestCA()
+    for name in ("a", "b"):
+        ca.issue(tmp_path / f"{name}.pem", f"{name}.example")
+    house = House(database, policy(ca, (), (), (str(tmp_path / "*.pem"),)))
+
+    def die(name: str) -> None:
+        assert name == "adopt.committed"
+        raise SystemError("killed")
+
+    house.failpoint = die
+    with pytest.raises(SystemError):
+        await house.discover("d1")
+    house.failpoint = lambda name: None
+    house.lifecycles.is_down = True
+    with pytest.raises(ConnectionError):
+        await house.adoption.adopt(AdoptDiscovery("d1"))
+    house.lifecycles.is_down = False
+    report = await house.adoption.adopt(AdoptDiscovery("d1"))
+    await house.adoption.adopt(AdoptDiscovery("d1"))
+    assert report.new == 2
+    assert sorted(managed for managed, _ in house.lifecycles.heard) == ["mc-0", "mc-1"]
+
+
+async def test_a_new_policy_is_told_as_new_terms(database: Engine, tmp_path: Path) -> None:
+    ca = TestCA()
+    ca.issue(tmp_path / "a.pem", "a.example")
+    house = House(database, policy(ca, (), (), (str(tmp_path / "*.pem"),)))
+    await house.discover("d1")
+    values = {name: getattr(house.rules, name) for name in Policy.__dataclass_fields__}
+    house.rules = Policy(**{**values, "version": "sha256:next", "rules": ()})
+    assert (await house.discover("d2")).changed == 1
+    terms = house.told(1).terms
+    assert terms is not None and not terms.placed and terms.tier is Tier.CUSTOMER_FACING
+    with database.connect() as connection:
+        kinds = connection.scalars(sa.select(tables.findings.c.kind).where(tables.findings.c.discovery_id == "d2"))
+        assert set(kinds) == {"unplaced"}
+
+
+async def test_two_certificates_may_not_own_one_target(database: Engine, tmp_path: Path) -> None:
+    ca = TestCA()
+    ca.issue(tmp_path / "ec.pem", "a.example")
+    ca.issue(tmp_path / "rsa.pem", "a.example", key=rsa.generate_private_key(65537, 2048))
+    async with listening(context(tmp_path / "ec.pem", tmp_path / "rsa.pem")) as port:
+        rules = policy(ca, (port,))
+        values = {name: getattr(rules, name) for name in Policy.__dataclass_fields__}
+        target = type(rules.targets[0])("t", rules.targets[0].when, "file", "/srv/{port}.pem", "/srv/k")
+        house = House(database, Policy(**{**values, "targets": (target,)}))
+        assert (await house.discover("d1")).new == 2
+    terms = [house.told(n).terms for n in (0, 1)]
+    assert sorted(t is not None and t.plan is not None for t in terms) == [False, True]
+    assert any(t is not None and "belongs to" in t.unroutable for t in terms)
+
+
+async def test_look_again_sees_the_key_of_its_slot_and_names_strangers(database: Engine, tmp_path: Path) -> None:
+    ca = TestCA()
+    curve = ca.issue(tmp_path / "ec.pem", "a.example")
+    other = ca.issue(tmp_path / "rsa.pem", "a.example", key=rsa.generate_private_key(65537, 2048))
+    async with listening(context(tmp_path / "ec.pem", tmp_path / "rsa.pem")) as port:
+        house = House(database, policy(ca, (port, 1), (), (str(tmp_path / "*.pem"),)))
+        slots = (
+            Slot(f"tls://127.0.0.1:{port}", "rsa"),
+            Slot(f"tls://127.0.0.1:{port}", "ecdsa"),
+            Slot("tls://127.0.0.1:1", "rsa"),
+            Slot("tls://127.0.0.2:1", "rsa"),
+            Slot(f"file://localhost{tmp_path}/ec.pem", "ecdsa"),
+        )
+        report = await house.verification.look_again(LookAgain("mc-0", slots, expected=other))
+    assert [look.fingerprint for look in report.looks] == [other, curve, "", "", curve]
+    assert [look.outcome for look in report.looks[2:4]] == [LookOutcome.REFUSED, LookOutcome.OUT_OF_SCOPE]
+    assert [life.fingerprint for life in report.candidates] == [curve]

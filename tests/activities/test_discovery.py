@@ -1,0 +1,98 @@
+"""Discovery against real listeners and a real PostgreSQL."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy.engine import Engine
+
+from activities.discovery import DiscoveryActivities
+from activities.scope import FixedScope
+from domain.contracts import DiscoveryRequest, ScanPage, ScanReport
+from domain.errors import BadInput, NotFound
+from domain.tiers import Policy
+from store import tables
+from tests.activities.estates import TestCA, clock, context, listening, policy
+
+pytestmark = pytest.mark.server
+
+
+async def scan(database: Engine, rules: Policy, discovery_id: str = "d1") -> list[ScanReport]:
+    scanning = DiscoveryActivities(database, lambda: rules, clock)
+    plan = await scanning.begin_discovery(DiscoveryRequest(discovery_id))
+    return [await scanning.scan_page(ScanPage(discovery_id, page)) for page in range(plan.pages)]
+
+
+def looked(database: Engine) -> dict[tuple[str, str], str]:
+    with database.connect() as connection:
+        rows = connection.execute(sa.select(tables.looks))
+        return {(row.url, row.algorithm): row.chain[0] if row.chain else row.outcome for row in rows}
+
+
+async def test_every_certificate_of_an_endpoint_is_a_slot_of_its_own(database: Engine, tmp_path: Path) -> None:
+    ca = TestCA()
+    curve = ca.issue(tmp_path / "ec.pem", "a.example")
+    other = ca.issue(tmp_path / "rsa.pem", "a.example", key=rsa.generate_private_key(65537, 2048))
+    named = ca.issue(tmp_path / "b.pem", "b.example")
+    special = context(tmp_path / "b.pem")
+    tls = context(tmp_path / "ec.pem", tmp_path / "rsa.pem")
+
+    def choose(socket: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        if name == "b.example":
+            socket.context = special
+
+    tls.sni_callback = choose
+    async with listening(tls) as port:
+        names = ("b.example@127.0.0.1", "c.example@127.0.0.1")
+        (report,) = await scan(database, policy(ca, (port, 1), names))
+        again = await scan(database, policy(ca, (port, 1), names))
+    url = f"tls://127.0.0.1:{port}"
+    assert looked(database) == {
+        (url, "ecdsa"): curve,
+        (url, "rsa"): other,
+        (f"{url}?sni=b.example", "ecdsa"): named,
+    }
+    assert dict(report.outcomes) == {"seen": 1, "refused": 1}
+    assert again == [report], "a repetition overwrites its own looks"
+    with database.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.certificates)) == 4
+
+
+async def test_files_are_a_page_of_their_own(database: Engine, tmp_path: Path) -> None:
+    ca = TestCA()
+    leaf = ca.issue(tmp_path / "client.pem", "client-1")
+    rules = policy(ca, (), (), (str(tmp_path / "*.pem"),))
+    (report,) = await scan(database, rules)
+    assert looked(database) == {(f"file://localhost{tmp_path}/client.pem", "ecdsa"): leaf}
+    assert dict(report.outcomes) == {"seen": 1}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        DiscoveryRequest("x", cidrs=("127.0.0.0/24",)),
+        DiscoveryRequest("x", cidrs=("::1/128",)),
+        DiscoveryRequest("x", cidrs=("nonsense",)),
+        DiscoveryRequest("x", ports=(22,)),
+        DiscoveryRequest("x", names=("other.example",)),
+        DiscoveryRequest("x", paths=("/etc/shadow",)),
+    ],
+)
+async def test_what_is_outside_the_scope_is_refused_before_the_first_look(
+    database: Engine, request_: DiscoveryRequest
+) -> None:
+    scanning = DiscoveryActivities(database, lambda: policy(TestCA(), (443,)), clock)
+    with pytest.raises(BadInput):
+        await scanning.begin_discovery(request_)
+    with pytest.raises(NotFound):
+        await scanning.scan_page(ScanPage("x", 0))
+
+
+def test_pages_cut_a_scope_without_gap_or_overlap() -> None:
+    fixed = FixedScope(("10.0.0.0/24", "10.0.0.128/25", "10.1.0.0/31"), (443, 8443), {}, ("/x",), 100)
+    places = [place for page in range(fixed.tls_pages) for place in fixed.places(page)]
+    assert len(places) == len(set(places)) == fixed.targets == (254 + 2) * 2
+    assert fixed.pages == fixed.tls_pages + 1
+    assert FixedScope.from_json(fixed.to_json()) == fixed
