@@ -24,9 +24,10 @@ class Resolution:
 
     def __init__(self, connection: Connection, discovery: Discovery, policy: Policy, now: datetime) -> None:
         self._discovery, self._policy, self._now = discovery, policy, now
-        self._looks = {Slot(look.url, look.algorithm): look for look in looks_of(connection, discovery.id)}
         self._managed = managed_of(connection)
         self._slots = slots_of(connection, self._managed)
+        self._looks = {Slot(look.url, look.algorithm): look for look in looks_of(connection, discovery.id)}
+        self._looks = {slot: look for slot, look in self._looks.items() if not self._is_stale(slot, look)}
         self._before = dict(self._slots)
         prints = {print_ for look in self._looks.values() for print_ in look.chain}
         prints |= {row.present for row in self._managed.values()}
@@ -56,6 +57,10 @@ class Resolution:
         return Adoption(self._discovery.id, rows, slots, notices, findings, report)
 
     # --- what was seen and what is known ---
+
+    def _is_stale(self, slot: Slot, look: Look) -> bool:
+        """A verification has looked since: what this discovery saw there is the past, and would read as drift."""
+        return slot in self._slots and look.at < self._slots[slot].last_looked_at
 
     def _sightings(self) -> Iterator[Sighting]:
         for slot, look in self._looks.items():

@@ -31,7 +31,7 @@ class Listener:
         base = _context()
         if "" in self._contexts:
             _load(base, self._folder)
-        # Asked at every handshake, with or without a name: so a reload never touches a live connection.
+        # Called at every handshake, with or without a name.
         base.sni_callback = self._choose
         if not self._contexts:
             raise FileNotFoundError(f"no certificate in {self._folder}")
@@ -61,6 +61,8 @@ class Listener:
             self._server.close()
 
     def _choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        # Looked up at the handshake, so that a reload is done when its command returns, as with a real server.
+        self.reload()
         context = self._contexts.get(name or "") or self._contexts.get("")
         if context is not None:
             tls.context = context
@@ -101,7 +103,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def serve_folder(folder: Path, ready: Path) -> None:
-    """Serve every endpoint folder below ``folder``, follow the files, and new and removed folders, for ever."""
+    """Serve every endpoint folder below ``folder``, also those that come and go, for ever."""
     listeners: dict[str, Listener] = {}
     # A peer that breaks off its handshake is ordinary here (a scanner does) and no news.
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
@@ -126,6 +128,4 @@ async def _follow(folder: Path, listeners: dict[str, Listener]) -> int:
             print(f"{name}: {error}", flush=True)
             continue
         listeners[name] = listener
-    for listener in listeners.values():
-        listener.reload()
     return len(names)

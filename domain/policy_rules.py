@@ -2,15 +2,17 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 
-from domain.tiers import Matcher, Policy, Role, TierPolicy
+from domain.tiers import FULL_LIFE, Matcher, Policy, Role, Tier, TierPolicy
 
 # More than this and nobody reads the table any more: a rule should be a glob, not a list of hosts.
 MAX_RULES = 30
+# From this many renewals on, how long they took is known well enough to refuse a policy for it (DESIGN rule 1).
+ENOUGH_CASES = 20
 # One discovery of a scope: 1,048,576 sockets is the most that pages of 256 keep readable in Temporal.
 MAX_TARGETS = 1 << 20
 PLACEHOLDERS = frozenset({"address", "port", "sni", "algorithm", "path", "stem"})
@@ -46,6 +48,23 @@ def problems(policy: Policy) -> tuple[Problem, ...]:
         _doubles,
     )
     return tuple(problem for check in checks for problem in check(policy))
+
+
+def too_late(policy: Policy, tier: Tier, took: Sequence[timedelta]) -> tuple[Problem, ...]:
+    """Refusal of an escalation that leaves less time than 95 in 100 renewals of ``tier`` needed.
+
+    ``took``: from approved to verified, of every closed case.  Judged for the shortest life that a profile issues.
+    """
+    index = next(i for i, row in enumerate(policy.tiers) if row.tier is tier)
+    lives = [profile.validity for profile in policy.profiles if profile.validity]
+    if len(took) < ENOUGH_CASES or not lives:
+        return ()
+    needed = sorted(took)[-(-95 * len(took) // 100) - 1]
+    left = policy.tiers[index].escalates * min(1.0, min(lives) / FULL_LIFE)
+    if left >= needed:
+        return ()
+    told = f"its escalation leaves {left}, but 95 in 100 renewals took up to {needed}"
+    return (Problem(("tiers", index, "rungs"), told, "Escalate earlier, or issue for longer lives."),)
 
 
 def _tiers(policy: Policy) -> Iterator[Problem]:

@@ -94,7 +94,10 @@ def plan_version(plan: Plan) -> str:
 
 
 def expand_target(policy: Policy, slot: Slot) -> Target | None:
-    """The deployment target of ``slot``: the first target rule that matches it, filled in; None where none does."""
+    """The deployment target of ``slot``: the first target rule that matches it, filled in; None where none does.
+
+    A target belongs to a place, not to a certificate: ``names`` of its matcher compare with the slot's SNI.
+    """
     seen = Seen.at((slot,), names=(slot.endpoint.sni,) if slot.endpoint.sni else ())
     rule = next((rule for rule in policy.targets if match(rule.when, seen) is not None), None)
     return None if rule is None else _fill(rule, slot)

@@ -115,11 +115,10 @@ def keep_certificates(engine: Engine, certificates: Iterable[SeenCertificate], n
 
 
 def _keep_certificates(connection: Connection, certificates: Iterable[SeenCertificate], now: datetime | None) -> None:
-    rows = [_certificate_row(seen, now) for seen in {seen.fingerprint: seen for seen in certificates}.values()]
-    if rows:
-        # Sorted, so that two pages which met the same certificates cannot lock each other out.
-        rows.sort(key=lambda row: str(row["fingerprint"]))
-        connection.execute(insert(tables.certificates).on_conflict_do_nothing(), rows)
+    once = {seen.fingerprint: seen for seen in certificates}
+    # Sorted, so that two pages which met the same certificates cannot lock each other out.
+    for seen in (once[fingerprint] for fingerprint in sorted(once)):
+        connection.execute(insert(tables.certificates).values(_certificate_row(seen, now)).on_conflict_do_nothing())
 
 
 def _certificate_row(seen: SeenCertificate, now: datetime | None) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _certificate_row(seen: SeenCertificate, now: datetime | None) -> dict[str, A
         "fingerprint": seen.fingerprint,
         "der": seen.der,
         "first_seen_at": now,
-        "facts": None if facts is None else FACTS.dump_python(facts, mode="json"),
+        "facts": sa.null() if facts is None else FACTS.dump_python(facts, mode="json"),
         "not_after": None if facts is None else facts.not_after,
     }
 

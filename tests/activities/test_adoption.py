@@ -175,3 +175,21 @@ async def test_look_again_sees_the_key_of_its_slot_and_names_strangers(database:
     assert [look.fingerprint for look in report.looks] == [other, curve, "", "", curve]
     assert [look.outcome for look in report.looks[2:4]] == [LookOutcome.REFUSED, LookOutcome.OUT_OF_SCOPE]
     assert [life.fingerprint for life in report.candidates] == [curve]
+
+
+async def test_what_a_discovery_saw_before_a_verification_is_the_past(database: Engine, tmp_path: Path) -> None:
+    ca, path = TestCA(), tmp_path / "a.pem"
+    ca.issue(path, "a.example")
+    async with listening(tls := context(path)) as port:
+        house = House(database, policy(ca, (port,)))
+        await house.discover("d1")
+        scanning = DiscoveryActivities(database, lambda: house.rules, clock)
+        await scanning.begin_discovery(DiscoveryRequest("d2"))
+        await scanning.scan_page(ScanPage("d2", 0))
+        renewed = ca.issue(path, "a.example")
+        tls.load_cert_chain(path)
+        slot = Slot(f"tls://127.0.0.1:{port}", "ecdsa")
+        looked = await house.verification.look_again(LookAgain("mc-0", (slot,), renewed))
+        assert (await house.adoption.adopt(AdoptDiscovery("d2"))).notices == 0
+        assert (await house.discover("d3")).notices == 0
+    assert looked.looks[0].fingerprint == renewed and looked.candidates == ()

@@ -118,6 +118,15 @@ async def test_a_server_that_demands_a_client_certificate_is_still_seen(curve: P
         assert (await look(port)).outcome is LookOutcome.SEEN
 
 
+async def test_a_server_of_the_year_1999_is_seen(curve: Path) -> None:
+    context = server_context(curve)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1
+    async with serving(quiet, context) as port:
+        assert (await look(port)).outcome is LookOutcome.SEEN
+
+
 async def test_an_algorithm_that_is_not_served_is_no_sight(curve: Path) -> None:
     async with serving(quiet, server_context(curve)) as port:
         assert (await look(port, algorithm="rsa")).outcome is LookOutcome.HANDSHAKE_FAILED

@@ -20,8 +20,9 @@ from activities.scanners.base import Ask, Patience
 from activities.scanners.tls import TLSScanner
 from demo.census import census
 from demo.estate import extra, prepare
-from domain.certificate import Endpoint
+from domain.certificate import Endpoint, Slot
 from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryRequest, ScanPage
+from domain.terms import expand_target
 from domain.tiers import Policy
 from formats.policy import parse_policy
 from formats.x509 import fingerprint_of
@@ -92,6 +93,11 @@ async def test_discovery_finds_and_governs_the_whole_estate(database: Engine, ho
     unroutable = [terms.unroutable for terms in every if terms.plan is None]
     assert len(unroutable) == 9 and all("self-signed" in why for why in unroutable)
     assert sum(terms.plan is not None and terms.plan.issuer_kind == "manual" for terms in every) == 10
+    with database.connect() as connection:
+        slots = [Slot(row.url, row.algorithm) for row in connection.execute(sa.select(tables.slots))]
+    targets = [expand_target(rules(home), slot) for slot in slots]
+    assert len(slots) == sum(len(entry.places) for entry in census())
+    assert all(t and Path(t.chain).exists() and Path(t.key).exists() for t in targets)
     again = await discover(database, rules(home), "d2")
     assert (again.new, again.changed, again.notices) == (0, 0, 0)
     added, removed = extra(home, add=7, remove=3)

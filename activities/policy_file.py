@@ -1,0 +1,54 @@
+"""The policy in force, read from its file: again when the file changed, and never a bad one over a good one."""
+
+import logging
+import os
+from pathlib import Path
+from threading import Lock
+
+from domain.errors import BadInput, BadPolicy
+from domain.tiers import Policy
+from formats.policy import parse_policy
+
+log = logging.getLogger(__name__)
+
+Stamp = tuple[int, int, int]
+
+
+class PolicyFile:
+    """What activities are given as ``load_policy``: ``PolicyFile(path).load``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._stamp: Stamp | None = None
+        self._policy: Policy | None = None
+
+    def load(self) -> Policy:
+        """Raises BadPolicy at the first reading.
+
+        Later a bad file is logged and the last good policy holds: a slip in an editor must not stop renewals.
+        """
+        with self._lock:
+            stamp = self._stamp_now()
+            if stamp != self._stamp or self._policy is None:
+                self._policy, self._stamp = self._read(stamp), stamp
+            return self._policy
+
+    def _stamp_now(self) -> Stamp | None:
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _read(self, stamp: Stamp | None) -> Policy:
+        try:
+            if stamp is None:
+                raise BadInput("EVERLEAF_POLICY", f"{self._path} is not there", "Copy demo/policy.yaml and edit it.")
+            return parse_policy(self._path.read_bytes(), str(self._path))
+        except (BadInput, OSError) as error:
+            if self._policy is None:
+                raise
+            field = error.field if isinstance(error, BadPolicy) else ""
+            log.error("policy refused, the last good one holds", extra={"policy": str(self._path), "field": field})
+            return self._policy
