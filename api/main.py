@@ -12,13 +12,13 @@ from fastapi.routing import APIRoute
 from api import problems
 from api.auth import ROLES
 from api.gateway import TemporalGateway
+from api.limit import BodyLimit
 from api.parts import Parts
 from api.routes import BEARER, approvals, certificates, commands, discoveries, histories, orders, system
 from domain.settings import parse
 from store.engine import create_engine
 from workflows.client import connect
 
-LARGEST_BODY_BYTES = 1_048_576
 GUARDED = (certificates, histories, commands, approvals, discoveries, orders, system)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -61,14 +61,14 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
         summary="Keeps every certificate alive: discover, ask, renew, deploy, look again, record.",
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
-        max_body_size=LARGEST_BODY_BYTES,
         redirect_slashes=False,
         redoc_url=None,
     )
     problems.install(app)
+    app.add_middleware(BodyLimit)
     for room in GUARDED:
         app.include_router(room.router, dependencies=[Depends(BEARER)], responses=PROBLEMS)
-    app.include_router(system.public)
+    app.include_router(system.public, responses=PROBLEMS)
     app.state.routes = tuple(ROLES)
     return app
 

@@ -89,8 +89,6 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"There is nothing at {request.url.path}; GET /v1 lists what there is."
-    if error.status_code == 413:
-        detail = "A body may have at most 1 MiB."
     answer = problem(error.status_code, word, title, detail)
     answer.headers.update(error.headers or {})
     return answer

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import may
+from api.limit import LARGEST_BODY_BYTES
 from api.parts import CallerDep, PartsDep
 from api.problems import Unauthenticated
 from api.routes import guarded
@@ -35,7 +36,7 @@ DIRECTORY = {
 @public.get("/v1")
 def get_directory(parts: PartsDep) -> dict[str, object]:
     """Where everything is."""
-    return {"name": "everleaf", "release": parts.release, "links": DIRECTORY, "largest_body_bytes": 1_048_576}
+    return {"name": "everleaf", "release": parts.release, "links": DIRECTORY, "largest_body_bytes": LARGEST_BODY_BYTES}
 
 
 @router.get("/me")
