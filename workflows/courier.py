@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError
 
 from domain.contracts import Deliver, Delivery, Message
@@ -32,7 +31,7 @@ class DeliveryNews:
     state: str
 
 
-@workflow.defn(name=COURIER_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=COURIER_WORKFLOW)
 class Courier:
     @workflow.init
     def __init__(self, route: Route) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryRequest, ScanPage
 from domain.names import DISCOVERY_WORKFLOW
@@ -14,7 +13,7 @@ from workflows import steps
 PAGES_AT_ONCE = 2
 
 
-@workflow.defn(name=DISCOVERY_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=DISCOVERY_WORKFLOW)
 class Discovery:
     """Ends when every look is stored and every notice is acknowledged by its lifecycle."""
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.contracts import (
@@ -55,7 +54,7 @@ class Start:
     answered: tuple[tuple[str, m.Receipt], ...] = ()
 
 
-@workflow.defn(name=LIFECYCLE_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=LIFECYCLE_WORKFLOW)
 class CertificateLifecycle:
     """One managed certificate; one run per generation."""
 
