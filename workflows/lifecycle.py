@@ -1,4 +1,7 @@
-"""CertificateLifecycle: the interpreter of domain.lifecycle, with one door and three lanes."""
+"""CertificateLifecycle: the interpreter of domain.lifecycle, with one door and three lanes.
+
+Longer than 300 lines because Temporal wants every message handler of a workflow on its one class.
+"""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -256,6 +259,7 @@ class CertificateLifecycle:
             case=bound.case if bound else 0,
             generation=bound.generation if bound else 0,
             plan_version=bound.plan_version if bound else "",
+            requested_by=self.state.case.requested_by if bound and self.state.case is not None else "",
         )
         try:
             redeemed = await steps.redeem(warrant, summary=f"check the code for {name}")

@@ -47,6 +47,8 @@ async def test_an_asking_tier_is_asked_escalated_and_approved_for_two_generation
     await stage.pass_time(60 * DAY)
     assert on_its_instant(stage.first("rung_fired").at, begun + 335 * DAY)
     assert {message.topic for message in stage.activities.told} >= {"ask", "rung"}
+    stage.activities.refuse.add("forged")
+    assert (await stage.decide(code="forged")).outcome == "refused"
     receipt = await stage.decide()
     assert receipt.outcome == "accepted"
     await stage.pass_time(DAY)
