@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,7 +20,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from api.gateway import TemporalGateway, Unanswered
-from api.main import build
+from api.main import build, create_app
 from api.parts import Parts
 from domain import contracts as c
 from domain.errors import NotReady
@@ -197,3 +198,17 @@ async def test_a_discovery_that_fails_says_why(site: Site) -> None:
         started = (await site.ask("POST", "/v1/discoveries", json={"ports": [22]})).json()
         failed = await site.until(started["resource"], lambda found: found["status"] == "failed")
     assert failed["detail"] == "cidrs: outside the scope"
+
+
+async def test_the_app_of_the_environment_connects_when_it_starts(
+    env: WorkflowEnvironment, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERLEAF_DATABASE_URL", database_url)
+    monkeypatch.setenv("EVERLEAF_TEMPORAL_ADDRESS", env.client.service_client.config.target_host)
+    monkeypatch.setenv("EVERLEAF_HOME", str(tmp_path))
+    app = create_app()
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://everleaf") as client:
+            assert (await client.get("/health/ready")).json() == {"status": "ready"}
+            assert (await client.get("/v1/certificates")).status_code == 401
