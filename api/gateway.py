@@ -69,7 +69,8 @@ class DiscoveryRun:
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """The newest run of a lifecycle: ``text`` is the JSON that the replayer accepts.  ``live``: it has not ended."""
+    """The newest run of a lifecycle: ``text`` is the JSON that the replayer accepts.  ``live``: it has not ended.
+    ``generation`` 0: no worker said it."""
 
     run_id: str
     generation: int
@@ -96,14 +97,18 @@ class Gateway(Protocol):
 
 
 class TemporalGateway:
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self, client: Client, update_seconds: float = UPDATE_SECONDS, query_seconds: float = QUERY_SECONDS
+    ) -> None:
         self._client = client
+        self._update_seconds = update_seconds
+        self._query_seconds = query_seconds
 
     def _lifecycle(self, managed_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(certificate_workflow(managed_id))
 
     async def tell(self, managed_id: str, message: tuple[str, Warranted], update_id: str) -> Receipt:
-        deadline = time.monotonic() + UPDATE_SECONDS
+        deadline = time.monotonic() + self._update_seconds
         pause = 0.2
         while True:
             try:
@@ -111,8 +116,8 @@ class TemporalGateway:
             except (Unanswered, TimeoutError) as error:
                 if time.monotonic() + pause > deadline:
                     raise Unanswered(
-                        f"The lifecycle of {managed_id} has not answered in {UPDATE_SECONDS:.0f} s; it is not known "
-                        "whether it took the message. Ask again, with the same Idempotency-Key."
+                        f"The lifecycle of {managed_id} has not answered in {self._update_seconds:.0f} s; it is not "
+                        "known whether it took the message. Ask again, with the same Idempotency-Key."
                     ) from error
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -138,32 +143,50 @@ class TemporalGateway:
         return receipt
 
     async def explain(self, managed_id: str) -> Explanation:
-        handle = self._lifecycle(managed_id)
-        because, state = await _asked(
+        handle, wait = self._lifecycle(managed_id), timedelta(seconds=self._query_seconds)
+        because, state = await self._asked(
             managed_id,
             asyncio.gather(
-                handle.query("explain", result_type=tuple[Because, ...], rpc_timeout=timedelta(seconds=QUERY_SECONDS)),
-                handle.query("state", result_type=LifecycleState, rpc_timeout=timedelta(seconds=QUERY_SECONDS)),
+                handle.query("explain", result_type=tuple[Because, ...], rpc_timeout=wait),
+                handle.query("state", result_type=LifecycleState, rpc_timeout=wait),
             ),
         )
         told = warnings(state.life, state.terms) if state.life and state.terms else ()
         return Explanation(tuple(because), told, state.seq)
 
     async def newest_run(self, managed_id: str) -> LiveRun | None:
+        handle = self._lifecycle(managed_id)
         try:
-            return await _asked(managed_id, self._newest_run(managed_id))
+            described = await self._asked(managed_id, handle.describe())
         except NotFound:
             return None
-
-    async def _newest_run(self, managed_id: str) -> LiveRun:
-        handle = self._lifecycle(managed_id)
-        described = await handle.describe()
         # The run that was just described, not one that may follow it meanwhile.
         run = self._client.get_workflow_handle(handle.id, run_id=described.run_id)
-        history = await run.fetch_history()
-        state = await run.query("state", result_type=LifecycleState, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
+        history = await self._asked(managed_id, run.fetch_history())
         live = described.status is WorkflowExecutionStatus.RUNNING
-        return LiveRun(described.run_id, state.generation, history.to_json(), len(history.events), live)
+        generation = await self._generation(run)
+        return LiveRun(described.run_id, generation, history.to_json(), len(history.events), live)
+
+    async def _generation(self, run: WorkflowHandle[Any, Any]) -> int:
+        """0 where no worker answers: the history itself is still there to be read."""
+        try:
+            state = await run.query("state", result_type=LifecycleState, rpc_timeout=timedelta(seconds=PROBE_SECONDS))
+        except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return 0
+        return int(state.generation)
+
+    async def _asked(self, managed_id: str, answer: Awaitable[T]) -> T:
+        """The answer of a lifecycle, within the patience of a query."""
+        try:
+            return await asyncio.wait_for(answer, self._query_seconds)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise NotFound(f"Temporal knows no lifecycle of {managed_id}.") from error
+            raise NotReady(f"The lifecycle of {managed_id} does not answer: {error.message}") from error
+        except (TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            raise NotReady(
+                f"The lifecycle of {managed_id} does not answer. Look at its worker: everleaf status."
+            ) from error
 
     async def start_discovery(self, request: DiscoveryRequest) -> None:
         try:
@@ -212,20 +235,6 @@ class TemporalGateway:
             return await self._client.service_client.check_health(timeout=timedelta(seconds=PROBE_SECONDS))
         except (RPCError, RuntimeError):
             return False
-
-
-async def _asked(managed_id: str, answer: Awaitable[T]) -> T:
-    """The answer of a lifecycle within 10 s."""
-    try:
-        return await asyncio.wait_for(answer, QUERY_SECONDS)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise NotFound(f"Temporal knows no lifecycle of {managed_id}.") from error
-        raise NotReady(f"The lifecycle of {managed_id} does not answer: {error.message}") from error
-    except (TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-        raise NotReady(
-            f"The lifecycle of {managed_id} does not answer. Look at its worker: everleaf status."
-        ) from error
 
 
 def _update_problem(error: RPCError, managed_id: str) -> Exception:

@@ -62,6 +62,8 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
+        # The framework's pages load scripts from elsewhere; ours is at /docs.
+        docs_url=None,
         redoc_url=None,
     )
     problems.install(app)

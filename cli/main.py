@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli import doctor, running, status, suite
+from cli import doctor, running, status, suite, verbs
 from cli.home import chosen
+from cli.options import DataDir, Output, OutputOption
 from domain.errors import EverleafError
 from domain.tiers import Role
 
@@ -32,22 +32,10 @@ token_app = typer.Typer(name="token", help="Tokens for machines.", no_args_is_he
 app.add_typer(token_app)
 console = Console()
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory (EVERLEAF_HOME; else ./var).")
-]
-
-
-class Output(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-
 
 class Goal(StrEnum):
     READY = "ready"
     SETTLED = "settled"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", help="A table for people, JSON for scripts.")]
 
 
 @app.command(epilog="Examples: `everleaf up` · `everleaf up --no-demo --data-dir /srv/everleaf --detach`")
@@ -170,6 +158,9 @@ def run_suite(
     if quick and long:
         raise typer.BadParameter("choose --quick or --long, not both")
     raise typer.Exit(suite.run("quick" if quick else "long" if long else "everyday", context.args))
+
+
+verbs.register(app)
 
 
 def _print_json(value: Mapping[str, Any] | list[Any]) -> None:

@@ -52,7 +52,7 @@ class Difference:
 
 
 def read_history(text: str, workflow_id: str = "") -> WorkflowHistory:
-    """The history in ``text``; without ``workflow_id``, of the workflow that its first event names.  Raises ValueError."""
+    """The history in ``text``, by default of the workflow that its first event names.  Raises ValueError."""
     events = WorkflowHistory.from_json(workflow_id or "unknown", text).events
     named = events[0].workflow_execution_started_event_attributes.workflow_id if events else ""
     if not (workflow_id or named):

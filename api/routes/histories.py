@@ -45,7 +45,7 @@ async def get_certificate_history(
     """
     row = await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)
     wanted = generation or (None if run_id else row["generation"])
-    runs = await _runs(caller, certificate_id, wanted)
+    runs = await _runs(caller, certificate_id, (wanted, row["generation"]))
     if run_id is not None:
         runs = [run for run in runs if run.item.run_id == run_id]
     if not runs:
@@ -65,29 +65,31 @@ async def get_certificate_history(
     return Response(json.dumps(whole), media_type="application/json")
 
 
-async def _runs(caller: Caller, certificate_id: str, generation: int | None) -> list[Run]:
-    """Oldest first; a run that is archived already is not shown twice."""
-    rows = await run_in_threadpool(
-        reader.list_histories, caller.engine, certificate_workflow(certificate_id), generation
-    )
+async def _runs(caller: Caller, certificate_id: str, generations: tuple[int | None, int]) -> list[Run]:
+    """Runs of (wanted, present) generation, None any; oldest first.  An archived run is not shown twice.
+
+    What is over is archived: then Temporal is not asked, and need not answer.
+    """
+    wanted, present = generations
+    rows = await run_in_threadpool(reader.list_histories, caller.engine, certificate_workflow(certificate_id), wanted)
     found = [_archived(certificate_id, row) for row in rows]
+    if found and wanted is not None and wanted < present:
+        return found
     newest = await caller.gateway.newest_run(certificate_id)
-    known = {run.item.run_id for run in found}
-    if newest is not None and newest.run_id not in known and generation in (None, newest.generation):
-        found.append(
-            Run(
-                RunItem(
-                    run_id=newest.run_id,
-                    generation=newest.generation,
-                    events=newest.events,
-                    live=newest.live,
-                    archived=False,
-                    sha256=sha256(newest.text.encode()).hexdigest(),
-                    url=_url(certificate_id, newest.generation, newest.run_id),
-                ),
-                newest.text,
-            )
+    if newest is None or newest.run_id in {run.item.run_id for run in found}:
+        return found
+    generation = newest.generation or present
+    if wanted in (None, generation):
+        item = RunItem(
+            run_id=newest.run_id,
+            generation=generation,
+            events=newest.events,
+            live=newest.live,
+            archived=False,
+            sha256=sha256(newest.text.encode()).hexdigest(),
+            url=_url(certificate_id, generation, newest.run_id),
         )
+        found.append(Run(item, newest.text))
     return found
 
 

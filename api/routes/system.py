@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
+from api import reference
 from api.auth import may
 from api.limit import LARGEST_BODY_BYTES
 from api.parts import CallerDep, PartsDep
@@ -19,6 +20,9 @@ from store.reader import Health
 
 router = guarded("system")
 public = APIRouter(tags=["system"])
+
+# A page of ours loads nothing, runs nothing and stands in no frame.
+NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'"
 
 DIRECTORY = {
     "certificates": "/v1/certificates",
@@ -87,6 +91,12 @@ async def get_readiness(parts: PartsDep) -> dict[str, str]:
     return {"status": "ready"}
 
 
+@public.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+def read_reference(request: Request) -> Response:
+    """What can be asked, for people."""
+    return HTMLResponse(reference.page(request.app.openapi()), headers={"content-security-policy": NOTHING_ELSE})
+
+
 @public.get("/login", response_class=HTMLResponse)
 def log_in(code: str, request: Request, parts: PartsDep) -> Response:
     """Spend a one-time login link: says who you are and gives a bearer token for ten hours, once."""
@@ -105,4 +115,4 @@ def log_in(code: str, request: Request, parts: PartsDep) -> Response:
         f"<pre>{escape(token)}</pre><p>Use it as <code>Authorization: Bearer ...</code>; "
         "<a href='/docs'>what can be asked</a>.</p></html>"
     )
-    return HTMLResponse(page, headers={**secret, "content-security-policy": "default-src 'none'"})
+    return HTMLResponse(page, headers={**secret, "content-security-policy": NOTHING_ELSE})

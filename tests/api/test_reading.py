@@ -170,3 +170,13 @@ async def test_the_description_is_generated_with_stable_names(house: House) -> N
     assert "HTTPValidationError" not in json.dumps(described)
     links = (await house.ask("GET", "/v1", "")).json()["links"]
     assert links["certificates"] == "/v1/certificates"
+
+
+async def test_the_reference_page_needs_nothing_from_elsewhere(house: House) -> None:
+    page = await house.ask("GET", "/docs", "")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "GET /v1/certificates" in page.text
+    assert "<script" not in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
