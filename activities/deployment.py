@@ -89,8 +89,6 @@ class DeploymentActivities:
 
     def _at(self, target: Target, act: Callable[[Deployer, Target], str]) -> tuple[Outcome, str, str]:
         """(outcome, the other fingerprint, detail) at one target."""
-        if activity.in_activity():
-            activity.heartbeat(target.name)
         deployer = self._parts.deployers.get(target.kind)
         if deployer is None:
             return "refused", "", f"{target.name}: this worker has no deployer of the kind {target.kind}"

@@ -1,9 +1,11 @@
 """What a CA may sign: a plan as a fence around one certificate, checked on the finished bytes' facts."""
 
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 from domain.certificate import Certificate, TrustClass
 from domain.contracts import Plan
+from domain.tiers import Profile
 
 # RFC 5280 4.2.1.12.
 USAGE_OIDS = {"server": "1.3.6.1.5.5.7.3.1", "client": "1.3.6.1.5.5.7.3.2"}
@@ -24,6 +26,24 @@ def backdate(validity: timedelta) -> timedelta:
 
 def usage_oids(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(USAGE_OIDS[usage] for usage in plan.usages))
+
+
+def plan_breaches(plan: Plan, profile: Profile) -> tuple[str, ...]:
+    """Why ``profile``, as the policy in force has it, does not let a CA sign ``plan``; empty when it does.
+
+    Checked again by the CA itself: what reaches it came through hands that may not weaken its profile.
+    """
+    globs = [glob.lower() for glob in profile.permitted_names]
+    strangers = [name for name in plan.names if not any(fnmatchcase(name.lower(), glob) for glob in globs)]
+    found = [f"profile {profile.name} does not permit the name {name}" for name in strangers[:3]]
+    # A profile without a life of its own renews for as long as before.
+    if profile.validity and timedelta(seconds=plan.validity_seconds) > profile.validity:
+        found.append(f"profile {profile.name} lives {profile.validity} at most")
+    if not set(plan.usages) <= set(profile.usages):
+        found.append(f"profile {profile.name} allows {', '.join(profile.usages)} alone")
+    if plan.algorithm not in profile.algorithms:
+        found.append(f"profile {profile.name} does not allow {plan.algorithm} keys")
+    return tuple(found)
 
 
 def breaches(made: Certificate, plan: Plan, spki_sha256: str) -> tuple[str, ...]:

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from temporalio import activity
+
 from domain.terms import Target
+
+
+def beat() -> None:
+    """Tell Temporal that we live: before every wait, which must be shorter than the step's heartbeat (45 s)."""
+    if activity.in_activity():
+        activity.heartbeat()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,18 @@
 
 import logging
 import os
+import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from activities.deployers.base import Bundle, DeployerParts
-from activities.deployers.files import Owned, remove, told_as_target, write_whole
+from activities.deployers.base import Bundle, DeployerParts, beat
+from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
 from formats.x509 import fingerprint_of, load_pem_chain, parse_certificate
@@ -59,7 +62,7 @@ class FileDeployer:
         self._parts = parts
 
     def install(self, bundle: Bundle, target: Target) -> str:
-        with told_as_target(target.name):
+        with told_as_target(target.name), held(Path(target.chain)):
             current = _read(target)
             if current.fingerprint != bundle.fingerprint or not current.belongs_together:
                 self._put(bundle, target, current)
@@ -70,7 +73,7 @@ class FileDeployer:
             return _read(target, previous=True).fingerprint
 
     def roll_back(self, fingerprint: str, target: Target) -> str:
-        with told_as_target(target.name):
+        with told_as_target(target.name), held(Path(target.chain)):
             current = _read(target)
             if current.fingerprint == fingerprint:
                 self._require_returnable(target, _read(target, previous=True))
@@ -157,21 +160,38 @@ def _reload(target: Target) -> str:
     """Run the target's reload; empty when it said yes, else what it said."""
     if not target.reload:
         return ""
-    try:
-        done = subprocess.run(
-            target.reload,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=RELOAD_TIMEOUT_SECONDS,
-            cwd="/",
-            env={"PATH": os.environ.get("PATH", RELOAD_PATH), "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired:
-        return f"{target.reload[0]} did not end within {RELOAD_TIMEOUT_SECONDS} s"
-    except OSError as error:
-        return f"{target.reload[0]}: {error.strerror}"
-    if done.returncode == 0:
+    beat()
+    # A file and not a pipe: a server that the reload leaves running would hold a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        try:
+            code = _run(target.reload, output)
+        except subprocess.TimeoutExpired:
+            return f"{target.reload[0]} did not end within {RELOAD_TIMEOUT_SECONDS} s"
+        except OSError as error:
+            return f"{target.reload[0]}: {error.strerror}"
+        output.seek(max(0, output.seek(0, os.SEEK_END) - LONGEST_DETAIL))
+        said = output.read().decode(errors="replace").strip()
+    if code == 0:
         return ""
-    said = (done.stderr or done.stdout).decode(errors="replace").strip()
-    printable = "".join(letter if letter.isprintable() else " " for letter in said[-LONGEST_DETAIL:])
-    return f"exit code {done.returncode}" + (f": {printable}" if printable else "")
+    printable = "".join(letter if letter.isprintable() else " " for letter in said)
+    return f"exit code {code}" + (f": {printable}" if printable else "")
+
+
+def _run(command: tuple[str, ...], output: IO[bytes]) -> int:
+    """The exit code of ``command``; on a time-out its whole process group is ended."""
+    environment = {"PATH": os.environ.get("PATH", RELOAD_PATH), "LC_ALL": "C"}
+    started = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd="/",
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        return started.wait(RELOAD_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+        raise

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import pwd
 import secrets
@@ -30,6 +31,20 @@ def told_as_target(name: str) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EROFS):
             raise TargetRefused(f"{what}. Let Everleaf write there, or correct the target in the policy.") from error
         raise TargetUnreachable(f"{what}; it is tried again.") from error
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """One installation at a time at ``path``: an attempt that was given up for late may still be running.
+
+    Raises TargetUnreachable while another one holds it; a crash lets go of it.
+    """
+    with open(path.with_name(f".{path.name}.lock"), "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TargetUnreachable(f"another installation at {path} is still running; it is tried again.") from error
+        yield
 
 
 def write_whole(path: Path, content: bytes, owned: Owned) -> None:

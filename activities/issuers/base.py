@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from domain.errors import CARefused
 from domain.tiers import Issuer as IssuerTerms
+from domain.tiers import Profile
 from store.orders import Order
 
 
@@ -30,10 +31,15 @@ class Issuer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IssuerParts:
-    """What issuers are made of.  ``terms``: the policy's issuers, read when needed; ``failpoint``: test only."""
+    """What issuers are made of.
+
+    ``terms`` and ``profiles``: of the policy in force, read when needed; a profile that is not there signs nothing.
+    ``failpoint``: test only.
+    """
 
     engine: Engine
     kek: bytes = field(repr=False)
     clock: Callable[[], datetime]
     terms: Callable[[], Sequence[IssuerTerms]] = tuple
+    profiles: Callable[[], Sequence[Profile]] = tuple
     failpoint: Callable[[str], None] = lambda _: None

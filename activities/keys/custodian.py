@@ -26,7 +26,8 @@ from store.custody import WrappedKey, keep_key, key_for_order, wrapped_key
 LeafKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
-LARGEST_RSA_BITS = 8192
+# A longer one takes minutes to make, and no peer of a telecom asks for it.
+LARGEST_RSA_BITS = 4096
 
 
 def generate(plan: Plan) -> LeafKey:

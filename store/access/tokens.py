@@ -78,6 +78,10 @@ def authenticate(engine: Engine, token: str) -> Actor | None:
         if row.last_used_at is None or row.stale:
             touched = sa.update(tables.tokens).where(column.id == row.id).values(last_used_at=sa.func.now())
             connection.execute(touched)
+        # Who left the policy, or lost the role there, cannot go on with an old token.
+        held = sa.select(tables.people.c.role).where(tables.people.c.id == row.person)
+        if row.person and connection.execute(held).scalar() != row.role:
+            return None
     actor = f"person/{row.person}" if row.person else f"token/{row.id}"
     return Actor(actor, Role(row.role), row.may_decide, row.name)
 

@@ -11,6 +11,9 @@ from store import tables
 # Stages in which a step is running; every other stage waits for a named thing, so it has had an outcome.
 IN_PROGRESS = ("ordering", "deploying", "verifying", "rolling-back")
 
+# A step gives up after 15 minutes (DESIGN 3): a case that said nothing for longer waits between two steps.
+STEP_PATIENCE = timedelta(minutes=15)
+
 # A moment is acted on within a workflow task or two; later than this it is overdue.
 OVERDUE_AFTER = timedelta(seconds=15)
 
@@ -47,7 +50,7 @@ def health(engine: Engine, now: datetime) -> Health:
     unrecorded = sa.select(sa.func.count()).select_from(managed.outerjoin(read, managed.c.id == read.c.id))
     with engine.connect() as connection:
 
-        def count(table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+        def count(table: sa.FromClause, *where: sa.ColumnElement[bool]) -> int:
             return connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
 
         def grouped(column: sa.ColumnElement[str]) -> dict[str, int]:
@@ -59,7 +62,12 @@ def health(engine: Engine, now: datetime) -> Health:
             adopted=count(tables.discoveries, tables.discoveries.c.state == "adopted"),
             unrecorded=connection.execute(unrecorded.where(read.c.id.is_(None))).scalar_one(),
             overdue=count(read, living, read.c.next_action_at < now - OVERDUE_AFTER),
-            in_progress=count(tables.cases, tables.cases.c.closed_at.is_(None), tables.cases.c.stage.in_(IN_PROGRESS)),
+            in_progress=count(
+                tables.cases.join(read, tables.cases.c.managed_id == read.c.id),
+                tables.cases.c.closed_at.is_(None),
+                tables.cases.c.stage.in_(IN_PROGRESS),
+                read.c.updated_at > now - STEP_PATIENCE,
+            ),
             unsent_notices=count(tables.notices, tables.notices.c.sent_at.is_(None)),
             queued_deliveries=count(tables.deliveries, tables.deliveries.c.state == "queued"),
             pending_approvals=count(tables.approvals, tables.approvals.c.state == "pending"),

@@ -12,13 +12,15 @@ from activities.issuers.private_ca import ensure_authorities
 from activities.keys.custodian import StoreCustodian
 from domain.certificate import TrustClass
 from domain.contracts import Plan
-from domain.tiers import Issuer
+from domain.tiers import Issuer, Profile
 
 CA_KEK = bytes(range(32))
 LEAF_KEK = bytes(range(32, 64))
 
 ISSUER = Issuer("Everleaf NMS", "private-ca", TrustClass.PRIVATE, ("*CN=Everleaf NMS*",))
 PUBLIC = Issuer("Bharat Trust", "manual", TrustClass.PUBLIC, ("*CN=Bharat Trust*",))
+
+PROFILE = Profile("nms", timedelta(days=90), ("server", "client"), ("rsa", "ecdsa", "ed25519"), ("*.in", "127.*"))
 
 PLAN = Plan(
     issuer="Everleaf NMS",
@@ -81,7 +83,7 @@ class House:
 def house(database: Engine) -> House:
     clock, failpoint = Clock(), Failpoint()
     custodian = StoreCustodian(database, LEAF_KEK, clock)
-    parts = IssuerParts(database, CA_KEK, clock, lambda: (ISSUER, PUBLIC), failpoint)
+    parts = IssuerParts(database, CA_KEK, clock, lambda: (ISSUER, PUBLIC), lambda: (PROFILE,), failpoint)
     ensure_authorities(database, (ISSUER,), CA_KEK, clock())
     issuers = {kind: make(parts) for kind, make in ISSUERS.items()}
     orders = OrderActivities(database, custodian, clock, failpoint)

@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
 from activities.deployers import DEPLOYERS, DeployerParts
+from activities.deployers.files import held
 from activities.deployment import DeploymentActivities, DeploymentParts, returnable
 from domain.certificate import Slot
 from domain.contracts import CollectOrder, Deploy, DeployReport, PlaceOrder, Plan, RevokeOrder, RollBack
@@ -129,7 +131,7 @@ def test_a_first_install_that_fails_leaves_nothing(site: Site, plan: Plan) -> No
     [receipt] = site.deploy(1, site.order(1, plan)).receipts
     assert receipt.outcome == "refused"
     assert "that reload failed too" in receipt.detail
-    assert not list(site.folder.glob("*.pem*"))
+    assert not [file for file in site.folder.iterdir() if file.name in ("chain.pem", "key.pem")]
 
 
 @pytest.mark.parametrize("point", ["deploy.written", "deploy.reloaded"])
@@ -212,6 +214,36 @@ def test_one_file_may_hold_chain_and_key(site: Site, plan: Plan) -> None:
     assert site.served == second
     site.roll_back(2, second)
     assert site.served == first
+
+
+def test_a_server_that_the_reload_leaves_running_does_not_hold_it_up(site: Site, plan: Plan) -> None:
+    script = "import subprocess,sys; subprocess.Popen([sys.executable,'-c','import time;time.sleep(5)'])"
+    target = replace(site.target, reload=(sys.executable, "-c", script))
+    deployers = {kind: make(DeployerParts(site.house.clock)) for kind, make in DEPLOYERS.items()}
+    parts = DeploymentParts(site.house.engine, site.house.custodian, deployers, lambda _: target, site.house.clock)
+    site.activities = DeploymentActivities(parts)
+    started = time.monotonic()
+    assert site.deploy(1, site.order(1, plan)).receipts[0].outcome == "installed"
+    assert time.monotonic() - started < 4
+
+
+def test_a_reload_that_never_ends_is_ended_and_refused(site: Site, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.deployers.file.RELOAD_TIMEOUT_SECONDS", 0.3)
+    target = replace(site.target, reload=("sleep", "60"))
+    deployers = {kind: make(DeployerParts(site.house.clock)) for kind, make in DEPLOYERS.items()}
+    parts = DeploymentParts(site.house.engine, site.house.custodian, deployers, lambda _: target, site.house.clock)
+    site.activities = DeploymentActivities(parts)
+    [receipt] = site.deploy(1, site.order(1, plan)).receipts
+    assert receipt.outcome == "refused"
+    assert "did not end" in receipt.detail
+
+
+def test_two_installations_at_one_target_do_not_mix(site: Site, plan: Plan) -> None:
+    fingerprint = site.order(1, plan)
+    with held(site.folder / "chain.pem"):
+        [receipt] = site.deploy(1, fingerprint).receipts
+    assert receipt.outcome == "unreachable"
+    assert site.deploy(1, fingerprint).receipts[0].outcome == "installed"
 
 
 def test_only_the_orders_own_certificate_is_deployed(site: Site, plan: Plan) -> None:

@@ -3,21 +3,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from activities.issuers.private_ca import ensure_authorities, publish_roots
+from activities.issuers.private_ca import ensure_authorities, publish_roots, renew_old_crls
 from domain.certificate import Algorithm, TrustClass
 from domain.contracts import CollectOrder, OrderOutcome, PlaceOrder, Plan, RevokeOrder
 from domain.errors import CAUnavailable, Conflict, NotFound, NotReady
+from domain.profiles import plan_breaches
 from formats.x509 import parse_certificate, pem_of
 from store import tables
 from store.ca import newest_crl
 from store.orders import order_of
-from tests.activities.conftest import CA_KEK, ISSUER, Crash, House
+from tests.activities.conftest import CA_KEK, ISSUER, PLAN, PROFILE, Crash, House
 
 
 def issued(house: House, plan: Plan, order_key: str = "mc-1.1.1.1") -> OrderOutcome:
@@ -152,6 +154,47 @@ def test_a_revoked_certificate_stands_on_the_list(house: House, plan: Plan) -> N
     assert [f"{entry.serial_number:x}" for entry in crl] == [outcome.life.serial]
     assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 2
     assert not house.issuance.revoke_order(RevokeOrder("none", "superseded")).done
+
+
+def test_lists_are_renewed_daily_and_accepted_by_openssl(house: House, plan: Plan, tmp_path: Path) -> None:
+    assert renew_old_crls(house.engine, CA_KEK, house.clock()) == 4
+    assert renew_old_crls(house.engine, CA_KEK, house.clock()) == 0
+    house.clock.advance(timedelta(days=1, seconds=1))
+    assert renew_old_crls(house.engine, CA_KEK, house.clock()) == 4
+    der = newest_crl(house.engine, "Everleaf Root")
+    assert der is not None
+    (tmp_path / "root.crl").write_bytes(der)
+    publish_roots(house.engine, tmp_path)
+    command = ["openssl", "crl", "-inform", "der", "-in", "root.crl", "-CAfile", "everleaf-root.pem", "-noout"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert "verify OK" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"names": ("bank.example.com",)}, "does not permit the name"),
+        ({"validity_seconds": 91 * 86_400}, "at most"),
+        ({"profile": "other"}, "has no profile"),
+    ],
+)
+def test_the_ca_keeps_to_the_profile_of_the_policy_in_force(
+    house: House, plan: Plan, wrong: dict[str, Any], said: str
+) -> None:
+    outcome = issued(house, replace(plan, **wrong))
+    assert outcome.state == "failed"
+    assert said in outcome.detail
+    with house.engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tables.ca_issued)).scalar() == 0
+
+
+def test_a_profile_without_a_life_of_its_own_allows_any() -> None:
+    assert plan_breaches(PLAN, replace(PROFILE, validity=timedelta())) == ()
+
+
+def test_our_ca_signs_nothing_self_signed(house: House, plan: Plan) -> None:
+    outcome = issued(house, replace(plan, trust_class=TrustClass.SELF_SIGNED))
+    assert outcome.state == "failed"
 
 
 def test_an_order_revoked_before_it_was_signed_never_gives_a_certificate(house: House, plan: Plan) -> None:

@@ -58,6 +58,8 @@ def test_a_login_link_works_once_and_stands_for_the_person_of_its_role(database:
     assert actor is not None
     assert actor.id == "person/asha"
     assert access.use_login_link(database, code) is None
+    access.sync_people(database, [Person("asha", "Asha Rao", "asha@example.in", Role.NOC)])
+    assert access.authenticate(database, session) is None
 
 
 def test_a_code_is_redeemed_once_and_its_command_hears_the_same_again(database: Engine) -> None:

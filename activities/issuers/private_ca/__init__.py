@@ -2,5 +2,6 @@
 
 from activities.issuers.private_ca.authority import authority_name, ensure_authorities, publish_roots
 from activities.issuers.private_ca.issuer import PrivateCA
+from activities.issuers.private_ca.revocation import renew_old_crls
 
-__all__ = ["PrivateCA", "authority_name", "ensure_authorities", "publish_roots"]
+__all__ = ["PrivateCA", "authority_name", "ensure_authorities", "publish_roots", "renew_old_crls"]

@@ -63,6 +63,9 @@ def ensure_authorities(
     for issuer in issuers:
         if issuer.kind != "private-ca":
             continue
+        if issuer.trust_class not in ROOTS:
+            # What a CA signs is not self-signed; an order for that is refused by its own words.
+            continue
         root = _ensure(maker, ROOTS[issuer.trust_class], partial(_make_root, maker))
         for usages in USES:
             under = (root, usages, now - BEGINS_EARLIER + lives)

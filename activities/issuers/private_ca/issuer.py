@@ -8,10 +8,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from activities.issuers.base import IssuerParts
 from activities.issuers.private_ca import der
-from activities.issuers.private_ca.authority import authority_name, open_key
+from activities.issuers.private_ca.authority import ROOTS, authority_name, open_key
 from activities.issuers.private_ca.leaf import requested_key, to_be_signed
 from activities.issuers.private_ca.revocation import renew_crl
+from domain.contracts import Plan
 from domain.errors import CARefused, CAUnavailable, NotFound
+from domain.profiles import plan_breaches
 from store import ca
 from store.ca import Authority, Issued
 from store.orders import Order
@@ -30,11 +32,17 @@ class PrivateCA:
         self._parts = parts
 
     def issue(self, order: Order) -> tuple[bytes, ...]:
+        if order.plan.trust_class not in ROOTS:
+            raise CARefused(
+                f"{order.plan.issuer} is a CA: it signs nothing {order.plan.trust_class}; correct the policy."
+            )
         name = authority_name(order.plan.issuer, order.plan.usages)
         authority = ca.find_authority(self._parts.engine, name)
         if authority is None:
             raise CAUnavailable(f"The CA {name} is not made yet; the issue worker makes it at its start.")
         intent = ca.find_issued(self._parts.engine, order.order_key) or self._intend(order, authority)
+        if intent.csr_sha256 != sha256(order.csr).hexdigest():
+            raise CARefused(f"Order {order.order_key} was placed with another request; a new key needs a new order.")
         self._parts.failpoint("issue.intended")
         if not intent.der:
             intent = self._sign(intent, authority)
@@ -54,11 +62,20 @@ class PrivateCA:
         return ""
 
     def _intend(self, order: Order, authority: Authority) -> Issued:
+        self._require_permitted(order.plan)
         parent = x509.load_der_x509_certificate(authority.certificate)
         key = requested_key(order.csr)
         serial, tbs = to_be_signed(order.plan, key, parent, self._parts.clock())
         intent = Issued(order.order_key, authority.name, f"{serial:x}", sha256(order.csr).hexdigest(), tbs)
         return ca.intend(self._parts.engine, intent, self._parts.clock())
+
+    def _require_permitted(self, plan: Plan) -> None:
+        profile = next((one for one in self._parts.profiles() if one.name == plan.profile), None)
+        if profile is None:
+            raise CARefused(f"The policy in force has no profile {plan.profile}: nothing is signed under it.")
+        wrong = plan_breaches(plan, profile)
+        if wrong:
+            raise CARefused(f"{plan.issuer} does not sign this: {'; '.join(wrong)}")
 
     def _sign(self, intent: Issued, authority: Authority) -> Issued:
         made = seal(intent.tbs, open_key(authority, self._parts.kek))

@@ -15,6 +15,7 @@ from store.ca import Authority, Issued
 # A reader whose clock is behind refuses a list from its future, and every client with it.
 BEGINS_EARLIER = timedelta(hours=1)
 LIVES = timedelta(days=7)
+RENEWED_AFTER = timedelta(days=1)
 
 REASONS = {
     "superseded": x509.ReasonFlags.superseded,
@@ -42,10 +43,26 @@ def renew_crl(engine: Engine, authority: Authority, kek: bytes, now: datetime) -
     )
     for row in ca.revoked_by(engine, authority.name):
         builder = builder.add_revoked_certificate(_entry(row))
-    signed = builder.sign(open_key(authority, kek), hashes.SHA256(), ecdsa_deterministic=True)
+    key = open_key(authority, kek)
+    digest = hashes.SHA384() if key.curve.name == "secp384r1" else hashes.SHA256()
+    signed = builder.sign(key, digest, ecdsa_deterministic=True)
     made = signed.public_bytes(Encoding.DER)
     ca.keep_crl(engine, authority.name, number, (made, now))
     return made
+
+
+def renew_old_crls(engine: Engine, kek: bytes, now: datetime) -> int:
+    """Renew every list that is missing or older than a day; gives how many.  An expired list stops every client."""
+    renewed = 0
+    for authority in ca.authorities(engine):
+        newest = ca.newest_crl(engine, authority.name)
+        if newest is not None:
+            begins = x509.load_der_x509_crl(newest).last_update_utc
+            if begins + BEGINS_EARLIER > now - RENEWED_AFTER:
+                continue
+        renew_crl(engine, authority, kek, now)
+        renewed += 1
+    return renewed
 
 
 def _entry(row: Issued) -> x509.RevokedCertificate:

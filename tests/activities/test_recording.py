@@ -1,0 +1,146 @@
+import json
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Engine
+from temporalio import activity, workflow
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.common import RetryPolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
+
+from activities.boundary import Boundary
+from activities.recording import RecordingActivities, RecordingParts
+from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded
+from domain.errors import CARefused, NotFound, NotReady
+from store.engine import create_engine
+from store.histories import histories_of
+from tests.activities.conftest import Clock, Crash, Failpoint
+from tests.store.test_facts import batch, event, snapshot
+
+
+@workflow.defn
+class Recorder:
+    @workflow.run
+    async def run(self, given: RecordBatch) -> Recorded:
+        return await workflow.execute_activity_method(
+            RecordingActivities.record, given, start_to_close_timeout=timedelta(seconds=20)
+        )
+
+
+@activity.defn
+async def ask_ca(word: str) -> None:
+    if word == "refused":
+        raise CARefused("no such profile") from ValueError("a secret of the cause")
+    raise NotReady("not yet")
+
+
+@workflow.defn
+class Asker:
+    @workflow.run
+    async def run(self, word: str) -> None:
+        await workflow.execute_activity(
+            ask_ca,
+            word,
+            start_to_close_timeout=timedelta(seconds=5),
+            retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=2),
+        )
+
+
+@pytest.fixture
+async def temporal(temporal_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
+    path = str(temporal_binary)
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=path, data_converter=pydantic_data_converter, dev_server_log_level="error"
+    ) as environment:
+        yield environment
+
+
+def recording(engine: Engine, temporal: WorkflowEnvironment, failpoint: Failpoint | None = None) -> RecordingActivities:
+    parts = RecordingParts(engine, temporal.client, "0.1.0", Clock(), failpoint or Failpoint())
+    return RecordingActivities(parts)
+
+
+def worker(temporal: WorkflowEnvironment, activities: RecordingActivities) -> Worker:
+    return Worker(
+        temporal.client,
+        task_queue="recording",
+        workflows=[Recorder, Asker],
+        activities=[activities.record, activities.archive, ask_ca],
+        activity_executor=ThreadPoolExecutor(4),
+        interceptors=[Boundary()],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+
+
+@pytest.mark.server
+async def test_an_ended_run_is_archived_once_and_replays(database: Engine, temporal: WorkflowEnvironment) -> None:
+    activities = recording(database, temporal)
+    async with worker(temporal, activities):
+        name = f"certificate/{uuid.uuid4().hex}"
+        started = await temporal.client.start_workflow(
+            Recorder.run, batch(event(0), read_model=snapshot()), id=name, task_queue="recording"
+        )
+        assert await started.result() == Recorded("recorded", 0)
+    run_id = started.first_execution_run_id or ""
+    asked = ArchiveRun(name, run_id, 1)
+    kept = await activities.archive(asked)
+    assert kept == await activities.archive(asked)
+    assert isinstance(kept, Archived)
+    [history] = histories_of(database, name)
+    assert history.events == kept.events == len(json.loads(history.text)["events"])
+    replayer = Replayer(
+        workflows=[Recorder],
+        data_converter=pydantic_data_converter,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    await replayer.replay_workflow(WorkflowHistory.from_json(name, history.text))
+    with pytest.raises(NotFound):
+        await activities.archive(ArchiveRun("certificate/none", str(uuid.uuid4()), 1))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("word", "kind", "non_retryable"), [("refused", "CARefused", True), ("later", "NotReady", False)]
+)
+async def test_our_errors_cross_with_their_name_and_without_their_cause(
+    database: Engine, temporal: WorkflowEnvironment, word: str, kind: str, non_retryable: bool
+) -> None:
+    async with worker(temporal, recording(database, temporal)):
+        with pytest.raises(WorkflowFailureError) as failed:
+            await temporal.client.execute_workflow(Asker.run, word, id=uuid.uuid4().hex, task_queue="recording")
+    assert isinstance(failed.value.cause, ActivityError)
+    failure = failed.value.cause.cause
+    assert isinstance(failure, ApplicationError)
+    assert (failure.type, failure.non_retryable, failure.cause) == (kind, non_retryable, None)
+
+
+@pytest.mark.server
+async def test_a_database_that_is_down_is_tried_again(temporal: WorkflowEnvironment) -> None:
+    gone = create_engine("postgresql://nobody@127.0.0.1:1/none")
+    async with worker(temporal, recording(gone, temporal)):
+        name = uuid.uuid4().hex
+        handle = await temporal.client.start_workflow(Recorder.run, batch(event(0)), id=name, task_queue="recording")
+        failure = None
+        while failure is None:
+            pending = (await handle.describe()).raw_description.pending_activities
+            failure = pending[0].last_failure if pending and pending[0].HasField("last_failure") else None
+        await handle.terminate()
+    assert failure.application_failure_info.type == "NotReady"
+    assert not failure.application_failure_info.non_retryable
+
+
+def test_a_crash_after_the_commit_records_nothing_twice(database: Engine) -> None:
+    failpoint = Failpoint()
+    failpoint.at = "record.committed"
+    parts = RecordingParts(database, None, "0.1.0", Clock(), failpoint)  # type: ignore[arg-type]
+    activities = RecordingActivities(parts)
+    with pytest.raises(Crash):
+        activities.record(batch(event(0)))
+    assert activities.record(batch(event(0))) == Recorded("recorded", 0)
