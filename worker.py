@@ -1,0 +1,201 @@
+"""The composition root of a worker process: settings -> plug-ins -> activities -> Worker.
+
+``python worker.py lifecycle,deploy`` serves those queues.  Each process gets only the keys that its queues need.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+from base64 import b32encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Engine
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.adoption import AdoptionActivities
+from activities.boundary import Boundary
+from activities.deployers import DEPLOYERS, DeployerParts
+from activities.deployment import DeploymentActivities, DeploymentParts, returnable
+from activities.discovery import DiscoveryActivities
+from activities.failpoint import failpoint
+from activities.issuance import IssuanceActivities, OrderActivities
+from activities.issuers import ISSUERS, IssuerParts
+from activities.issuers.private_ca.authority import ensure_authorities, publish_roots
+from activities.issuers.private_ca.revocation import renew_old_crls
+from activities.keys.custodian import StoreCustodian
+from activities.keys.envelope import load_kek
+from activities.notification import NotificationActivities, NotificationParts
+from activities.notifiers import NOTIFIERS, Post
+from activities.policy_file import PolicyFile
+from activities.recording import RecordingActivities, RecordingParts
+from activities.verification import VerificationActivities
+from activities.warrants import WarrantActivities
+from domain.errors import EverleafError
+from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
+from domain.settings import Settings, parse
+from domain.terms import expand_target
+from domain.tiers import Policy
+from store.access import sync_people
+from store.engine import create_engine
+from workflows.client import connect
+from workflows.courier import Courier
+from workflows.discovery import Discovery
+from workflows.lifecycle import CertificateLifecycle
+from workflows.messenger import Messenger
+
+# Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
+GRACE = timedelta(seconds=30)
+THREADS = 16
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every queue's activities are made of."""
+
+    settings: Settings
+    client: Client
+    engine: Engine
+    load_policy: Callable[[], Policy]
+    failpoint: Callable[[str], None]
+
+
+def lifecycle(parts: Parts) -> list[Any]:
+    messenger, settings = Messenger(parts.client), parts.settings
+    sync_people(parts.engine, parts.load_policy().people)
+    notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
+    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)
+    recording = RecordingActivities(
+        RecordingParts(parts.engine, parts.client, version("everleaf"), now, parts.failpoint)
+    )
+    notification = NotificationActivities(
+        NotificationParts(parts.engine, notifiers, messenger.tell, settings.api_url, now, parts.failpoint)
+    )
+    warrants = WarrantActivities(parts.engine, now, parts.failpoint)
+    return [
+        adoption.adopt,
+        adoption.consult,
+        recording.record,
+        recording.archive,
+        notification.send,
+        notification.deliver,
+        warrants.redeem,
+    ]
+
+
+def scan(parts: Parts) -> list[Any]:
+    discovery = DiscoveryActivities(parts.engine, parts.load_policy, now)
+    verification = VerificationActivities(parts.engine, parts.load_policy, now)
+    return [discovery.begin_discovery, discovery.scan_page, verification.look_again]
+
+
+def issue(parts: Parts) -> list[Any]:
+    kek = load_kek(parts.settings.ca_kek, "EVERLEAF_CA_KEK")
+    ensure_authorities(parts.engine, parts.load_policy().issuers, kek, now())
+    renew_old_crls(parts.engine, kek, now())
+    publish_roots(parts.engine, Path(parts.settings.home) / "ca")
+    made_of = IssuerParts(
+        parts.engine,
+        kek,
+        now,
+        lambda: parts.load_policy().issuers,
+        lambda: parts.load_policy().profiles,
+        parts.failpoint,
+    )
+    issuance = IssuanceActivities(parts.engine, {kind: make(made_of) for kind, make in ISSUERS.items()}, now)
+    return [issuance.collect_order, issuance.revoke_order]
+
+
+def deploy(parts: Parts) -> list[Any]:
+    kek = load_kek(parts.settings.leaf_kek, "EVERLEAF_LEAF_KEK")
+    custodian = StoreCustodian(parts.engine, kek, now)
+    made_of = DeployerParts(now, returnable(parts.engine), parts.failpoint)
+    deployers = {kind: make(made_of) for kind, make in DEPLOYERS.items()}
+    deployment = DeploymentActivities(
+        DeploymentParts(parts.engine, custodian, deployers, lambda slot: expand_target(parts.load_policy(), slot), now)
+    )
+    orders = OrderActivities(parts.engine, custodian, now, parts.failpoint)
+    return [orders.place_order, deployment.deploy, deployment.roll_back]
+
+
+QUEUES: dict[str, Callable[[Parts], list[Any]]] = {
+    LIFECYCLE_QUEUE: lifecycle,
+    SCAN_QUEUE: scan,
+    ISSUE_QUEUE: issue,
+    DEPLOY_QUEUE: deploy,
+}
+
+
+def managed_id() -> str:
+    return "mc-" + b32encode(secrets.token_bytes(10)).decode().lower()[:10]
+
+
+def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
+    """One queue's worker.  Workflows run on the lifecycle queue, sandboxed, with ``domain`` alone passed through."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("domain")
+    pollers = PollerBehaviorAutoscaling(minimum=2, initial=2, maximum=10)
+    return Worker(
+        parts.client,
+        task_queue=queue,
+        workflows=[CertificateLifecycle, Discovery, Courier] if queue == LIFECYCLE_QUEUE else [],
+        activities=QUEUES[queue](parts),
+        activity_executor=executor,
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        interceptors=[Boundary()],
+        max_cached_workflows=1000,
+        max_concurrent_workflow_tasks=20,
+        max_concurrent_activities=THREADS,
+        workflow_task_poller_behavior=pollers,
+        activity_task_poller_behavior=pollers,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+async def serve(settings: Settings, queues: list[str]) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is in flight."""
+    client = await connect(settings)
+    engine = create_engine(settings.database_url)
+    policy = PolicyFile(Path(settings.policy))
+    parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint))
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    with ThreadPoolExecutor(THREADS) as executor:
+        workers = [build(parts, queue, executor) for queue in queues]
+        running = [asyncio.create_task(worker.run()) for worker in workers]
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*running)
+    engine.dispose()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    queues = sys.argv[1].split(",") if len(sys.argv) == 2 else []
+    if not queues or any(queue not in QUEUES for queue in queues):
+        sys.stderr.write(f"usage: worker.py QUEUE[,QUEUE]   with queues among {', '.join(QUEUES)}\n")
+        sys.exit(2)
+    try:
+        asyncio.run(serve(parse(os.environ), queues))
+    except EverleafError as error:
+        sys.stderr.write(f"worker {sys.argv[1]}: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

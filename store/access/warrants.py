@@ -23,8 +23,8 @@ HEADS = frozenset({Role.SECURITY_HEAD})
 # Which roles may send which message; a message that is not here can be sent by nobody.
 MAY_SEND: dict[str, frozenset[Role]] = {
     "decide": HEADS,
-    "renew_now": MACHINES,
-    "supply": MACHINES,
+    "renew_now": MACHINES | {Role.ADMIN},
+    "supply": MACHINES | {Role.ADMIN},
     "answer": WORKERS,
     "resume": WORKERS,
     "acknowledge": WORKERS,

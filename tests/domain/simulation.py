@@ -93,6 +93,7 @@ class World:
     now: datetime = START
     fail: Callable[[Step], StepBroke | None] = lambda step: None
     reload_lies: bool = False
+    lying: set[Slot] = field(default_factory=set)
     ca_ends_at: datetime | None = None
     state: LifecycleState = field(default_factory=lambda: LifecycleState("mc-1"))
     happened: list[e.Happened] = field(default_factory=list)
@@ -178,7 +179,8 @@ class World:
             case Deploy(fingerprint=print_, slots=slots):
                 if not self.reload_lies:
                     self.before = dict(self.served)
-                    self.served.update(dict.fromkeys(slots, print_))
+                    honest = [slot for slot in slots if slot not in self.lying]
+                    self.served.update(dict.fromkeys(honest, print_))
                 return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
             case RollBack(slots=slots):
                 self.served.update({slot: self.before[slot] for slot in slots if slot in self.before})

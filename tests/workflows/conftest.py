@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest_asyncio
 from temporalio import activity
@@ -151,17 +151,14 @@ class Stage:
     async def now(self) -> datetime:
         return await self.env.get_current_time()
 
-    async def decide(self, what: str = "approve", code: str = "", update_id: str | None = None) -> Receipt:
+    async def decide(
+        self, what: Literal["approve", "reject", "hold"] = "approve", code: str = "", update_id: str | None = None
+    ) -> Receipt:
         state = await self.state()
         assert state.case is not None
         assert state.case.plan is not None
-        message = Decide(
-            code or self.world.code(),
-            what,
-            state.case.number,
-            state.generation,
-            state.case.plan.version,  # type: ignore[arg-type]
-        )
+        case = state.case
+        message = Decide(code or self.world.code(), what, case.number, state.generation, state.case.plan.version)
         return await self.send("decide", message, update_id)
 
     async def send(self, name: str, message: object, update_id: str | None = None) -> Receipt:

@@ -1,0 +1,1 @@
+"""How people and machines ask: HTTP in, problems out; decides nothing and touches nothing but store and Temporal."""

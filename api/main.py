@@ -1,0 +1,95 @@
+"""The API process: settings -> parts -> app.  ``uvicorn api.main:create_app --factory``."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+
+from api import problems
+from api.auth import ROLES
+from api.gateway import TemporalGateway
+from api.limit import BodyLimit
+from api.parts import Parts
+from api.routes import BEARER, approvals, certificates, commands, discoveries, histories, orders, system
+from domain.settings import parse
+from store.engine import create_engine
+from workflows.client import connect
+
+GUARDED = (certificates, histories, commands, approvals, discoveries, orders, system)
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app() -> FastAPI:
+    """The app of this process's environment; connects when it starts.  Raises BadInput naming a missing variable."""
+    settings = parse(os.environ)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = create_engine(settings.database_url)
+        client = await connect(settings)
+        app.state.parts = Parts(engine, TemporalGateway(client), now, settings.policy, version("everleaf"))
+        yield
+        engine.dispose()
+
+    return _assemble(lifespan)
+
+
+def build(parts: Parts) -> FastAPI:
+    """The app over given parts, for tests."""
+    app = _assemble(None)
+    app.state.parts = parts
+    return app
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def operation_id(route: APIRoute) -> str:
+    """The function's name: stable, and what generated clients call it."""
+    return route.name
+
+
+def _assemble(lifespan: Lifespan | None) -> FastAPI:
+    app = FastAPI(
+        title="Everleaf",
+        version=version("everleaf"),
+        summary="Keeps every certificate alive: discover, ask, renew, deploy, look again, record.",
+        lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    for room in GUARDED:
+        app.include_router(room.router, dependencies=[Depends(BEARER)], responses=PROBLEMS)
+    app.include_router(system.public, responses=PROBLEMS)
+    app.state.routes = tuple(ROLES)
+    return app
+
+
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    "default": {
+        "description": "RFC 9457 problem",
+        "content": {
+            problems.MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "errors": {"type": "array", "items": {"type": "object"}},
+                    },
+                }
+            }
+        },
+    }
+}

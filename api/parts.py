@@ -1,0 +1,54 @@
+"""What a request may use: given once when the app is built, so that tests give other parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.engine import Engine
+
+from api.gateway import Gateway
+from store.access import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here."""
+
+    engine: Engine
+    gateway: Gateway
+    clock: Callable[[], datetime]
+    policy: str = ""
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One authenticated request."""
+
+    parts: Parts
+    actor: Actor
+
+    @property
+    def engine(self) -> Engine:
+        return self.parts.engine
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.parts.gateway
+
+
+def parts_of(request: Request) -> Parts:
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts
+
+
+def caller_of(request: Request) -> Caller:
+    """Who was let in by the door (``api.auth``); a route without the door has no caller."""
+    return Caller(parts_of(request), request.state.actor)
+
+
+CallerDep = Annotated[Caller, Depends(caller_of)]
+PartsDep = Annotated[Parts, Depends(parts_of)]

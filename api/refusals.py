@@ -1,0 +1,25 @@
+"""What a lifecycle's refusal means to the sender: the first word names its kind."""
+
+from domain.errors import BadInput, Conflict, EverleafError, NotAllowed, Stale
+
+FIELDS = ("until", "code", "decision", "level")
+
+
+class Busy(Conflict):
+    """Somebody else's message is being checked, or the lifecycle is not awake yet: try again in a moment."""
+
+
+def refusal_of(text: str) -> EverleafError:
+    """Receipts of a refused warrant have no kind: what the store refused, this actor may not do."""
+    kind, _, told = text.partition(": ")
+    match kind:
+        case "stale":
+            return Stale(told)
+        case "busy":
+            return Busy(told)
+        case "decided" | "burnt" | "retired":
+            return Conflict(f"{kind}: {told}")
+        case "invalid":
+            first = told.split(" ", 1)[0]
+            return BadInput(first if first in FIELDS else "request", told, "")
+    return NotAllowed(text)

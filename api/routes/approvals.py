@@ -1,0 +1,128 @@
+"""Approvals: what is asked, and the decision.  A decision is bound to the plan that was read."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import Header, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from api import schemas
+from api.errands import Errand, IdempotencyKey, run_errand
+from api.parts import Caller, CallerDep
+from api.routes import guarded
+from api.routes.commands import answered
+from domain.errors import BadInput, Conflict
+from domain.names import certificate_workflow
+from domain.people.messages import Decide
+from store import access, reader
+from store.access import Binding
+
+router = guarded("approvals")
+
+# Long enough to open the Temporal UI and paste, too short to be found later.
+CODE_LIVES = timedelta(minutes=15)
+OPEN = ("pending", "rejected")
+
+IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag of the approval that was read.")]
+
+
+def item(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "certificate_id": row["managed_id"], "case": row["case_number"], "names": row["plan"]["names"]}
+
+
+@router.get("/approvals")
+def list_approvals(
+    caller: CallerDep,
+    state: Literal["pending", "approved", "rejected", "closed"] | None = None,
+    limit: int = 50,
+    cursor: Annotated[str | None, Query(max_length=4000)] = None,
+) -> schemas.ApprovalPage:
+    """The most urgent first."""
+    page = reader.list_approvals(caller.engine, state, limit, cursor)
+    items = [schemas.ApprovalItem.model_validate(item(row)) for row in page.items]
+    return schemas.ApprovalPage(items=items, next_cursor=page.next_cursor)
+
+
+@router.get("/approvals/{approval_id}")
+def get_approval(approval_id: str, response: Response, caller: CallerDep) -> schemas.ApprovalDetail:
+    """One question with its comments; its ETag is the version of the plan."""
+    row = reader.get_approval(caller.engine, approval_id)
+    said = [note for note in access.comments_on(caller.engine, row["managed_id"]) if note.about == approval_id]
+    comments = [{"by": note.by, "text": note.text, "at": note.at} for note in said]
+    response.headers["etag"] = f'"{row["version"]}"'
+    return schemas.ApprovalDetail.model_validate({**item(row), "comments": comments})
+
+
+@router.post("/approvals/{approval_id}/decision", responses={202: {"model": schemas.Operation}})
+async def decide_approval(
+    approval_id: str,
+    asked: schemas.DecisionAsked,
+    response: Response,
+    caller: CallerDep,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Operation:
+    """Approve, reject or hold: 409 when it is decided already, 412 when the plan has changed since it was read."""
+    row = await run_in_threadpool(reader.get_approval, caller.engine, approval_id)
+    version = read_version(asked.version, if_match) or row["version"]
+    comment_id = await _keep_comment(caller, row, asked.comment)
+
+    def message(code: str) -> Decide:
+        return Decide(
+            code,
+            asked.decision,
+            row["case_number"],
+            row["generation"],
+            version,
+            comment_id=comment_id,
+        )
+
+    errand = Errand(_binding(row, version), message, idempotency_key)
+    return answered(response, await run_errand(caller, errand))
+
+
+@router.post("/approvals/{approval_id}/code", status_code=201)
+def make_code(approval_id: str, caller: CallerDep) -> schemas.CodeItem:
+    """A one-time code for you, good for 15 minutes and this plan alone, to decide in the Temporal UI."""
+    row = reader.get_approval(caller.engine, approval_id)
+    if row["state"] not in OPEN:
+        raise Conflict(f"decided: this approval is {row['state']}; there is nothing to decide.")
+    now = caller.parts.clock()
+    bound = _binding(row, row["version"])
+    code = access.mint_warrant(caller.engine, actor=caller.actor, bound_to=bound, lives=CODE_LIVES, now=now)
+    paste = {
+        "code": code,
+        "decision": "approve",
+        "case": row["case_number"],
+        "generation": row["generation"],
+        "plan_version": row["version"],
+    }
+    workflow = certificate_workflow(row["managed_id"])
+    return schemas.CodeItem(
+        code=code,
+        expires_at=now + CODE_LIVES,
+        workflow_id=workflow,
+        update="decide",
+        paste=paste,
+        command=f"temporal workflow update execute --workflow-id {workflow} --name decide --input '<paste>'",
+    )
+
+
+def read_version(given: str | None, if_match: str | None) -> str | None:
+    """The version that was seen, from the body or from If-Match.  Raises BadInput where the two differ."""
+    matched = None if if_match is None or if_match.strip() == "*" else if_match.strip().removeprefix("W/").strip('"')
+    if given and matched and given != matched:
+        raise BadInput("version", "differs from If-Match", "Send one of them, or both alike.")
+    return given or matched
+
+
+def _binding(row: dict[str, Any], version: str) -> Binding:
+    return Binding(row["managed_id"], "decide", row["case_number"], row["generation"], version)
+
+
+async def _keep_comment(caller: Caller, row: dict[str, Any], text: str) -> str:
+    """The comment's id, which is all that the workflow ever sees of it; empty without a comment."""
+    if not text:
+        return ""
+    comment = access.Comment(row["managed_id"], row["id"], caller.actor.id, text, caller.parts.clock())
+    return await run_in_threadpool(access.add_comment, caller.engine, comment)

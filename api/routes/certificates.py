@@ -1,0 +1,106 @@
+"""Certificates: the list, one of them, its timeline, why its dates are what they are."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import AwareDatetime
+from starlette.concurrency import run_in_threadpool
+
+from api import schemas
+from api.parts import CallerDep
+from api.routes import guarded
+from domain.names import certificate_workflow
+from domain.tiers import Tier
+from store import reader
+
+router = guarded("certificates")
+
+# A list that is asked for with an empty value is asked for everything: forms send empty fields.
+Word = Annotated[str | None, Query(max_length=200)]
+
+
+def item(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "workflow_id": certificate_workflow(row["id"])}
+
+
+@router.get("/certificates")
+def list_certificates(  # one argument per query parameter is how the framework reads and documents them
+    caller: CallerDep,
+    tier: Tier | None = None,
+    state: Word = None,
+    severity: Word = None,
+    owner: Word = None,
+    service: Word = None,
+    issuer: Word = None,
+    q: Annotated[str | None, Query(max_length=200, description="In names, id, fingerprint, owner, service.")] = None,
+    expires_before: AwareDatetime | None = None,
+    retired: bool = False,
+    sort: Annotated[str, Query(description="not_after, -not_after, severity or name")] = "not_after",
+    limit: int = 50,
+    cursor: Annotated[str | None, Query(max_length=4000)] = None,
+) -> schemas.CertificatePage:
+    """Managed certificates as their lifecycles last recorded them; the page that ends first stands first."""
+    page = reader.list_certificates(
+        caller.engine,
+        reader.CertificateQuery(
+            tier=tier.value if tier else None,
+            state=state,
+            severity=severity,
+            owner=owner,
+            service=service,
+            issuer=issuer,
+            q=q,
+            expires_before=expires_before,
+            retired=retired,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+        ),
+    )
+    items = [schemas.CertificateItem.model_validate(item(row)) for row in page.items]
+    return schemas.CertificatePage(items=items, next_cursor=page.next_cursor)
+
+
+@router.get("/certificates/{certificate_id}")
+def get_certificate(certificate_id: str, caller: CallerDep) -> schemas.CertificateDetail:
+    """One managed certificate with its endpoints, its open case, its orders and what people were told."""
+    row = reader.get_certificate(caller.engine, certificate_id)
+    here = f"/v1/certificates/{certificate_id}"
+    more = {
+        "case": reader.open_case(caller.engine, certificate_id),
+        "orders": reader.list_orders(caller.engine, certificate_id),
+        "deliveries": reader.deliveries_for(caller.engine, certificate_id),
+        "links": {name: f"{here}/{name}" for name in ("timeline", "explain", "history")},
+    }
+    return schemas.CertificateDetail.model_validate({**item(row), **more})
+
+
+@router.get("/certificates/{certificate_id}/timeline")
+def get_certificate_timeline(
+    certificate_id: str,
+    caller: CallerDep,
+    after: Annotated[int, Query(ge=-1)] = -1,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> schemas.Timeline:
+    """What happened, by sequence, exactly as it is stored."""
+    reader.get_certificate(caller.engine, certificate_id)
+    events = reader.timeline(caller.engine, certificate_id, after, limit)
+    following = events[-1].get("seq") if len(events) == limit else None
+    return schemas.Timeline(items=events, next_after=following)
+
+
+@router.get("/certificates/{certificate_id}/explain")
+async def explain_certificate(certificate_id: str, caller: CallerDep) -> schemas.ExplanationItem:
+    """Why these dates, with their sums; asked of the lifecycle itself, 503 where it does not answer in 10 s."""
+    await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)
+    told = await caller.gateway.explain(certificate_id)
+    # Read behind the query: what was recorded meanwhile is not a lag.
+    row = await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)
+    return schemas.ExplanationItem(
+        certificate_id=certificate_id,
+        because=[schemas.BecauseItem(what=line.what, at=line.at, sum=line.sum) for line in told.because],
+        warnings=list(told.warnings),
+        seq=told.seq,
+        # The state counts from 0 to the next event; the store names the last one.
+        read_model_lags=told.seq - 1 > row["seq"],
+    )

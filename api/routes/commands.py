@@ -1,0 +1,75 @@
+"""What people and machines ask of one lifecycle: renew now, retire, acknowledge, try again."""
+
+from fastapi import Response
+from starlette.concurrency import run_in_threadpool
+
+from api.errands import Errand, IdempotencyKey, run_errand
+from api.parts import Caller, CallerDep
+from api.routes import guarded
+from api.schemas import AcknowledgementAsked, Operation, RetirementAsked
+from domain.people.messages import Acknowledge, RenewNow, Resume, Retire
+from store import access, reader
+from store.access import Binding
+
+router = guarded("certificates")
+
+
+@router.post("/certificates/{certificate_id}/renewals", status_code=202)
+async def start_renewal(certificate_id: str, caller: CallerDep, idempotency_key: IdempotencyKey = None) -> Operation:
+    """Open a renewal case before its time; 409 while one is open."""
+    await _known(caller, certificate_id)
+    return await run_errand(caller, Errand(Binding(certificate_id, "renew_now"), RenewNow, idempotency_key))
+
+
+@router.post("/certificates/{certificate_id}/resumptions", status_code=202)
+async def resume(certificate_id: str, caller: CallerDep, idempotency_key: IdempotencyKey = None) -> Operation:
+    """Try the waiting step again now; after a reset: go on behind the last event that is stored."""
+    await _known(caller, certificate_id)
+    return await run_errand(caller, Errand(Binding(certificate_id, "resume"), Resume, idempotency_key))
+
+
+@router.post("/certificates/{certificate_id}/acknowledgements", responses={202: {"model": Operation}})
+async def acknowledge(
+    certificate_id: str,
+    asked: AcknowledgementAsked,
+    response: Response,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Operation:
+    """Stop repeats of the current rung to one level until a date (at most 14 days); never a later rung."""
+    await _known(caller, certificate_id)
+    errand = Errand(
+        Binding(certificate_id, "acknowledge"),
+        lambda code: Acknowledge(code, asked.level, asked.until),
+        idempotency_key,
+    )
+    return answered(response, await run_errand(caller, errand))
+
+
+@router.post("/certificates/{certificate_id}/retirement", responses={202: {"model": Operation}})
+async def retire_certificate(
+    certificate_id: str,
+    asked: RetirementAsked,
+    response: Response,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Operation:
+    """End this lifecycle with a reason; an order under way is collected and revoked."""
+    await _known(caller, certificate_id)
+    if asked.comment:
+        comment = access.Comment(certificate_id, certificate_id, caller.actor.id, asked.comment, caller.parts.clock())
+        await run_in_threadpool(access.add_comment, caller.engine, comment)
+    errand = Errand(Binding(certificate_id, "retire"), lambda code: Retire(code, asked.reason), idempotency_key)
+    return answered(response, await run_errand(caller, errand))
+
+
+def answered(response: Response, operation: Operation) -> Operation:
+    """202 where it is not known yet whether it was done."""
+    if operation.status == "unknown":
+        response.status_code = 202
+    return operation
+
+
+async def _known(caller: Caller, certificate_id: str) -> None:
+    """Raises NotFound before a warrant is made."""
+    await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)

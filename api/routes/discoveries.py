@@ -1,0 +1,108 @@
+"""Discoveries: start one, watch it, read what it found."""
+
+import uuid
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from api import schemas
+from api.errands import IdempotencyKey
+from api.gateway import DiscoveryRun
+from api.parts import Caller, CallerDep
+from api.routes import guarded
+from api.scope import check_scope, scope_of
+from domain.contracts import DiscoveryRequest
+from domain.errors import NotFound
+from domain.names import discovery_workflow
+from store import reader
+
+router = guarded("discoveries")
+
+# Words of the store -> words of an operation; whatever is not named here is under way.
+ENDED = {"adopted": "done", "failed": "failed"}
+Cursor = Annotated[str | None, Query(max_length=4000)]
+
+
+def item(row: dict[str, Any], run: DiscoveryRun | None = None) -> schemas.DiscoveryItem:
+    """``run``: what Temporal says of one that the store has not seen end."""
+    status = ENDED.get(row["state"], "running")
+    if run is not None and run.state == "failed":
+        row = {**row, "state": "failed", "detail": row["detail"] or run.failure}
+        status = "failed"
+    about = {"workflow_id": discovery_workflow(row["id"]), "progress": run.progress if run else None}
+    return schemas.DiscoveryItem.model_validate({**row, **about, "status": status})
+
+
+@router.post("/discoveries", status_code=202)
+async def start_discovery(
+    response: Response,
+    caller: CallerDep,
+    asked: schemas.DiscoveryAsked | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Operation:
+    """Look at the policy's scope, or at a part of it; watch the operation at its resource."""
+    asked = asked or schemas.DiscoveryAsked()
+    scope = await run_in_threadpool(scope_of, caller.parts.policy)
+    if scope is not None:
+        check_scope(asked, scope)
+    discovery_id = _id_of(caller, idempotency_key)
+    request = DiscoveryRequest(
+        discovery_id, f"api/{caller.actor.id}", asked.cidrs, asked.ports, asked.names, asked.paths
+    )
+    await caller.gateway.start_discovery(request)
+    resource = f"/v1/discoveries/{discovery_id}"
+    response.headers["location"] = resource
+    response.headers["retry-after"] = "2"
+    return schemas.Operation(
+        id=discovery_id,
+        kind="discovery",
+        status="running",
+        resource=resource,
+        workflow_id=discovery_workflow(discovery_id),
+    )
+
+
+@router.get("/discoveries")
+def list_discoveries(caller: CallerDep, limit: int = 50, cursor: Cursor = None) -> schemas.DiscoveryPage:
+    """Newest first."""
+    page = reader.list_discoveries(caller.engine, limit, cursor)
+    return schemas.DiscoveryPage(items=[item(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/discoveries/{discovery_id}")
+async def get_discovery(discovery_id: str, caller: CallerDep) -> schemas.DiscoveryItem:
+    """One discovery, with its progress while it runs."""
+    row: dict[str, Any] | None
+    try:
+        row = await run_in_threadpool(reader.get_discovery, caller.engine, discovery_id)
+    except NotFound:
+        row = None
+    if row is not None and row["state"] in ENDED:
+        return item(row)
+    run = await caller.gateway.discovery(discovery_id)
+    if row is not None:
+        return item(row, run)
+    if run is None:
+        raise NotFound(f"There is no discovery {discovery_id}; list them with GET /v1/discoveries.")
+    # Started, and nobody has cut its scope into pages yet; or refused before that.
+    return item({"id": discovery_id, "state": "failed" if run.state == "failed" else "asked", "detail": ""}, run)
+
+
+@router.get("/discoveries/{discovery_id}/findings")
+def list_discovery_findings(
+    discovery_id: str, caller: CallerDep, limit: int = 200, cursor: Cursor = None
+) -> schemas.FindingPage:
+    """What is wrong with what was seen."""
+    reader.get_discovery(caller.engine, discovery_id)
+    page = reader.list_findings(caller.engine, discovery_id, limit, cursor)
+    items = [schemas.FindingItem.model_validate(row) for row in page.items]
+    return schemas.FindingPage(items=items, next_cursor=page.next_cursor)
+
+
+def _id_of(caller: Caller, key: str | None) -> str:
+    """The same key of the same caller is the same discovery, which is started once."""
+    if key is None:
+        return uuid.uuid4().hex[:12]
+    return sha256(f"discovery\n{caller.actor.id}\n{key}".encode()).hexdigest()[:12]

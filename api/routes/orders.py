@@ -1,0 +1,71 @@
+"""Orders: the request that a manual issuer needs, and the certificate that it gave."""
+
+from base64 import b64encode
+from textwrap import wrap
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from api.auth import PEM
+from api.errands import Errand, IdempotencyKey, run_errand
+from api.parts import CallerDep
+from api.routes import guarded
+from api.schemas import Operation, OrderItem
+from domain.errors import BadInput, Conflict
+from domain.people.messages import Supply
+from formats.x509 import load_pem_chain, parse_certificate
+from store import access, reader
+from store.access import Binding
+
+router = guarded("orders")
+
+# RFC 8555 chains have three or four; more is not a chain but a store.
+LONGEST_CHAIN = 10
+PEM_BODY = {"content": {kind: {"schema": {"type": "string"}} for kind in PEM}, "required": True}
+
+
+def pem(kind: str, der: bytes) -> str:
+    text = "\n".join(wrap(b64encode(der).decode(), 64))
+    return f"-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n"
+
+
+@router.get("/orders/{order_key}")
+def get_order(order_key: str, caller: CallerDep) -> OrderItem:
+    """One order with the request (CSR) that its issuer is given."""
+    row = reader.get_order(caller.engine, order_key)
+    return OrderItem.model_validate(
+        {
+            **row,
+            "certificate_id": row["managed_id"],
+            "csr_pem": pem("CERTIFICATE REQUEST", bytes(row["csr"])),
+            "chain_pem": "".join(pem("CERTIFICATE", bytes(der)) for der in row["chain"] or ()),
+        }
+    )
+
+
+@router.post("/orders/{order_key}/certificate", status_code=202, openapi_extra={"requestBody": PEM_BODY})
+async def upload_certificate(
+    order_key: str, request: Request, caller: CallerDep, idempotency_key: IdempotencyKey = None
+) -> Operation:
+    """Bring the answer of a manual issuer: the chain in PEM, leaf first.  It is judged before it counts."""
+    order = await run_in_threadpool(reader.get_order, caller.engine, order_key)
+    if order["state"] != "placed":
+        raise Conflict(f"decided: this order is {order['state']}; nothing can be brought for it.")
+    chain = read_chain(await request.body())
+    upload = access.Upload(order_key, chain, caller.actor.id, caller.parts.clock())
+    upload_id = await run_in_threadpool(access.add_upload, caller.engine, upload)
+    bound = Binding(order["managed_id"], "supply")
+    return await run_errand(caller, Errand(bound, lambda code: Supply(code, upload_id), idempotency_key))
+
+
+def read_chain(body: bytes) -> tuple[bytes, ...]:
+    """The DER of each certificate in ``body``.  Raises BadInput; a private key is refused before it is kept."""
+    if b"PRIVATE KEY" in body:
+        raise BadInput(
+            "chain", "holds a private key", "Send certificates alone; treat that key as known to others, renew it."
+        )
+    chain = load_pem_chain(body)
+    if len(chain) > LONGEST_CHAIN:
+        raise BadInput("chain", f"has {len(chain)} certificates", f"Send at most {LONGEST_CHAIN}, leaf first.")
+    parse_certificate(chain[0])
+    return chain

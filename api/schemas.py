@@ -1,0 +1,260 @@
+"""What goes over the wire, in the words of the design; a request with an unknown field is refused."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.tiers import Audience
+
+Text = Annotated[str, Field(max_length=4000)]
+Item = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DiscoveryAsked(_Asked):
+    """Empty lists: all of the policy's scope."""
+
+    cidrs: Annotated[tuple[Item, ...], Field(max_length=1000)] = ()
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=1000)] = ()
+    names: Annotated[tuple[Item, ...], Field(max_length=10_000)] = ()
+    paths: Annotated[tuple[Item, ...], Field(max_length=1000)] = ()
+
+
+class DecisionAsked(_Asked):
+    """``version``: of the plan that was read (the ETag of the approval); without one, the present plan is bound."""
+
+    decision: Literal["approve", "reject", "hold"]
+    comment: Text = ""
+    version: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class RetirementAsked(_Asked):
+    reason: Literal["decommissioned", "replaced", "moved", "mistake"]
+    comment: Text = ""
+
+
+class AcknowledgementAsked(_Asked):
+    level: Audience
+    until: AwareDatetime
+
+
+class Operation(BaseModel):
+    """Work that was asked for.  ``unknown``: not answered in time; ask again with the same Idempotency-Key."""
+
+    id: str
+    kind: str
+    status: Literal["running", "done", "failed", "unknown"]
+    resource: str
+    workflow_id: str
+    detail: str = ""
+    seq: int | None = None
+
+
+class CertificateItem(BaseModel):
+    id: str
+    names: list[str]
+    tier: str
+    tier_reason: str
+    owner: str
+    service: str
+    subscribers: int
+    issuer: str
+    trust_class: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    generation: int
+    state: str
+    severity: str
+    escalated: bool
+    next_action: str
+    next_action_at: datetime | None
+    findings: list[str]
+    retired: bool
+    updated_at: datetime
+    workflow_id: str
+
+
+class EndpointItem(BaseModel):
+    """``matches``: what was seen there is the present generation; null: nothing was seen."""
+
+    url: str
+    algorithm: str
+    last_seen_fingerprint: str = ""
+    last_seen_at: datetime | None = None
+    matches: bool | None = None
+
+
+class CaseItem(BaseModel):
+    number: int
+    generation: int
+    cause: str
+    stage: str
+    order_key: str
+    opened_at: datetime
+
+
+class CertificateDetail(CertificateItem):
+    endpoints: list[EndpointItem]
+    case: CaseItem | None
+    orders: list[dict[str, Any]]
+    deliveries: list[dict[str, Any]]
+    links: dict[str, str]
+
+
+class CertificatePage(BaseModel):
+    items: list[CertificateItem]
+    next_cursor: str | None
+
+
+class Timeline(BaseModel):
+    """Events as they are stored; ``next_after``: give it back as ``after`` for the following ones."""
+
+    items: list[dict[str, Any]]
+    next_after: int | None
+
+
+class BecauseItem(BaseModel):
+    what: str
+    at: datetime
+    sum: str
+
+
+class ExplanationItem(BaseModel):
+    """``read_model_lags``: the lifecycle has counted more events than the list shows."""
+
+    certificate_id: str
+    because: list[BecauseItem]
+    warnings: list[str]
+    seq: int
+    read_model_lags: bool
+
+
+class RunItem(BaseModel):
+    run_id: str
+    generation: int
+    events: int
+    live: bool
+    archived: bool
+    sha256: str
+    url: str
+
+
+class DiscoveryItem(BaseModel):
+    """``progress``: pages done and in all, certificates seen, while it runs."""
+
+    id: str
+    status: Literal["running", "done", "failed"]
+    state: str
+    source: str = ""
+    scope: dict[str, Any] = {}
+    pages: int = 0
+    targets: int = 0
+    looks: int | None = None
+    report: dict[str, Any] | None = None
+    detail: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: dict[str, int] | None = None
+    workflow_id: str
+
+
+class DiscoveryPage(BaseModel):
+    items: list[DiscoveryItem]
+    next_cursor: str | None
+
+
+class FindingItem(BaseModel):
+    kind: str
+    severity: str
+    url: str
+    fingerprint: str
+    detail: str
+
+
+class FindingPage(BaseModel):
+    items: list[FindingItem]
+    next_cursor: str | None
+
+
+class ApprovalItem(BaseModel):
+    """``deadline``: when the next rung fires if nobody answers; ``version``: of the plan, also the ETag."""
+
+    id: str
+    certificate_id: str
+    names: list[str]
+    tier: str
+    state: str
+    generation: int
+    case: int
+    asked_at: datetime
+    deadline: datetime
+    escalated: bool
+    plan: dict[str, Any]
+    version: str
+    decided_by: str
+    decided_at: datetime | None
+
+
+class CommentItem(BaseModel):
+    by: str
+    text: str
+    at: datetime
+
+
+class ApprovalDetail(ApprovalItem):
+    comments: list[CommentItem]
+
+
+class ApprovalPage(BaseModel):
+    items: list[ApprovalItem]
+    next_cursor: str | None
+
+
+class CodeItem(BaseModel):
+    """``paste``: the argument of the update ``decide``, for the Temporal UI or `temporal workflow update execute`."""
+
+    code: str
+    expires_at: datetime
+    workflow_id: str
+    update: str
+    paste: dict[str, Any]
+    command: str
+
+
+class OrderItem(BaseModel):
+    order_key: str
+    certificate_id: str
+    state: str
+    plan: dict[str, Any]
+    approved_by: str
+    csr_pem: str
+    chain_pem: str
+    fingerprint: str | None
+    detail: str
+    placed_at: datetime
+    closed_at: datetime | None
+
+
+class StatusItem(BaseModel):
+    """``settled``: the first discovery is adopted and every due step has had its first outcome."""
+
+    state: Literal["settled", "working", "degraded"]
+    settled: bool
+    managed: int
+    due_without_outcome: int
+    pending_approvals: int
+    temporal: dict[str, bool]
+    counts: dict[str, Any]
+
+
+class MeItem(BaseModel):
+    id: str
+    name: str
+    role: str
+    may_decide: bool
+    routes: list[str]

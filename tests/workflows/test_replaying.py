@@ -1,0 +1,83 @@
+"""Replay finds what the Temporal replayer does not: another input, a missing event, a history cut short."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHistory
+
+from domain.tiers import Tier
+from tests.domain.simulation import World
+from tests.workflows.conftest import Theatre
+from workflows.replaying import first_difference, read_history
+
+
+async def a_generation(theatre: Theatre) -> tuple[WorkflowHistory, WorkflowHistory]:
+    """(the ended run of generation 1, the living one of generation 2)"""
+    stage = await theatre.stage(World(tier=Tier.INTERNAL, age=timedelta(days=304)))
+    await stage.pass_time(timedelta(days=3))
+    assert (await stage.state()).generation == 2
+    archived = stage.activities.archived[0]
+    ended = await theatre.env.client.get_workflow_handle(stage.handle.id, run_id=archived.run_id).fetch_history()
+    living = await theatre.env.client.get_workflow_handle(stage.handle.id).fetch_history()
+    return ended, living
+
+
+def changed(history: WorkflowHistory, activity: str, old: bytes, new: bytes) -> tuple[WorkflowHistory, int]:
+    """``history`` with one word altered in the input of the first such activity, and the event's number."""
+    text = read_history(history.to_json(), history.workflow_id)
+    for event in text.events:
+        if event.activity_task_scheduled_event_attributes.activity_type.name == activity:
+            payload = event.activity_task_scheduled_event_attributes.input.payloads[0]
+            assert old in payload.data
+            payload.data = payload.data.replace(old, new, 1)
+            return text, event.event_id
+    raise AssertionError(f"no {activity}")
+
+
+async def test_replay_finds_no_difference_and_then_each_kind(theatre: Theatre) -> None:
+    ended, living = await a_generation(theatre)
+    again = read_history(ended.to_json(), ended.workflow_id)
+    assert await first_difference(again) is None
+    assert await first_difference(living, live=True) is None
+
+    told = await first_difference(living)
+    assert told is not None
+    assert "cut short" in told
+
+    other, number = changed(ended, "deploy", b"mc-1", b"mc-7")
+    told = await first_difference(other)
+    assert told is not None
+    assert told.startswith(f"event {number}: the input of deploy differs")
+    assert "mc-7" in told
+
+    events = [event for event in ended.events if event.event_id != 5]
+    told = await first_difference(WorkflowHistory(ended.workflow_id, events))
+    assert told == "event 5: missing; event 6 stands in its place"
+
+    swapped = read_history(ended.to_json(), ended.workflow_id)
+    rename(swapped.events, "deploy", "roll_back")
+    told = await first_difference(swapped)
+    assert told is not None
+    assert told.startswith("event ")
+
+
+def rename(events: Any, old: str, new: str) -> None:
+    for event in events:
+        if event.activity_task_scheduled_event_attributes.activity_type.name == old:
+            event.activity_task_scheduled_event_attributes.activity_type.name = new
+
+
+async def test_a_history_names_its_own_workflow(theatre: Theatre) -> None:
+    _, living = await a_generation(theatre)
+    text = living.to_json()
+    started = living.events[0].workflow_execution_started_event_attributes
+    if started.workflow_id:
+        assert read_history(text).workflow_id == "certificate/mc-1"
+    else:
+        with pytest.raises(ValueError, match="which workflow"):
+            read_history(text)
+    with pytest.raises(ValueError):
+        read_history("[]")

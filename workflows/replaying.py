@@ -1,0 +1,153 @@
+"""Replay: does today's code still do what a stored history says it did, command by command and input by input?
+
+The Temporal replayer proves the order of commands, not their contents, and takes a history that is cut short; so this
+also compares every activity's input and looks at how the history begins and ends.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import (
+    Interceptor,
+    Replayer,
+    StartActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import ActivityHandle
+
+from workflows.courier import Courier
+from workflows.discovery import Discovery
+from workflows.lifecycle import CertificateLifecycle
+
+WORKFLOWS = (CertificateLifecycle, Courier, Discovery)
+ENDS = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+}
+# "... HistoryEvent(id: 26, ActivityTaskScheduled) ..." and "event id 26" in the words of the SDK.
+EVENT_IN_TEXT = re.compile(r"(?:HistoryEvent\(id: |event[ _]id:? )(\d+)")
+SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``event``: the first event at which replay and history part; 0 where the replayer names none."""
+
+    event: int
+    told: str
+
+
+def read_history(text: str, workflow_id: str = "") -> WorkflowHistory:
+    """The history in ``text``; without ``workflow_id``, of the workflow that its first event names.  Raises ValueError."""
+    events = WorkflowHistory.from_json(workflow_id or "unknown", text).events
+    named = events[0].workflow_execution_started_event_attributes.workflow_id if events else ""
+    if not (workflow_id or named):
+        raise ValueError("the history does not say which workflow it is of")
+    return WorkflowHistory(workflow_id or named, events)
+
+
+async def first_difference(history: WorkflowHistory, *, live: bool = False) -> str | None:
+    """What differs first between ``history`` and its replay, or None.  ``live``: the run may not have ended yet."""
+    broken = _broken(history.events, live)
+    if broken is not None:
+        return broken
+    commanded: list[StartActivityInput] = []
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        data_converter=pydantic_data_converter,
+        interceptors=[_Listening(commanded)],
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("domain")
+        ),
+    )
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    found = [_input_difference(history.events, commanded)]
+    if result.replay_failure is not None:
+        found.append(_failure(result.replay_failure))
+    differences = [difference for difference in found if difference is not None]
+    # One that names no event comes last: what stands at a place is more use to a reader.
+    differences.sort(key=lambda difference: difference.event or len(history.events) + 1)
+    return differences[0].told if differences else None
+
+
+def _broken(events: Sequence[HistoryEvent], live: bool) -> str | None:
+    """What is wrong with the history itself, which a replayer would not say."""
+    if not events:
+        return "the history has no events"
+    if not events[0].HasField("workflow_execution_started_event_attributes"):
+        return "event 1: the history does not begin with the start of a workflow"
+    for place, event in enumerate(events, start=1):
+        if event.event_id != place:
+            return f"event {place}: missing; event {event.event_id} stands in its place"
+    if not live and events[-1].event_type not in ENDS:
+        name = EventType.Name(events[-1].event_type).removeprefix("EVENT_TYPE_").lower()
+        return f"event {len(events)}: the history is cut short; it ends with {name}, which ends no run"
+    return None
+
+
+def _failure(failure: BaseException) -> Difference:
+    text = " ".join(str(failure).split())
+    named = EVENT_IN_TEXT.search(text)
+    event = int(named[1]) if named else 0
+    return Difference(event, f"event {event}: {text}" if event else f"replay fails: {text}")
+
+
+def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartActivityInput]) -> Difference | None:
+    """Activities in the order in which they were scheduled; the replayer itself finds one too many or too few."""
+    scheduled = [event for event in events if event.HasField("activity_task_scheduled_event_attributes")]
+    for event, command in zip(scheduled, commanded, strict=False):
+        stored = event.activity_task_scheduled_event_attributes
+        if stored.activity_type.name != command.activity:
+            told = f"event {event.event_id}: history runs {stored.activity_type.name}, replay {command.activity}"
+            return Difference(event.event_id, told)
+        replayed = pydantic_data_converter.payload_converter.to_payloads(command.args)
+        if [payload.data for payload in stored.input.payloads] != [payload.data for payload in replayed]:
+            told = f"event {event.event_id}: the input of {command.activity} differs: "
+            return Difference(event.event_id, told + _apart(stored.input.payloads, replayed))
+    return None
+
+
+def _apart(stored: Sequence[Payload], replayed: Sequence[Payload]) -> str:
+    """Both texts from a little before the first byte in which they differ."""
+    one, other = (b"".join(payload.data for payload in payloads) for payloads in (stored, replayed))
+    place = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    begin = max(0, place - 40)
+    here, there = (text[begin : begin + SHOWN].decode(errors="replace") for text in (one, other))
+    return f"history ...{here}, replay ...{there}"
+
+
+class _Listening(Interceptor):
+    """Writes down every activity that the replayed code asks for."""
+
+    def __init__(self, commanded: list[StartActivityInput]) -> None:
+        self._commanded = commanded
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor] | None:
+        commanded = self._commanded
+
+        class Inbound(WorkflowInboundInterceptor):
+            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+                super().init(Outbound(outbound))
+
+        class Outbound(WorkflowOutboundInterceptor):
+            def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
+                commanded.append(input)
+                return super().start_activity(input)
+
+        return Inbound
