@@ -105,17 +105,18 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def serve_folder(folder: Path, ready: Path) -> None:
     """Serve every endpoint folder below ``folder``, also those that come and go, for ever."""
     listeners: dict[str, Listener] = {}
+    told: set[str] = set()
     # A peer that breaks off its handshake is ordinary here (a scanner does) and no news.
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     while True:
-        wanted = await _follow(folder, listeners)
+        wanted = await _follow(folder, listeners, told)
         if len(listeners) == wanted and not ready.exists():
             ready.write_text(f"{len(listeners)}\n")
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _follow(folder: Path, listeners: dict[str, Listener]) -> int:
-    """Gives how many there should be."""
+async def _follow(folder: Path, listeners: dict[str, Listener], told: set[str]) -> int:
+    """Gives how many there should be; ``told``: whose trouble was said already."""
     names = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
     for gone in set(listeners) - names:
         await listeners.pop(gone).stop()
@@ -125,7 +126,9 @@ async def _follow(folder: Path, listeners: dict[str, Listener]) -> int:
             await listener.start()
         except (OSError, ssl.SSLError) as error:
             # Somebody else has the socket, or the folder is not whole yet: said, and tried again.
-            print(f"{name}: {error}", flush=True)
+            if name not in told:
+                print(f"{name}: {error}", flush=True)
+                told.add(name)
             continue
         listeners[name] = listener
     return len(names)

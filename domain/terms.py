@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from domain.certificate import Algorithm, Endpoint, Life, Slot
 from domain.classify import Placement, Seen, match
 from domain.contracts import Plan, Terms
-from domain.errors import BadInput
 from domain.tiers import Issuer, Matcher, Policy, Profile, Renewal, Role, TargetRule
 
 # CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
@@ -98,7 +97,10 @@ def expand_target(policy: Policy, slot: Slot) -> Target | None:
 
     A target belongs to a place, not to a certificate: ``names`` of its matcher compare with the slot's SNI.
     """
-    seen = Seen.at((slot,), names=(slot.endpoint.sni,) if slot.endpoint.sni else ())
+    place = slot.endpoint
+    if not _is_harmless(place):
+        return None
+    seen = Seen.at((slot,), names=(place.sni,) if place.sni else ())
     rule = next((rule for rule in policy.targets if match(rule.when, seen) is not None), None)
     return None if rule is None else _fill(rule, slot)
 
@@ -150,7 +152,6 @@ def _fill(rule: TargetRule, slot: Slot) -> Target:
         "path": place.path,
         "stem": str(PurePosixPath(place.path).with_suffix("")) if PurePosixPath(place.path).name else "",
     }
-    _require_harmless(place)
 
     def filled(template: str) -> str:
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], ""), template)
@@ -166,8 +167,7 @@ def _fill(rule: TargetRule, slot: Slot) -> Target:
     )
 
 
-def _require_harmless(place: Endpoint) -> None:
-    """No part of an endpoint may climb out of the folder that the template names.  Raises BadInput."""
-    climbs = "/" in place.host + place.sni or place.sni.startswith(".") or ".." in place.path.split("/")
-    if climbs or place.sni.startswith("-"):
-        raise BadInput("slot", f"{place.url!r} would leave its target's folder", "Name the endpoint without / and ..")
+def _is_harmless(place: Endpoint) -> bool:
+    """Whether no part of an endpoint could climb out of the folder that a template names, or read as an option."""
+    climbs = "/" in place.host + place.sni or ".." in place.path.split("/")
+    return not climbs and not place.sni.startswith((".", "-"))
