@@ -117,7 +117,8 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     reference = uuid.uuid4().hex[:12]
-    log.error("unexpected", exc_info=error, extra={"reference": reference, "path": request.url.path})
+    # In the text itself: a plain log shows no extra fields, and the reference is all that the caller has.
+    log.error("unexpected, reference %s", reference, exc_info=error, extra={"path": request.url.path})
     told = f"Something went wrong on our side; the log of the API names it under {reference}."
     return problem(500, "unexpected", "Something went wrong", told, {"reference": reference})
 

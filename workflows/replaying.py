@@ -40,6 +40,7 @@ ENDS = {
 }
 # "... HistoryEvent(id: 26, ActivityTaskScheduled) ..." and "event id 26" in the words of the SDK.
 EVENT_IN_TEXT = re.compile(r"(?:HistoryEvent\(id: |event[ _]id:? )(\d+)")
+MESSAGE_IN_TEXT = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 SHOWN = 300
 
 
@@ -100,10 +101,13 @@ def _broken(events: Sequence[HistoryEvent], live: bool) -> str | None:
 
 
 def _failure(failure: BaseException) -> Difference:
+    """In the SDK's own words, without the frames that it wraps them in."""
     text = " ".join(str(failure).split())
-    named = EVENT_IN_TEXT.search(text)
+    message = MESSAGE_IN_TEXT.search(text)
+    told = message[1].replace('\\"', '"') if message else text
+    named = EVENT_IN_TEXT.search(told)
     event = int(named[1]) if named else 0
-    return Difference(event, f"event {event}: {text}" if event else f"replay fails: {text}")
+    return Difference(event, f"event {event}: {told}" if event else f"replay fails: {told}")
 
 
 def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartActivityInput]) -> Difference | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
 from domain.tiers import Tier
@@ -61,7 +62,22 @@ async def test_replay_finds_no_difference_and_then_each_kind(theatre: Theatre) -
     rename(swapped.events, "deploy", "roll_back")
     told = await first_difference(swapped)
     assert told is not None
-    assert told.startswith("event ")
+    assert told.endswith("history runs roll_back, replay deploy")
+
+    unknown = read_history(ended.to_json(), ended.workflow_id)
+    unknown.events[0].workflow_execution_started_event_attributes.workflow_type.name = "Nobody"
+    told = await first_difference(unknown)
+    assert told is not None
+    assert told.startswith("replay fails: Workflow class Nobody is not registered")
+
+    # A timer where the code runs an activity: the replayer names the event itself.
+    timed = read_history(ended.to_json(), ended.workflow_id)
+    first = next(event for event in timed.events if event.HasField("activity_task_scheduled_event_attributes"))
+    first.event_type = EventType.EVENT_TYPE_TIMER_STARTED
+    first.timer_started_event_attributes.timer_id = "1"
+    told = await first_difference(timed)
+    assert told is not None
+    assert told.startswith(f"event {first.event_id}: ")
 
 
 def rename(events: Any, old: str, new: str) -> None:
