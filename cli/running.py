@@ -26,11 +26,12 @@ def database_url(home: Home) -> str:
 
 
 def create_token(home: Home, name: str, role: Role, may_decide: bool) -> str:
-    from store import access, engine
+    from store.access import create_token as create
+    from store.engine import create_engine
 
-    connected = engine.create_engine(database_url(home))
+    connected = create_engine(database_url(home))
     try:
-        return access.create_token(connected, name=name, role=role, may_decide=may_decide)
+        return create(connected, name=name, role=role, may_decide=may_decide)
     finally:
         connected.dispose()
 

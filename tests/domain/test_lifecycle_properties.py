@@ -178,12 +178,15 @@ class Lifecycle(RuleBasedStateMachine):
 
     # --- the promises -------------------------------------------------------------------------------------------------
 
-    def check_invariants(self, *arguments: object, **keywords: object) -> None:
-        """Order and approval, event by event, each looked at once; then the invariants on the state."""
-        for fact in self.world.happened[self.read :] if hasattr(self, "world") else ():
+    def catch_up(self) -> None:
+        """Order and approval, event by event, each looked at once."""
+        for fact in self.world.happened[self.read :]:
             self.take(fact)
             self.read += 1
-        super().check_invariants(*arguments, **keywords)
+
+    @invariant()
+    def what_happened_keeps_the_promises(self) -> None:
+        self.catch_up()
 
     def take(self, fact: e.Happened) -> None:
         match fact.event:
@@ -219,6 +222,7 @@ class Lifecycle(RuleBasedStateMachine):
         state = self.world.state
         if state.life is None or state.terms is None or state.retired or state.known_at is None:
             return
+        self.catch_up()
         mark = max(escalates_at(state.life, state.terms.table), state.known_at)
         if self.world.now >= mark:
             called = [at for at in self.calls if state.known_at <= at <= mark]

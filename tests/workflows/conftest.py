@@ -34,6 +34,7 @@ from tests.domain.simulation import World
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle, Start
+from workflows.replaying import ENDS
 from workflows.search import ATTRIBUTES
 
 
@@ -221,18 +222,23 @@ class Theatre:
         if not folder:
             return
         for stage in self.stages:
-            handle, number = stage.handle, 1
-            run: str | None = stage.handle.first_execution_run_id
-            while run:
-                handle = self.env.client.get_workflow_handle(stage.handle.id, run_id=run)
-                history = await handle.fetch_history()
+            for number, text in enumerate(await self.runs(stage.handle.id), start=1):
                 path = Path(folder) / "CertificateLifecycle" / f"{scenario}-{number}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not path.exists():
-                    path.write_text(history.to_json())
-                last = history.events[-1]
-                run = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
-                number += 1
+                    path.write_text(text)
+
+    async def runs(self, workflow_id: str) -> list[str]:
+        """The histories of all runs that have ended, oldest first; each run names the one it continues."""
+        texts: list[str] = []
+        run: str | None = None
+        while True:
+            history = await self.env.client.get_workflow_handle(workflow_id, run_id=run).fetch_history()
+            if history.events[-1].event_type in ENDS:
+                texts.insert(0, history.to_json())
+            run = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id or None
+            if run is None:
+                return texts
 
     async def stage(self, world: World, name: str = "mc-1") -> Stage:
         world.now = await self.env.get_current_time()

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from domain.certificate import Life, TrustClass
 from domain.contracts import CollectOrder, Observation
-from domain.people.messages import Decide, Retire
+from domain.people.messages import Answer, Decide, Retire
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken, life
 from tests.workflows.conftest import Stage, Theatre
@@ -95,6 +95,9 @@ async def test_a_rejection_is_asked_again(theatre: Theatre) -> None:
     assert (await stage.decide("reject")).outcome == "accepted"
     await stage.pass_time(8 * DAY)
     assert stage.kinds().count("approval_asked") == 2
+    assert (await stage.decide()).outcome == "accepted"
+    await stage.pass_time(110 * DAY)
+    assert (await stage.state()).generation == 2
 
 
 async def test_a_lying_reload_ends_in_rollback_and_a_rung(theatre: Theatre) -> None:
@@ -102,6 +105,9 @@ async def test_a_lying_reload_ends_in_rollback_and_a_rung(theatre: Theatre) -> N
     await stage.pass_time(2 * DAY)
     assert "rolled_back" in stage.kinds()
     assert "owner_called" in stage.kinds()
+    stage.world.reload_lies = False
+    await stage.pass_time(2 * DAY)
+    assert (await stage.state()).generation == 2
     assert len(stage.world.orders) == 1
 
 
@@ -137,6 +143,9 @@ async def test_a_silent_endpoint_becomes_unseen(theatre: Theatre) -> None:
     await discover(stage, "n-1")
     await stage.pass_time(12 * DAY)
     assert (await stage.state()).finding("unseen")
+    receipt = await stage.send("answer", Answer(stage.world.code(), "unseen", "retired"))
+    assert receipt.outcome == "accepted"
+    await stage.handle.result()
 
 
 async def test_an_issuer_that_ends_first_is_unroutable(theatre: Theatre) -> None:
@@ -147,6 +156,9 @@ async def test_an_issuer_that_ends_first_is_unroutable(theatre: Theatre) -> None
     state = await stage.state()
     assert state.case is not None
     assert state.case.stage == "unroutable"
+    await stage.send("retire", Retire(stage.world.code(), "decommissioned"))
+    await stage.handle.result()
+    assert "order_revoked" in stage.kinds()
 
 
 async def test_a_retirement_ends_the_workflow(theatre: Theatre) -> None:
