@@ -45,16 +45,21 @@ EVENTS_AT_ONCE = 50
 MESSAGES_PER_RUN = 500
 # An overdue moment that waits for a lane's step is looked at again after this, whatever happens.
 OVERDUE = timedelta(seconds=60)
+# How long a run that wants to continue as new waits for the batch that is being recorded.
+DOOR = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """``state`` None: a new lifecycle.  ``answered``: the last update ids with their receipts, because the server
-    forgets them between runs."""
+    forgets them between runs.  ``outbox`` and ``unarchived``: what is not recorded yet, so that neither constant
+    load nor a database that is away keeps a run from continuing as new; recording is idempotent."""
 
     managed_id: str
     state: LifecycleState | None = None
     answered: tuple[tuple[str, m.Receipt], ...] = ()
+    outbox: tuple[EventRecord, ...] = ()
+    unarchived: tuple[ArchiveRun, ...] = ()
 
 
 @workflow.defn(name=LIFECYCLE_WORKFLOW)
@@ -65,8 +70,10 @@ class CertificateLifecycle:
     def __init__(self, start: Start) -> None:
         self.state = replace(start.state or LifecycleState(start.managed_id), roll=False)
         self.answered: dict[str, m.Receipt] = dict(start.answered)
-        self.outbox: list[e.Happened] = []
+        self.outbox: list[EventRecord] = list(start.outbox)
+        self.unarchived: list[ArchiveRun] = list(start.unarchived)
         self.acting_now = self.telling_now = False
+        self.recording_since: datetime | None = None
         self.messages = 0
         self.shown: tuple[object, ...] = ()
 
@@ -75,11 +82,11 @@ class CertificateLifecycle:
     def tell(self, command: do.Command, cause: str = "") -> m.Receipt:
         """The only place where the state changes: no await between reading and writing."""
         receipt, happened = decide(self.state, command, workflow.now(), cause)
-        for fact in happened:
-            self.state = evolve(self.state, fact)
         if isinstance(command, do.RecordForked):
             self.outbox.clear()
-        self.outbox.extend(happened)
+        for fact in happened:
+            self.state = evolve(self.state, fact)
+            self.outbox.append(record_of(self.state, fact))
         self.messages += 1
         return receipt
 
@@ -101,10 +108,13 @@ class CertificateLifecycle:
     async def news_or_moment(self) -> None:
         seq, now = self.state.seq, workflow.now()
         moment = next_moment(self.state, now)
+        patience = None if moment is None else whole_seconds(moment.at, now)
+        if self.wants_to_roll():
+            patience = DOOR if patience is None else min(DOOR, patience)
         try:
             await workflow.wait_condition(
                 lambda: self.state.seq != seq or self.may_roll() or self.may_end(),
-                timeout=None if moment is None else whole_seconds(moment.at, now),
+                timeout=patience,
                 timeout_summary="" if moment is None else moment.what,
             )
         except TimeoutError:
@@ -171,33 +181,25 @@ class CertificateLifecycle:
         info = workflow.info()
         if info.continued_run_id is not None:
             generation = max(1, self.state.generation - 1)
-            await steps.archive(ArchiveRun(info.workflow_id, info.continued_run_id, generation))
+            self.unarchived.append(ArchiveRun(info.workflow_id, info.continued_run_id, generation))
         while True:
-            await workflow.wait_condition(lambda: bool(self.outbox))
-            batch = self.outbox[:EVENTS_AT_ONCE]
-            recorded = await steps.record(self.batch(batch))
-            if recorded.outcome == "forked":
-                self.tell(do.RecordForked(recorded.head))
+            await workflow.wait_condition(lambda: bool(self.outbox or self.unarchived) and not self.wants_to_roll())
+            self.recording_since = workflow.now()
+            if self.unarchived:
+                await steps.archive(self.unarchived[0])
+                self.unarchived = self.unarchived[1:]
             else:
-                self.outbox = self.outbox[len(batch) :]
+                await self.record(tuple(self.outbox[:EVENTS_AT_ONCE]))
+            self.recording_since = None
 
-    def batch(self, happened: list[e.Happened]) -> RecordBatch:
-        number = self.state.case.number if self.state.case is not None else 0
-        records = tuple(
-            EventRecord(
-                fact.seq,
-                fact.event.kind,
-                fact.at,
-                fact.cause,
-                self.state.generation,
-                number,
-                fact.by,
-                e.facts(fact.event),
-            )
-            for fact in happened
-        )
+    async def record(self, events: tuple[EventRecord, ...]) -> None:
         snapshot = view.snapshot(self.state, workflow.now())
-        return RecordBatch(self.state.managed_id, workflow.info().run_id, records, snapshot)
+        batch = RecordBatch(self.state.managed_id, workflow.info().run_id, events, snapshot)
+        recorded = await steps.record(batch)
+        if recorded.outcome == "forked":
+            self.tell(do.RecordForked(recorded.head))
+        else:
+            self.outbox = self.outbox[len(events) :]
 
     # --- rolling and ending -------------------------------------------------------------------------------------------
 
@@ -206,17 +208,20 @@ class CertificateLifecycle:
         return self.state.roll or self.messages >= MESSAGES_PER_RUN or suggested
 
     def is_idle(self) -> bool:
-        lanes = self.acting_now or self.telling_now or bool(self.outbox)
-        return not lanes and workflow.all_handlers_finished()
+        return not self.acting_now and not self.telling_now and workflow.all_handlers_finished()
 
     def may_roll(self) -> bool:
-        return self.wants_to_roll() and self.is_idle()
+        """A batch that is being recorded is waited for, but not for as long as a database may be away."""
+        since = self.recording_since
+        waits = since is not None and workflow.now() - since < DOOR
+        return self.wants_to_roll() and self.is_idle() and not waits
 
     def may_end(self) -> bool:
-        return self.state.is_over and self.is_idle()
+        return self.state.is_over and not self.outbox and not self.unarchived and self.is_idle()
 
     def successor(self) -> Start:
-        return Start(self.state.managed_id, self.state, tuple(self.answered.items())[-ANSWERS_KEPT:])
+        answered = tuple(self.answered.items())[-ANSWERS_KEPT:]
+        return Start(self.state.managed_id, self.state, answered, tuple(self.outbox), tuple(self.unarchived))
 
     def show(self) -> None:
         workflow.set_current_details(view.details(self.state, workflow.now()))
@@ -353,6 +358,14 @@ class CertificateLifecycle:
     @workflow.query(name="agenda", description="What happens next")
     def query_agenda(self) -> tuple[Moment, ...]:
         return agenda(self.state)
+
+
+def record_of(state: LifecycleState, fact: e.Happened) -> EventRecord:
+    """``fact`` as it is stored; ``state`` is the one after it."""
+    number = state.case.number if state.case is not None else 0
+    return EventRecord(
+        fact.seq, fact.event.kind, fact.at, fact.cause, state.generation, number, fact.by, e.facts(fact.event)
+    )
 
 
 def whole_seconds(at: datetime, now: datetime) -> timedelta:

@@ -1,0 +1,132 @@
+"""What only a real Temporal server shows: updates racing with continue-as-new, and a reset by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest_asyncio
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from domain.contracts import CollectOrder, Deploy
+from domain.people.messages import Acknowledge, Receipt, Resume
+from domain.tiers import Tier
+from tests.domain.simulation import World, broken
+from tests.workflows.conftest import Stage, Theatre
+from workflows.search import ATTRIBUTES
+
+DAY = timedelta(days=1)
+UPDATES = 200
+ROLLS = 20
+
+
+@pytest_asyncio.fixture
+async def real() -> AsyncIterator[Theatre]:
+    attributes = [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]
+    env = await WorkflowEnvironment.start_local(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        dev_server_extra_args=attributes,
+        dev_server_log_level="error",
+        ui=False,
+    )
+    async with env:
+        theatre = Theatre(env)
+        async with theatre.stack:
+            yield theatre
+
+
+async def until(stage: Stage, kind: str, count: int = 1) -> None:
+    """Wait for the fact itself: ``count`` recorded events of ``kind``."""
+    async with asyncio.timeout(60):
+        while stage.kinds().count(kind) < count:  # noqa: ASYNC110  # the fact is in the fake store, which has no event
+            await asyncio.sleep(0.05)
+
+
+async def test_200_updates_race_with_20_continue_as_news_and_none_is_lost_or_doubled(real: Theatre) -> None:
+    stage = await real.stage(World(tier=Tier.CUSTOMER_FACING, age=340 * DAY))
+    await until(stage, "rung_fired")
+    until_then = await stage.now() + DAY
+
+    async def acknowledge(number: int) -> Receipt:
+        message = Acknowledge(f"race-{number}", "security-head", until_then)
+        return await stage.send("acknowledge", message, f"race-{number}")
+
+    async def volley(number: int) -> list[Receipt]:
+        """Ten updates with an order to roll in their midst; the next volley starts while the run is rolling."""
+        rolled = stage.handle.signal("upgrade")
+        first, _, last = await asyncio.gather(
+            asyncio.gather(*(acknowledge(number * 10 + place) for place in range(5))),
+            rolled,
+            asyncio.gather(*(acknowledge(number * 10 + place) for place in range(5, 10))),
+        )
+        return [*first, *last]
+
+    async with asyncio.timeout(120):
+        answers = [answer for number in range(ROLLS) for answer in await volley(number)]
+    await until(stage, "acknowledged", UPDATES)
+
+    assert all(answer.outcome == "accepted" for answer in answers)
+    assert stage.kinds().count("acknowledged") == UPDATES
+    assert sorted(stage.activities.recorded) == list(range(len(stage.activities.recorded)))
+    assert len(stage.activities.archived) >= ROLLS - 1
+    assert await acknowledge(UPDATES - 1) == answers[-1]
+    assert stage.kinds().count("acknowledged") == UPDATES
+
+
+async def test_a_reset_by_hand_makes_no_second_certificate_and_is_reported_as_a_fork(real: Theatre) -> None:
+    world = World(tier=Tier.CUSTOMER_FACING, age=280 * DAY)
+    world.fail = lambda step: broken(step) if isinstance(step, Deploy) else None
+    stage = await real.stage(world)
+    await until(stage, "approval_asked")
+    await stage.decide()
+    await until(stage, "step_failed")
+
+    await reset_before(stage, "collect_order")
+    world.fail = lambda step: broken(step) if isinstance(step, CollectOrder) else None
+    await until(stage, "forked")
+    assert (await stage.state()).forked
+
+    world.fail = lambda step: None
+    assert await resumed(stage)
+    await until(stage, "generation_began")
+    assert len(world.orders) == 1
+
+
+async def resumed(stage: Stage) -> bool:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return (await stage.send("resume", Resume(stage.world.code()))).outcome == "accepted"
+            except WorkflowUpdateFailedError:
+                await asyncio.sleep(0.2)
+
+
+async def reset_before(stage: Stage, activity: str) -> None:
+    """What `temporal workflow reset` does: begin the run anew from the task before ``activity`` was scheduled."""
+    history = await stage.env.client.get_workflow_handle(stage.handle.id).fetch_history()
+    place = next(
+        index
+        for index, event in enumerate(history.events)
+        if event.activity_task_scheduled_event_attributes.activity_type.name == activity
+    )
+    task = max(
+        event.event_id for event in history.events[:place] if event.HasField("workflow_task_completed_event_attributes")
+    )
+    await stage.env.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace="default",
+            workflow_execution=WorkflowExecution(workflow_id=stage.handle.id),
+            reason="a test",
+            request_id=str(uuid4()),
+            workflow_task_finish_event_id=task,
+        )
+    )
