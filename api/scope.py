@@ -2,18 +2,24 @@
 
 import ipaddress
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from api.schemas import DiscoveryAsked
-from domain.errors import BadInput
+from domain.errors import BadInput, BadPolicy, NotReady
 from domain.tiers import Scope
 from formats.policy import parse_policy
 
 
 def scope_of(policy: str) -> Scope | None:
-    """The scope of the policy file, or None where this process is given none.  Raises BadPolicy."""
+    """The scope of the policy file, or None where this process is given none.  Raises NotReady for a bad policy."""
     file = Path(policy)
-    return parse_policy(file.read_bytes(), file.name).scope if policy and file.is_file() else None
+    if not policy or not file.is_file():
+        return None
+    try:
+        return parse_policy(file.read_bytes(), file.name).scope
+    except BadPolicy as error:
+        # Not the caller's mistake: whoever keeps the policy must correct it.
+        raise NotReady(f"The policy in force cannot be read: {error}") from error
 
 
 def check_scope(asked: DiscoveryAsked, scope: Scope) -> None:
@@ -34,8 +40,9 @@ def check_scope(asked: DiscoveryAsked, scope: Scope) -> None:
         if name not in scope.names and name not in {known.partition("@")[0] for known in scope.names}:
             raise _outside(f"names.{place}", name, scope.names)
     for place, path in enumerate(asked.paths):
-        # A wildcard of the question could reach further than its text matches.
-        if path not in scope.paths and ("*" in path or not any(fnmatchcase(path, known) for known in scope.paths)):
+        # A wildcard or a step upwards in the question could reach further than its text matches.
+        plain = "*" not in path and ".." not in PurePosixPath(path).parts
+        if path not in scope.paths and not (plain and any(fnmatchcase(path, known) for known in scope.paths)):
             raise _outside(f"paths.{place}", path, scope.paths)
 
 

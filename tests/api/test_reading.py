@@ -99,6 +99,7 @@ async def test_a_discovery_is_started_watched_and_seen_to_fail(house: House) -> 
         ({"ports": [22]}, "ports.0"),
         ({"names": ["other.example.in"]}, "names.0"),
         ({"paths": ["/etc/**/*.pem"]}, "paths.0"),
+        ({"paths": ["/srv/vpn/../../etc/key.pem"]}, "paths.0"),
     ],
 )
 async def test_a_discovery_outside_the_scope_is_refused_with_the_field(
@@ -116,6 +117,10 @@ async def test_a_discovery_outside_the_scope_is_refused_with_the_field(
         assert answer.json()["errors"][0]["remedy"]
         inside = {"cidrs": ["127.40.7.0/24"], "ports": [8443], "names": ["pay.example.in"], "paths": ["/srv/vpn/a.pem"]}
         assert (await house.ask("POST", "/v1/discoveries", json=inside)).status_code == 202
+        policy.write_text("people: 7")
+        broken = await house.ask("POST", "/v1/discoveries", json={})
+        assert broken.status_code == 503
+        assert "policy.yaml:1" in broken.json()["detail"]
     assert len(gateway.asked) == 1
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
+import pytest
+from rich.console import Console
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
+from cli import replaying
+from cli.asking import Api
 from cli.main import app
 from cli.upgrading import tell_all
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow
@@ -37,6 +42,33 @@ async def test_replay_of_a_file_is_good_or_names_the_first_event(theatre: Theatr
     cut = await asyncio.to_thread(CliRunner().invoke, app, ["replay", str(file), "--workflow-id", stage.handle.id])
     assert cut.exit_code == 1
     assert "cut short" in " ".join(cut.output.split())
+
+
+class Archive(Api):
+    """Answers like the API over two runs of one certificate; a fake: nothing is asked over HTTP."""
+
+    texts: ClassVar[dict[str, str]] = {}
+
+    def get(self, path: str, **filters: Any) -> dict[str, Any]:
+        runs = [{"generation": 1, "run_id": url, "url": url, "live": url == "living"} for url in self.texts]
+        return {"workflow_id": "certificate/mc-1", "runs": runs}
+
+    def text(self, path: str) -> str:
+        return self.texts[path]
+
+
+async def test_every_run_of_a_certificate_is_replayed(theatre: Theatre, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = await theatre.stage(World(tier=Tier.INTERNAL, age=timedelta(days=304)))
+    await stage.pass_time(timedelta(days=3))
+    client = theatre.env.client
+    run = stage.activities.archived[0].run_id
+    ended = await client.get_workflow_handle(stage.handle.id, run_id=run).fetch_history()
+    living = await client.get_workflow_handle(stage.handle.id).fetch_history()
+    api = Archive("http://127.0.0.1:1", "evl_x")
+    api.texts.update(ended=ended.to_json(), living=living.to_json())
+    histories = replaying.from_api(api, "mc-1", None)
+    assert await asyncio.to_thread(replaying.run, histories, Console()) is False
+    assert capsys.readouterr().out.count("the same commands") == 2
 
 
 async def test_upgrade_signals_every_lifecycle_once(temporal_binary: Path) -> None:
