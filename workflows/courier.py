@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.contracts import Deliver, Delivery, Message
 from domain.names import COURIER_WORKFLOW, DELIVERED_SIGNAL, TELL_SIGNAL, certificate_workflow
@@ -59,7 +59,11 @@ class Courier:
     async def report(self, batch: tuple[Message, ...]) -> None:
         for message in batch:
             lifecycle = workflow.get_external_workflow_handle(certificate_workflow(message.managed_id))
-            await lifecycle.signal(DELIVERED_SIGNAL, DeliveryNews(message.id, "undeliverable"))
+            try:
+                await lifecycle.signal(DELIVERED_SIGNAL, DeliveryNews(message.id, "undeliverable"))
+            except ApplicationError:
+                # It is retired, so nobody waits for the news; the others in the batch still do.
+                workflow.logger.info("a lifecycle has ended before its message failed")
 
     @workflow.signal(name=TELL_SIGNAL, description="Queue one message for this person")
     def tell(self, message: Message) -> None:

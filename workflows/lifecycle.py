@@ -47,6 +47,7 @@ MESSAGES_PER_RUN = 500
 OVERDUE = timedelta(seconds=60)
 # How long a run that wants to continue as new waits for the batch that is being recorded.
 DOOR = timedelta(seconds=30)
+REFUSED_AGAIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,13 @@ class CertificateLifecycle:
                 return
             if self.may_roll():
                 workflow.continue_as_new(self.successor())
-            await self.news_or_moment()
+            await self.news_or_moment(lanes)
             for lane in lanes:
                 if lane.done():
-                    lane.result()
+                    # Never a FailureError: that would end the lifecycle, instead of its task until the code is mended.
+                    raise RuntimeError("a lane of the lifecycle has died") from lane.exception()
 
-    async def news_or_moment(self) -> None:
+    async def news_or_moment(self, lanes: list[asyncio.Task[None]]) -> None:
         seq, now = self.state.seq, workflow.now()
         moment = next_moment(self.state, now)
         patience = None if moment is None else whole_seconds(moment.at, now)
@@ -116,7 +118,9 @@ class CertificateLifecycle:
             patience = DOOR if patience is None else min(DOOR, patience)
         try:
             await workflow.wait_condition(
-                lambda: self.state.seq != seq or self.may_roll() or self.may_end(),
+                lambda: (
+                    self.state.seq != seq or self.may_roll() or self.may_end() or any(lane.done() for lane in lanes)
+                ),
                 timeout=patience,
                 timeout_summary="" if moment is None else moment.what,
             )
@@ -188,16 +192,29 @@ class CertificateLifecycle:
             await workflow.wait_condition(lambda: bool(self.outbox or self.unarchived) and not self.wants_to_roll())
             self.recording_since = workflow.now()
             if self.unarchived:
-                await steps.archive(self.unarchived[0])
+                await self.archive(self.unarchived[0])
                 self.unarchived = self.unarchived[1:]
             else:
                 await self.record(tuple(self.outbox[:EVENTS_AT_ONCE]))
             self.recording_since = None
 
+    async def archive(self, run: ArchiveRun) -> None:
+        try:
+            await steps.archive(run)
+        except ActivityError:
+            # Only what can never succeed comes here: Temporal has forgotten the run, longer ago than its retention.
+            workflow.logger.error("a history is lost: its run is gone from Temporal", extra={"run": run.run_id})
+
     async def record(self, events: tuple[EventRecord, ...]) -> None:
         snapshot = view.snapshot(self.state, workflow.now())
         batch = RecordBatch(self.state.managed_id, workflow.info().run_id, events, snapshot)
-        recorded = await steps.record(batch)
+        try:
+            recorded = await steps.record(batch)
+        except ActivityError as error:
+            # The store refuses the batch for good; it stays in the outbox, and the head of IT security is asked.
+            self.tell(do.RecordRefused(str(error.cause or error)))
+            await workflow.sleep(REFUSED_AGAIN, summary="the store refused what was recorded")
+            return
         if recorded.outcome == "forked":
             self.tell(do.RecordForked(recorded.head))
         else:

@@ -16,6 +16,8 @@ class Moment:
 def agenda(state: LifecycleState) -> tuple[Moment, ...]:
     """All moments of ``state``, earliest first; those in the past are due.  Empty once retired and finished."""
     moments = [Moment(order.retry_at, "revoke an order") for order in state.to_revoke if order.retry_at is not None]
+    if state.consult_at is not None and state.unread:
+        moments.append(Moment(state.consult_at, "a notice is looked up again"))
     if state.life is None or state.terms is None or state.retired:
         return tuple(sorted(moments))
     moments += _ladder(state)
@@ -42,7 +44,7 @@ def _work(state: LifecycleState) -> list[Moment]:
     moments = []
     if state.case is None:
         moments.append(Moment(opens_at(state.life, state.terms.table), "the renewal case opens"))
-    else:
+    elif not state.is_blocked:
         moments += _case(state.case)
     if state.look_at is not None:
         moments.append(Moment(state.look_at, "look again"))
@@ -67,7 +69,7 @@ def _case(case: Case) -> list[Moment]:
 
 
 def _ladder(state: LifecycleState) -> list[Moment]:
-    life, terms, climb, case = state.life, state.terms, state.climb, state.case
+    life, terms, climb, case = state.alarm_life, state.terms, state.climb, state.case
     assert life is not None
     assert terms is not None
     moments = [
@@ -82,7 +84,9 @@ def _ladder(state: LifecycleState) -> list[Moment]:
         moments.append(Moment(again, "the rung is repeated"))
     if case is not None and case.first_failed_at is not None:
         if not case.budget_spent:
-            moments.append(Moment(case.first_failed_at + retry_window(life, terms.table), "the retry budget ends"))
+            assert state.life is not None
+            window = retry_window(state.life, terms.table)
+            moments.append(Moment(case.first_failed_at + window, "the retry budget ends"))
         elif climb.owner_called_at is not None:
             quiet = climb.owner_acknowledged_until
             again = climb.owner_called_at + REPEAT_AFTER

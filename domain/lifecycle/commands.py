@@ -88,6 +88,13 @@ class RecordForked:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordRefused:
+    """The store will never take a batch as it is: something that a person must mend."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Upgrade:
     """Continue as new under the newest rules at the next idle moment."""
 
@@ -103,5 +110,6 @@ Command = (
     | MessageSent
     | DeliveryReported
     | RecordForked
+    | RecordRefused
     | Upgrade
 )

@@ -13,16 +13,18 @@ from domain.lifecycle.commands import (
     NoticeArrived,
     NotRedeemed,
     RecordForked,
+    RecordRefused,
     Redeemed,
     Reserve,
     StepBroke,
     StepDone,
     Upgrade,
 )
-from domain.lifecycle.due import intend, key_of, resume_stage, route, settle
+from domain.lifecycle.due import ask_head, intend, key_of, resume_stage, route, settle
+from domain.lifecycle.seen import is_unseen, supersede
 from domain.lifecycle.state import LifecycleState, Stage
 from domain.lifecycle.turn import EVERLEAF, Turn
-from domain.people.approval import RESERVED_FOR, hold_until, refusal
+from domain.people.approval import RESERVED_FOR, hold_until, may_decide, refusal
 from domain.people.messages import (
     Acknowledge,
     Answer,
@@ -99,6 +101,11 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
             # The store's events stand; ours go on behind its last one, and nothing acts until a person resumes.
             turn.state = replace(state, seq=head + 1)
             turn.emit(e.Forked(head))
+            if state.life is not None and not state.retired:
+                ask_head(turn, "forked", "the store holds other events under these numbers")
+        case RecordRefused(detail=detail):
+            if state.life is not None and not state.retired:
+                ask_head(turn, "forked", detail)
         case Upgrade():
             turn.emit(e.RollAsked())
         case _:
@@ -147,7 +154,7 @@ def _decided(turn: Turn, message: Decide, actor: str) -> tuple[str, str]:
     same = case is not None and case.number == message.case and turn.state.generation == message.generation
     if not same or case is None or case.plan is None or case.plan.version != message.plan_version:
         return "refused", "stale: the case or its plan has changed since"
-    if case.approved_by or case.stage not in (Stage.AWAITING_APPROVAL, Stage.REJECTED):
+    if not may_decide(case):
         return "refused", f"decided: the case is {case.stage.value}"
     if actor == case.requested_by:
         turn.emit(e.DecisionRefused("decide", "who asked may not approve"))
@@ -173,24 +180,38 @@ def _earliest_order(turn: Turn) -> datetime:
 
 
 def _answered(turn: Turn, message: Answer) -> tuple[str, str]:
-    if message.question in ("tier", "owner"):
-        return "refused", "invalid: tier and owner are answered by a rule in the policy, then discovery applies it"
+    turn.emit(e.QuestionEnded(message.question, message.answer))
     if message.question == "forked":
         return _resumed(turn)
-    turn.emit(e.QuestionEnded(message.question, message.answer))
     if message.question == "unseen" and message.answer in ("retired", "moved"):
-        left = tuple(view.slot for view in turn.state.slots if view.silent == 0)
-        if not left:
-            _retire(turn, message.answer)
-        else:
-            turn.emit(e.SlotsChanged(left))
+        _unseen_slots_go(turn, message.answer)
+    if message.question == "names-changed":
+        foreign = turn.state.foreign
+        if message.answer == "new" and foreign is not None:
+            supersede(turn, foreign)
+        elif turn.state.case is not None and not turn.case.order_open:
+            route(turn)
     return "accepted", "answered"
+
+
+def _unseen_slots_go(turn: Turn, answer: str) -> None:
+    """Only the slots that are unseen; a certificate none of whose slots is left is retired, if that was the answer."""
+    slots = turn.state.slots
+    left = tuple(view.slot for view in slots if not is_unseen(view, turn.life, turn.now))
+    if left:
+        turn.emit(e.SlotsChanged(left))
+    elif answer == "retired":
+        _retire(turn, answer)
 
 
 def _resumed(turn: Turn) -> tuple[str, str]:
     turn.emit(e.Resumed())
+    if any(question.kind == "forked" for question in turn.state.questions):
+        turn.emit(e.QuestionEnded("forked", "resumed"))
     case = turn.state.case
-    if case is not None and case.retry_at is not None and case.stage is not Stage.AWAITING_APPROVAL:
+    # A hold was somebody's decision, or is the policy's own date: resuming is for what waits for a person or a part.
+    waits = case is not None and case.retry_at is not None and case.stage not in (Stage.AWAITING_APPROVAL, Stage.HELD)
+    if case is not None and waits and not turn.state.is_blocked:
         if case.approved_by and not case.order_open and case.stage is not Stage.UNROUTABLE:
             intend(turn)
         elif case.order_open:
@@ -215,8 +236,4 @@ def _undeliverable(turn: Turn, message_id: str) -> None:
     if state.retired or state.life is None:
         return
     turn.emit(e.Undeliverable(message_id))
-    if any(question.kind == "owner" for question in state.questions):
-        return
-    turn.emit(
-        e.QuestionAsked("owner", "security-head", turn.after(ASKS_AGAIN, at_least=timedelta(days=1)), "undeliverable")
-    )
+    ask_head(turn, "undeliverable", "a message could not be delivered")

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from domain.lifecycle import events as e
-from domain.lifecycle.leads import REPEAT_AFTER, issues_at, ladder, opens_at, retry_window
+from domain.lifecycle.evolve import rungs_of
+from domain.lifecycle.leads import REPEAT_AFTER, issues_at, opens_at, retry_window
 from domain.lifecycle.state import Case, QuestionKind, Stage
 from domain.lifecycle.turn import Turn
 from domain.names import order_key
@@ -42,6 +43,8 @@ def _reservation(turn: Turn) -> None:
 
 def _case(turn: Turn) -> None:
     case = turn.state.case
+    if case is not None and turn.state.is_blocked:
+        return
     if case is None:
         if opens_at(turn.life, turn.terms.table) <= turn.now:
             cause = "expired" if turn.life.ends_at <= turn.now else "lead-time"
@@ -62,9 +65,10 @@ def route(turn: Turn) -> None:
     """Where an open case without an order goes next under the terms of now."""
     case, terms = turn.case, turn.terms
     plan = terms.plan
-    if plan is None:
+    if plan is None or turn.state.is_blocked:
         again = turn.after(UNROUTABLE_AGAIN, at_least=timedelta(seconds=60))
-        turn.emit(e.BecameUnroutable(terms.unroutable or "there is no plan", again))
+        blocked = "its names have changed; the owner must say which hold"
+        turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
         return
     if terms.table.asks:
         turn.emit(e.ApprovalAsked(case.number, plan.version))
@@ -116,12 +120,14 @@ def resume_stage(turn: Turn) -> Stage:
         return case.stage
     if case.issued is None:
         return Stage.ORDERING
-    return Stage.VERIFYING if len(case.installed) >= len(turn.state.slots) else Stage.DEPLOYING
+    complete = {view.slot for view in turn.state.slots} <= set(case.installed)
+    return Stage.VERIFYING if complete else Stage.DEPLOYING
 
 
 def _rungs(turn: Turn) -> None:
     climb = turn.state.climb
-    due = [rung for rung in ladder(turn.life, turn.terms.table) if rung.at <= turn.now and rung.index > climb.rung]
+    rungs = rungs_of(turn.state)
+    due = [rung for rung in rungs if rung.at <= turn.now and rung.index > climb.rung]
     if due:
         deepest = due[-1]
         if len(due) > 1:
@@ -131,7 +137,7 @@ def _rungs(turn: Turn) -> None:
     if climb.rung < 0 or climb.last_at is None or climb.last_at + REPEAT_AFTER > turn.now:
         return
     if not rung_is_acknowledged(turn):
-        rung = ladder(turn.life, turn.terms.table)[climb.rung]
+        rung = rungs[climb.rung]
         turn.emit(e.RungFired(rung.index, rung.to, rung.mark, again=True))
 
 
@@ -165,6 +171,13 @@ def ask(turn: Turn, kind: QuestionKind, detail: str) -> None:
         return
     to: Audience = "owner" if turn.terms.owner_contact else "security-head"
     turn.emit(e.QuestionAsked(kind, to, turn.after(QUESTION_CLIMBS, at_least=timedelta(minutes=1)), detail))
+
+
+def ask_head(turn: Turn, kind: QuestionKind, detail: str) -> None:
+    """Ask the head of IT security at once: the owner cannot know, or cannot be told."""
+    if any(question.kind == kind for question in turn.state.questions):
+        return
+    turn.emit(e.QuestionAsked(kind, "security-head", turn.after(QUESTION_REPEATS, at_least=REPEAT_AFTER), detail))
 
 
 def _questions(turn: Turn) -> None:

@@ -45,6 +45,13 @@ class NoticeRead(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsultDelayed(Event):
+    kind: ClassVar[str] = "consult_delayed"
+    retry_at: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Adopted(Event):
     kind: ClassVar[str] = "adopted"
     terms: Terms
@@ -338,6 +345,22 @@ class FindingRaised(Event):
 class FindingCleared(Event):
     kind: ClassVar[str] = "finding_cleared"
     finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSeen(Event):
+    """A certificate in our slots that may not succeed ours, or None when it is gone."""
+
+    kind: ClassVar[str] = "foreign_seen"
+    life: Life | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedEnds(Event):
+    """When the first of the certificates that are served instead of ours ends; None: nothing else is served."""
+
+    kind: ClassVar[str] = "served_ends"
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from domain.certificate import Life
+from domain.certificate import Life, Slot
 from domain.contracts import SlotLook
 from domain.lifecycle import events as e
+from domain.lifecycle.leads import RungMoment, ladder
 from domain.lifecycle.state import (
     Case,
     Climb,
@@ -40,14 +41,21 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return replace(state, unread=(*state.unread, notice))
         case e.NoticeRead(notice_id=notice):
             unread = tuple(other for other in state.unread if other != notice)
-            return replace(state, unread=unread, read=(*state.read, notice)[-NOTICES_KEPT:])
+            return replace(state, unread=unread, read=(*state.read, notice)[-NOTICES_KEPT:], consult_at=None)
+        case e.ConsultDelayed(retry_at=retry_at):
+            return replace(state, consult_at=retry_at)
         case e.Adopted(terms=terms, life=life, slots=slots):
             return replace(state, terms=terms, life=life, known_at=at, slots=tuple(SlotView(slot) for slot in slots))
         case e.TermsChanged(terms=terms):
-            return replace(state, terms=terms)
+            return _on_the_ladder(replace(state, terms=terms), state)
+        case e.ServedEnds(at=ends):
+            return _on_the_ladder(replace(state, served_ends=ends), state)
+        case e.ForeignSeen(life=foreign):
+            return replace(state, foreign=foreign)
         case e.SlotsChanged(slots=slots):
             known = {view.slot: view for view in state.slots}
-            return replace(state, slots=tuple(known.get(slot, SlotView(slot)) for slot in slots))
+            after = replace(state, slots=tuple(known.get(slot, SlotView(slot)) for slot in slots))
+            return replace(after, case=_within(state.case, slots) if state.case is not None else None)
         case e.LooksTaken(looks=looks):
             seen = {look.slot: look for look in looks}
             return replace(state, slots=tuple(_view(view, seen.get(view.slot)) for view in state.slots))
@@ -119,6 +127,39 @@ def _people(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return state
 
 
+def _on_the_ladder(after: LifecycleState, before: LifecycleState) -> LifecycleState:
+    """An index is another mark on another ladder: the climb moves to the deepest rung that had come by the last call.
+
+    An acknowledgement was of one mark, and falls with it.
+    """
+    old, new = rungs_of(before), rungs_of(after)
+    climb = before.climb
+    if old == new or climb.rung < 0:
+        return after
+    called = climb.last_at
+    reached = [rung.index for rung in new if called is not None and rung.at <= called]
+    moved = replace(climb, rung=reached[-1] if reached else -1, acknowledged_rung=-1, acknowledged_until=None)
+    return replace(after, climb=moved)
+
+
+def rungs_of(state: LifecycleState) -> tuple[RungMoment, ...]:
+    """The ladder of a state; empty before its first notice was read."""
+    life = state.alarm_life
+    return () if life is None or state.terms is None else ladder(life, state.terms.table)
+
+
+def _within(case: Case, slots: tuple[Slot, ...]) -> Case:
+    """What was done at slots that are ours no more does not count; a slot that is new must still be served."""
+    kept = replace(
+        case,
+        installed=tuple(slot for slot in case.installed if slot in slots),
+        verified=tuple(slot for slot in case.verified if slot in slots),
+        wrong=tuple(slot for slot in case.wrong if slot in slots),
+    )
+    verifying = kept.stage in (Stage.VERIFYING, Stage.ROLLING_BACK)
+    return replace(kept, stage=Stage.DEPLOYING, retry_at=None) if verifying else kept
+
+
 def _view(view: SlotView, look: SlotLook | None) -> SlotView:
     if look is None:
         return view
@@ -130,6 +171,7 @@ def _view(view: SlotView, look: SlotLook | None) -> SlotView:
 
 def _next_generation(state: LifecycleState, happened: e.Happened, generation: int, life: Life) -> LifecycleState:
     before = (state.life.fingerprint,) if state.life is not None else ()
+    asked = ("drift", "foreign-certificate", "names-changed")
     passing = ("drift", "foreign-certificate", "rolled-back", "not-served", "broken-chain", "expired")
     return replace(
         state,
@@ -140,8 +182,11 @@ def _next_generation(state: LifecycleState, happened: e.Happened, generation: in
         climb=Climb(),
         case_count=0,
         suspect=None,
+        foreign=None,
+        served_ends=None,
         look_at=None,
         findings=tuple(pair for pair in state.findings if pair[0] not in passing),
+        questions=tuple(question for question in state.questions if question.kind not in asked),
         roll=True,
     )
 
@@ -164,7 +209,7 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         )
     if case is None:
         return state
-    return replace(state, case=_ordering(state, _deploying(case, event, len(state.slots)), happened))
+    return replace(state, case=_ordering(state, _deploying(case, event, {view.slot for view in state.slots}), happened))
 
 
 def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
@@ -176,10 +221,11 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
         case e.BecameUnroutable(why=why, retry_at=retry_at):
             return replace(case, stage=Stage.UNROUTABLE, failure=why, retry_at=retry_at)
         case e.Approved(approver=by, hold_until=hold):
-            plan = case.plan or (state.terms.plan if state.terms else None)
+            # A person approved the plan that was asked; the policy approves the plan that it has now.
+            plan = state.terms.plan if by == "policy" and state.terms else case.plan
             return replace(case, stage=Stage.HELD, plan=plan, approved_by=by, retry_at=hold)
         case e.Rejected(asks_again_at=again):
-            return replace(case, stage=Stage.REJECTED, retry_at=again)
+            return replace(case, stage=Stage.REJECTED, approved_by="", retry_at=again)
         case e.OrderIntended(number=number):
             return replace(
                 case, stage=Stage.ORDERING, order_number=number, order_open=True, order_placed=False, retry_at=None
@@ -215,11 +261,11 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
             return case
 
 
-def _deploying(case: Case, event: e.Event, slots: int) -> Case:
+def _deploying(case: Case, event: e.Event, slots: set[Slot]) -> Case:
     match event:
         case e.Installed(slots=done):
             installed = tuple(sorted({*case.installed, *done}))
-            complete = len(installed) >= slots
+            complete = slots <= set(installed)
             stage = Stage.VERIFYING if complete else case.stage
             return replace(case, installed=installed, stage=stage, wrong_looks=0, retry_at=None)
         case e.VerificationLooked(verified=verified, wrong=wrong, silent=silent, retry_at=retry_at):

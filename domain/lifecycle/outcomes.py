@@ -18,6 +18,7 @@ from domain.contracts import (
     RevokeOrder,
     RollBack,
     SlotLook,
+    Terms,
 )
 from domain.lifecycle import events as e
 from domain.lifecycle import seen
@@ -34,6 +35,7 @@ WRONG_AGAIN = timedelta(seconds=2)
 SILENT_AGAIN = timedelta(minutes=5)
 CA_AGAIN = timedelta(hours=1)
 REVOKE_AGAIN = timedelta(hours=1)
+CONSULT_AGAIN = timedelta(minutes=5)
 
 
 def done(turn: Turn, command: StepDone) -> str:
@@ -65,6 +67,8 @@ def broke(turn: Turn, command: StepBroke) -> str:
         # A notice that cannot be looked up says nothing that we may believe.
         if command.permanent:
             turn.emit(e.NoticeRead(step.notice_id))
+        else:
+            turn.emit(e.ConsultDelayed(turn.now + CONSULT_AGAIN, command.detail))
         return ""
     if isinstance(step, RevokeOrder | CollectOrder) and _to_revoke(turn, step.order_key):
         collected = isinstance(step, RevokeOrder)
@@ -136,9 +140,15 @@ def _new_terms(turn: Turn, observation: Observation) -> None:
             turn.emit(e.QuestionEnded(kind, "the policy says"))  # type: ignore[arg-type]  # two literals above
     _open_questions(turn)
     case = turn.state.case
-    # An approval never applies to another plan: it is asked again, unless an order under the old one is open.
-    if case is not None and not case.order_open and observation.terms.plan != before.plan:
+    # An approval never applies to another plan, nor the policy's own to a tier that asks: it is asked again, unless an
+    # order under the old one is open.
+    if case is not None and not case.order_open and _way(observation.terms) != _way(before):
         route(turn)
+
+
+def _way(terms: Terms) -> tuple[object, ...]:
+    """What decides how an open case goes on."""
+    return terms.plan, terms.table.asks, None if terms.table.asks else terms.table.issues
 
 
 def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
@@ -243,8 +253,9 @@ def _looked(turn: Turn, step: LookAgain, report: LookReport) -> None:
 def _verify(turn: Turn, report: LookReport) -> None:
     case = turn.case
     assert case.issued is not None
-    lively = {view.slot for view in seen.live(turn.state)}
     turn.emit(e.LooksTaken(report.looks))
+    # Only an endpoint that has been silent for three looks over a week may be left out (rule 4).
+    lively = {view.slot for view in turn.state.slots if not seen.is_unseen(view, turn.life, turn.now)}
     verified, wrong, silent = _sort(report.looks, case.issued.fingerprint)
     if not wrong and lively <= {*verified}:
         turn.emit(e.VerificationLooked(verified, (), silent, None))

@@ -8,7 +8,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle.due import ask, key_of
 from domain.lifecycle.leads import scaled
 from domain.lifecycle.state import LifecycleState, SlotView, Stage
-from domain.lifecycle.turn import Turn
+from domain.lifecycle.turn import SHORTEST_RETRY, Turn
 
 # A foreign certificate counts only when it passes in two looks; the second is ours, this long after the first.
 SECOND_LOOK = timedelta(hours=1)
@@ -76,11 +76,15 @@ def _strangers(turn: Turn, candidates: tuple[Life, ...]) -> None:
     state = turn.state
     known = _known(state)
     shown = {view.fingerprint for view in live(state) if view.fingerprint}
+    _served_ends(turn, shown, candidates)
     strange = shown - known
     if not strange:
         _clear(turn, "foreign-certificate")
         if state.suspect is not None:
             turn.emit(e.SuspectForgotten())
+        if state.foreign is not None:
+            turn.emit(e.ForeignSeen(None))
+            _end(turn, "names-changed", "it is served no more")
         return
     candidate = next((life for life in candidates if life.fingerprint in strange), None)
     if candidate is None:
@@ -93,18 +97,36 @@ def _strangers(turn: Turn, candidates: tuple[Life, ...]) -> None:
     if why:
         _foreign(turn, candidate, why)
         return
-    same = state.suspect is not None and state.suspect.life.fingerprint == candidate.fingerprint
-    looks = 2 if same else 1
-    if looks == 1:
+    suspect = turn.state.suspect
+    if suspect is None or suspect.life.fingerprint != candidate.fingerprint:
         turn.emit(e.SuspectSeen(candidate, 1))
-    else:
+    elif turn.now >= suspect.last_at + max(scaled(SECOND_LOOK, turn.life.length), SHORTEST_RETRY):
         supersede(turn, candidate)
+
+
+def _served_ends(turn: Turn, shown: set[str], candidates: tuple[Life, ...]) -> None:
+    """The ladder runs on whatever ends first of what is served: an alarm may come earlier for it, never later."""
+    ours = _known(turn.state) - set(turn.state.earlier)
+    others = shown - ours
+    ends = [life.ends_at for life in candidates if life.fingerprint in others]
+    before = turn.state.served_ends
+    if not others:
+        found = None
+    elif ends:
+        found = min(ends)
+    else:
+        return
+    if found != before:
+        turn.emit(e.ServedEnds(found))
 
 
 def _foreign(turn: Turn, candidate: Life, why: str) -> None:
     if turn.state.suspect is not None:
         turn.emit(e.SuspectForgotten())
+    if turn.state.foreign != candidate:
+        turn.emit(e.ForeignSeen(candidate))
     _raise(turn, "foreign-certificate", f"{candidate.fingerprint[:16]}: {why}")
+    ask(turn, "foreign-certificate", why)
     overlap = set(candidate.names) & set(turn.life.names)
     if overlap and not set(turn.life.names) <= set(candidate.names):
         ask(turn, "names-changed", candidate.fingerprint[:16])
@@ -128,6 +150,7 @@ def _drift(turn: Turn) -> None:
     drifted = [view.slot.url for view in turn.state.slots if view.fingerprint in turn.state.earlier]
     if drifted:
         _raise(turn, "drift", f"an earlier certificate is served at {drifted[0]} ({len(drifted)} in all)")
+        ask(turn, "drift", drifted[0])
     else:
         _clear(turn, "drift")
 
@@ -154,8 +177,7 @@ def _silence(turn: Turn) -> None:
         ask(turn, "unseen", unseen[0])
         return
     _clear(turn, "unseen")
-    if any(question.kind == "unseen" for question in turn.state.questions):
-        turn.emit(e.QuestionEnded("unseen", "seen again"))
+    _end(turn, "unseen", "seen again")
 
 
 def _schedule(turn: Turn) -> None:
@@ -182,3 +204,11 @@ def _raise(turn: Turn, kind: str, detail: str) -> None:
 def _clear(turn: Turn, kind: str) -> None:
     if turn.state.finding(kind) is not None:
         turn.emit(e.FindingCleared(kind))
+    if kind in ("drift", "foreign-certificate"):
+        _end(turn, kind, "it is served no more")
+
+
+def _end(turn: Turn, kind: str, why: str) -> None:
+    for question in turn.state.questions:
+        if question.kind == kind:
+            turn.emit(e.QuestionEnded(question.kind, why))

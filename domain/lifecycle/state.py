@@ -1,6 +1,6 @@
 """What a lifecycle knows: everything that it needs to decide, and nothing that would be a secret."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -28,7 +28,9 @@ class Stage(StrEnum):
 
 
 CaseOutcome = Literal["verified", "superseded", "retired"]
-QuestionKind = Literal["tier", "owner", "unseen", "names-changed", "forked"]
+QuestionKind = Literal[
+    "tier", "owner", "unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +153,14 @@ class LifecycleState:
     questions: tuple[Question, ...] = ()
     findings: tuple[tuple[str, str], ...] = ()
     suspect: Suspect | None = None
+    # The newest certificate seen in our slots that may not succeed, and the earliest end of all that is served there.
+    foreign: Life | None = None
+    served_ends: datetime | None = None
     look_at: datetime | None = None
     reservation: Reservation | None = None
     to_revoke: tuple[OrderToRevoke, ...] = ()
     unread: tuple[str, ...] = ()
+    consult_at: datetime | None = None
     read: tuple[str, ...] = ()
     untold: tuple[Message, ...] = ()
     earlier: tuple[str, ...] = ()
@@ -166,6 +172,18 @@ class LifecycleState:
     roll: bool = False
     retired: bool = False
     forked: bool = False
+
+    @property
+    def alarm_life(self) -> Life | None:
+        """What the ladder runs on: our certificate, but ending when anything that is served in its slots ends."""
+        if self.life is None or self.served_ends is None or self.served_ends >= self.life.ends_at:
+            return self.life
+        return replace(self.life, ends_at=self.served_ends)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Nothing is ordered or deployed until the owner says which names hold (DESIGN rule 10)."""
+        return any(question.kind == "names-changed" for question in self.questions)
 
     @property
     def is_over(self) -> bool:

@@ -10,7 +10,7 @@ from domain.names import order_key
 
 def next_step(state: LifecycleState, now: datetime) -> Step | None:
     """The most urgent step that may be taken at ``now``; None: sleep until the next moment or news."""
-    if state.unread:
+    if state.unread and (state.consult_at is None or state.consult_at <= now):
         return Consult(state.managed_id, state.unread[0])
     for order in state.to_revoke:
         if order.retry_at is None or order.retry_at <= now:
@@ -27,7 +27,7 @@ def next_step(state: LifecycleState, now: datetime) -> Step | None:
 
 
 def _of_case(state: LifecycleState, case: Case, now: datetime) -> Step | None:
-    if not case.order_open or (case.retry_at is not None and case.retry_at > now):
+    if not case.order_open or state.is_blocked or (case.retry_at is not None and case.retry_at > now):
         return None
     key = order_key(state.managed_id, state.generation, case.number, case.order_number)
     slots = tuple(view.slot for view in state.slots)

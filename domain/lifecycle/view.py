@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from domain.contracts import ApprovalRow, CaseRow, EndpointRow, Snapshot
 from domain.lifecycle.agenda import next_moment
-from domain.lifecycle.leads import escalates_at, ladder, scaled
+from domain.lifecycle.evolve import rungs_of
+from domain.lifecycle.leads import escalates_at, scaled
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.names import approval_id, order_key
 from domain.tiers import FULL_LIFE
@@ -31,10 +32,12 @@ def severity(state: LifecycleState, now: datetime) -> str:
     """X.733 severity: critical, major, minor, warning or cleared."""
     if state.life is None or state.terms is None or state.retired:
         return "cleared"
-    if state.life.ends_at - scaled(CRITICAL_BELOW, state.life.length) <= now:
+    life = state.alarm_life
+    assert life is not None
+    if life.ends_at - scaled(CRITICAL_BELOW, life.length) <= now:
         return "critical"
-    wrong = any(state.finding(kind) for kind in ("rolled-back", "not-served", "drift"))
-    if escalates_at(state.life, state.terms.table) <= now or wrong:
+    wrong = any(state.finding(kind) for kind in ("rolled-back", "not-served", "drift", "foreign-certificate"))
+    if escalates_at(life, state.terms.table) <= now or wrong:
         return "major"
     waits = state.case is not None and state.case.stage in (
         Stage.AWAITING_APPROVAL,
@@ -57,9 +60,9 @@ def needs_human(state: LifecycleState) -> bool:
 
 def is_escalated(state: LifecycleState) -> bool:
     """Whether the head of IT security has been reached for the present generation."""
-    if state.life is None or state.terms is None or state.climb.rung < 0:
+    if state.climb.rung < 0:
         return False
-    fired = ladder(state.life, state.terms.table)[: state.climb.rung + 1]
+    fired = rungs_of(state)[: state.climb.rung + 1]
     return any(rung.to == "security-head" for rung in fired)
 
 
@@ -128,7 +131,7 @@ def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:
     case, life, terms = state.case, state.life, state.terms
     if case is None or case.plan is None or case.asked_at is None or life is None or terms is None:
         return None
-    rungs = [rung.at for rung in ladder(life, terms.table) if rung.index > state.climb.rung]
+    rungs = [rung.at for rung in rungs_of(state) if rung.index > state.climb.rung]
     pending = case.stage is Stage.AWAITING_APPROVAL
     rejected = case.stage is Stage.REJECTED
     return ApprovalRow(

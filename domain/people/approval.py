@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from domain.lifecycle.leads import issues_at
-from domain.lifecycle.state import LifecycleState, Stage
+from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire, Supply, Warranted, code_hash
 
 RESERVED_FOR = timedelta(seconds=60)
@@ -29,6 +29,8 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
             return _decide(state, message, now)
         case Acknowledge():
             return _acknowledge(state, message, now)
+        case Answer(question="tier" | "owner"):
+            return "invalid: tier and owner are answered by a rule in the policy; the next discovery applies it"
         case Answer(question=question):
             if not any(open_question.kind == question for open_question in state.questions):
                 return f"decided: there is no open question {question!r}"
@@ -38,6 +40,8 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
         case Resume():
             if state.case is None and not state.forked:
                 return "invalid: nothing waits"
+            if state.case is not None and state.case.stage is Stage.HELD and not state.forked:
+                return "invalid: it is held, which is a decision; decide anew instead"
         case Supply():
             if state.case is None or not state.case.order_open:
                 return "invalid: no order is open"
@@ -52,9 +56,9 @@ def _decide(state: LifecycleState, message: Decide, now: datetime) -> str:
         return f"invalid: decision {message.decision!r}; write approve, reject or hold"
     if message.generation != state.generation or case is None or message.case != case.number:
         return "decided: that case is closed" if message.generation <= state.generation else "stale: no such case"
-    if case.approved_by:
-        return f"decided: approved by {case.approved_by}"
-    if case.stage not in (Stage.AWAITING_APPROVAL, Stage.REJECTED):
+    if not may_decide(case):
+        if case.approved_by:
+            return f"decided: approved by {case.approved_by}"
         return f"stale: nothing is asked; the case is {case.stage.value}"
     if case.plan is None or message.plan_version != case.plan.version:
         return "stale: the plan has changed since; read it again"
@@ -63,6 +67,12 @@ def _decide(state: LifecycleState, message: Decide, now: datetime) -> str:
     if message.decision == "hold" and hold_until(state) <= now:
         return "stale: the latest moment to hold has passed; approve or reject"
     return ""
+
+
+def may_decide(case: Case) -> bool:
+    """While it is asked, or was rejected; and while it is held by a person's word and nothing has been ordered."""
+    held = case.stage is Stage.HELD and case.approved_by != "policy" and case.order_number == 0
+    return held or (not case.approved_by and case.stage in (Stage.AWAITING_APPROVAL, Stage.REJECTED))
 
 
 def hold_until(state: LifecycleState) -> datetime:

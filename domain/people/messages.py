@@ -36,11 +36,16 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer one of our questions: ``tier``/``owner`` are answered through the policy; ``retired``, ``moved`` or
-    ``broken`` for unseen; ``keep`` for names that hold."""
+    """Answer one of our questions.  ``tier`` and ``owner`` are answered by a rule in the policy, not here.
+
+    unseen: ``retired``, ``moved`` or ``broken``; names-changed: ``keep`` ours or take the ``new`` ones; forked:
+    ``resume``; undeliverable: ``mended``; drift and foreign-certificate: ``known``.
+    """
 
     code: str
-    question: Literal["tier", "owner", "unseen", "names-changed", "forked"]
+    question: Literal[
+        "tier", "owner", "unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"
+    ]
     answer: str
     command_id: str = ""
 

@@ -215,7 +215,7 @@ class World:
     def replace_by_hand(self, new: Life, notice: str) -> None:
         """Somebody else puts ``new`` everywhere, and a discovery sees it."""
         self.certificates[new.fingerprint] = new
-        self.served = dict.fromkeys(SLOTS, new.fingerprint)
+        self.served = dict.fromkeys(self.served, new.fingerprint)
         self.discover(notice)
 
     def discover(self, notice: str) -> None:
@@ -224,6 +224,14 @@ class World:
         others = sorted({look.fingerprint for look in looks if look.fingerprint} - {known})
         candidates = tuple(self.certificates[other] for other in others)
         self.notice(Observation(notice, "looked", self.now, looks=looks, candidates=candidates))
+
+    def move_a_slot(self, notice: str) -> None:
+        """The last endpoint is given up and another one takes its place, serving what the first one serves."""
+        views = self.state.slots
+        new = Slot(f"tls://127.40.1.{len(self.served)}:443", "ecdsa")
+        self.served[new] = self.served[views[0].slot]
+        kept = (*(view.slot for view in views[:-1]), new) if len(views) > 1 else (views[0].slot, new)
+        self.notice(Observation(notice, "slots", self.now, slots=tuple(sorted(kept)), looks=self.looks((new,))))
 
     def kinds(self) -> list[str]:
         return [fact.event.kind for fact in self.happened]

@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 
 from domain.certificate import TrustClass
-from domain.contracts import CollectOrder, Deploy, Observation
+from domain.contracts import CollectOrder, Consult, Deploy, Observation
+from domain.lifecycle.commands import DeliveryReported
 from domain.lifecycle.leads import escalates_at, opens_at
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated, severity, snapshot
-from domain.people.messages import Acknowledge, RenewNow, Retire
+from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire
 from domain.tiers import Tier
-from tests.domain.simulation import START, World, broken, life, plan, terms
+from tests.domain.simulation import SLOTS, START, World, broken, life, plan, terms
 
 DAY = timedelta(days=1)
 ASKING = (Tier.CUSTOMER_FACING, Tier.NETWORK_CRITICAL)
@@ -101,6 +102,128 @@ def test_past_its_escalation_mark_the_old_one_is_never_put_back() -> None:
     w.reload_lies = False
     w.run_until(START + 2 * DAY)
     assert w.state.generation == 2
+
+
+def change(w: World, notice: str, tier: Tier, version: str = "p1", validity: timedelta | None = None) -> None:
+    new_plan = plan(validity or w.length, version)
+    w.notice(Observation(notice, "terms", w.now, terms=terms(tier, w.length, plan=new_plan)))
+    w.work()
+
+
+def held() -> World:
+    """An internal case that waits for the day on which half of a life of 40 days is gained."""
+    w = world(Tier.INTERNAL, length=100 * DAY, age=60 * DAY)
+    change(w, "n-0a", Tier.INTERNAL, "p1", 40 * DAY)
+    w.run_until(START + 8 * DAY)
+    assert stage(w) is Stage.HELD
+    return w
+
+
+def test_a_tier_that_changes_after_a_deep_rung_keeps_its_ladder() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=363 * DAY)
+    w.fail = lambda step: broken(step) if isinstance(step, CollectOrder) else None
+    change(w, "n-1", Tier.INTERNAL)
+    w.run_until(START + 4 * DAY)
+    fired = [fact.at for fact in w.happened if fact.event.kind == "rung_fired"]
+    assert START + DAY in fired
+    assert START + 2 * DAY in fired
+
+
+def test_an_internal_case_orders_under_the_plan_of_now() -> None:
+    w = held()
+    change(w, "n-1", Tier.INTERNAL, "p2", 40 * DAY)
+    assert w.state.case is not None
+    assert w.state.case.plan is not None
+    assert w.state.case.plan.version == "p2"
+
+
+def test_a_held_internal_case_is_asked_when_its_tier_begins_to_ask() -> None:
+    w = held()
+    change(w, "n-1", Tier.CUSTOMER_FACING)
+    assert stage(w) is Stage.AWAITING_APPROVAL
+
+
+def test_a_silent_endpoint_holds_the_case_until_it_is_unseen() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.adopt()
+    w.dead.add(SLOTS[1])
+    w.run_until(START + 3 * DAY)
+    assert w.state.generation == 1
+    assert stage(w) is Stage.VERIFYING
+    w.run_until(START + 12 * DAY)
+    assert w.state.generation == 2
+
+
+def test_drift_is_asked_about_and_the_ladder_runs_on_what_is_served() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.adopt()
+    w.run_until(START + DAY)
+    old = life("first", START - 306 * DAY, 365 * DAY)
+    w.served = dict.fromkeys(w.served, old.fingerprint)
+    w.discover("n-1")
+    w.run_until(START + 58 * DAY)
+    assert any(question.kind == "drift" for question in w.state.questions)
+    assert w.count("rung_fired") >= 1
+    assert is_escalated(w.state)
+
+
+def test_names_that_changed_hold_every_deployment_until_the_owner_says() -> None:
+    w = world(Tier.INTERNAL, age=200 * DAY)
+    fewer = life("fewer", START, 365 * DAY, names=("pay.example.in",))
+    w.replace_by_hand(fewer, "n-1")
+    w.run_until(START + 120 * DAY)
+    assert w.state.is_blocked
+    assert w.count("order_intended") == 0
+    w.send(Answer(w.code(), "names-changed", "keep"))
+    w.run_until(START + 121 * DAY)
+    assert w.state.generation == 2
+
+
+def test_the_names_that_were_found_may_be_taken() -> None:
+    w = world(Tier.INTERNAL, age=200 * DAY)
+    w.replace_by_hand(life("fewer", START, 365 * DAY, names=("pay.example.in",)), "n-1")
+    w.work()
+    w.send(Answer(w.code(), "names-changed", "new"))
+    assert w.state.generation == 2
+    assert w.state.life is not None
+    assert w.state.life.names == ("pay.example.in",)
+
+
+def test_a_slot_that_moves_during_a_deployment_is_served_too() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY, lying={SLOTS[0]})
+    w.adopt()
+    w.work()
+    w.move_a_slot("n-1")
+    w.lying.clear()
+    w.run_until(START + 2 * DAY)
+    assert w.state.generation == 2
+    assert len(w.orders) == 1
+
+
+def test_a_hold_is_not_resumed_but_may_be_decided_anew() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=276 * DAY)
+    assert w.send(w.decision("hold")).detail == "approved, held"
+    assert w.send(Resume(w.code())).outcome == "refused"
+    assert w.send(w.decision()).outcome == "accepted"
+    w.work()
+    assert w.state.case is None or w.state.case.order_open or w.state.generation == 2
+
+
+def test_an_undeliverable_message_is_a_question_of_its_own_that_can_be_answered() -> None:
+    w = world(Tier.INTERNAL)
+    w.tell(DeliveryReported("m", "undeliverable"))
+    assert [question.kind for question in w.state.questions] == ["undeliverable"]
+    assert w.send(Answer(w.code(), "undeliverable", "mended")).outcome == "accepted"
+    assert w.state.questions == ()
+
+
+def test_a_notice_that_cannot_be_looked_up_is_tried_again_without_a_spin() -> None:
+    w = World(tier=Tier.INTERNAL)
+    w.fail = lambda step: broken(step) if isinstance(step, Consult) and w.now < START + DAY else None
+    w.adopt()
+    w.run_until(START + 2 * DAY)
+    assert w.state.life is not None
+    assert w.steps < 320
 
 
 def test_four_days_without_a_ca_end_in_one_certificate() -> None:

@@ -20,11 +20,11 @@ from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, Deploy, LookAgain, Observation, PlaceOrder, RollBack
 from domain.lifecycle import events as e
 from domain.lifecycle.agenda import next_moment
-from domain.lifecycle.commands import Step, StepBroke
+from domain.lifecycle.commands import DeliveryReported, Step, StepBroke
 from domain.lifecycle.leads import escalates_at, ladder
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated
-from domain.people.messages import Acknowledge, Decide, RenewNow, Resume, Retire
+from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire
 from domain.tiers import Tier
 from tests.domain.simulation import World, life, plan, terms
 
@@ -48,7 +48,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.calls: list[datetime] = []
         self.present = self.world.now
         self.asked_by = ""
-        self.approved = self.order_is_open = self.verified = False
+        self.approved = self.order_is_open = self.verified = self.asks = False
+        self.ordered_plan = ""
+        self.terms_at = self.world.now
         self.world.adopt()
         self.advance(0)
 
@@ -129,14 +131,32 @@ class Lifecycle(RuleBasedStateMachine):
             assert world.count("approved") == approvals or world.happened[-1].by != "person/c"
         self.advance(0)
 
-    @rule(version=st.sampled_from(["p1", "p2"]), routable=st.booleans())
-    def the_policy_changes(self, version: str, routable: bool) -> None:
+    @rule(version=st.sampled_from(["p1", "p2"]), routable=st.booleans(), tier=st.sampled_from(list(Tier)))
+    def the_policy_changes(self, version: str, routable: bool, tier: Tier) -> None:
         world = self.world
         new_plan = plan(world.length, version) if routable else None
-        changed = terms(world.tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer")
+        changed = terms(tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer")
         self.notices += 1
         world.notice(Observation(f"t-{self.notices}", "terms", world.now, terms=changed))
         self.advance(0)
+
+    @rule()
+    def an_endpoint_moves(self) -> None:
+        if self.world.state.slots:
+            self.notices += 1
+            self.world.move_a_slot(f"s-{self.notices}")
+            self.advance(0)
+
+    @rule(question=st.sampled_from(["unseen", "names-changed", "drift", "forked", "undeliverable"]))
+    def somebody_answers(self, question: str) -> None:
+        answers = {"unseen": "retired", "names-changed": "keep", "forked": "resume"}
+        message = Answer(self.world.code(), question, answers.get(question, "known"))  # type: ignore[arg-type]
+        self.world.send(message, "person/a")
+        self.advance(0)
+
+    @rule()
+    def a_message_cannot_be_delivered(self) -> None:
+        self.world.tell(DeliveryReported("any", "undeliverable"))
 
     @rule(ends=st.integers(-500, 2000), mine=st.booleans())
     def somebody_replaces_it_by_hand(self, ends: int, mine: bool) -> None:
@@ -190,18 +210,20 @@ class Lifecycle(RuleBasedStateMachine):
 
     def take(self, fact: e.Happened) -> None:
         match fact.event:
-            case e.Adopted(life=first):
-                self.present = first.ends_at
+            case e.Adopted(life=first, terms=now):
+                self.present, self.asks = first.ends_at, now.table.asks
+            case e.TermsChanged(terms=now):
+                self.asks, self.terms_at = now.table.asks, fact.at
             case e.RungFired(to="security-head"):
                 self.calls.append(fact.at)
             case e.CaseOpened(requested_by=by):
                 self.asked_by, self.approved = by, False
             case e.ApprovalAsked():
                 self.approved = False
-            case e.Approved(approver=by):
+            case e.Approved(approver=by, plan_version=plan_version):
                 assert by != self.asked_by, "who asked approved"
-                assert by != "policy" or self.world.tier is Tier.INTERNAL
-                self.approved = True
+                assert by != "policy" or not self.asks
+                self.approved, self.ordered_plan = True, plan_version
             case e.OrderIntended():
                 assert not self.order_is_open, "a further order while one is open"
                 assert self.approved, "an order that nobody approved"
@@ -223,7 +245,7 @@ class Lifecycle(RuleBasedStateMachine):
         if state.life is None or state.terms is None or state.retired or state.known_at is None:
             return
         self.catch_up()
-        mark = max(escalates_at(state.life, state.terms.table), state.known_at)
+        mark = max(escalates_at(state.life, state.terms.table), state.known_at, self.terms_at)
         if self.world.now >= mark:
             called = [at for at in self.calls if state.known_at <= at <= mark]
             assert called, "the mark has passed and nobody was told"
@@ -238,6 +260,14 @@ class Lifecycle(RuleBasedStateMachine):
         assert not passed or state.climb.rung >= passed[-1]
 
     @invariant()
+    def what_is_ordered_is_what_was_approved(self) -> None:
+        self.catch_up()
+        case = self.world.state.case
+        if case is not None and case.order_open:
+            assert case.plan is not None
+            assert case.plan.version == self.ordered_plan
+
+    @invariant()
     def every_open_state_has_a_next_moment(self) -> None:
         state = self.world.state
         if state.life is None or state.retired:
@@ -245,6 +275,8 @@ class Lifecycle(RuleBasedStateMachine):
         moment = next_moment(state, self.world.now)
         assert moment is not None, f"no way out of {state.case}"
         case = state.case
+        if state.is_blocked:
+            return
         waits = {Stage.HELD, Stage.REJECTED, Stage.WAITING_FOR_CA, Stage.UNREACHABLE_TARGET, Stage.WAITING_FOR_PERSON}
         if case is not None and case.stage in waits:
             assert case.retry_at is not None
@@ -254,7 +286,8 @@ class Lifecycle(RuleBasedStateMachine):
         state = self.world.state
         if state.last_outcome == "verified" and self.world.happened[-1].event.kind == "generation_began":
             assert state.life is not None
-            alive = [slot for slot in self.world.served if slot not in self.world.dead]
+            ours = [view.slot for view in state.slots if view.silent == 0]
+            alive = [slot for slot in ours if slot not in self.world.dead]
             assert all(self.world.served[slot] == state.life.fingerprint for slot in alive)
 
 

@@ -146,6 +146,8 @@ class Stage:
     activities: Activities
     world: World
     handle: WorkflowHandle[Any, Any]
+    # When its first certificate began.
+    begun: datetime
 
     async def pass_time(self, span: timedelta) -> None:
         await self.env.sleep(span)
@@ -241,7 +243,7 @@ class Theatre:
                 return texts
 
     async def stage(self, world: World, name: str = "mc-1") -> Stage:
-        world.now = await self.env.get_current_time()
+        begun = world.now = await self.env.get_current_time()
         activities = Activities(self.env, world)
         world.state = LifecycleState(name)
         world.adopt()
@@ -262,7 +264,7 @@ class Theatre:
             start_signal="observe",
             start_signal_args=["n-0"],
         )
-        made = Stage(self.env, activities, world, handle)
+        made = Stage(self.env, activities, world, handle, begun)
         self.stages.append(made)
         return made
 

@@ -28,7 +28,7 @@ async def updates_in(stage: Stage) -> int:
 
 async def test_an_internal_certificate_lives_two_generations_without_anybody(theatre: Theatre) -> None:
     stage = await theatre.stage(World(tier=Tier.INTERNAL))
-    begun = await stage.now()
+    begun = stage.begun
     await stage.pass_time(620 * DAY)
     state = await stage.state()
     assert state.generation == 3
@@ -41,7 +41,7 @@ async def test_an_internal_certificate_lives_two_generations_without_anybody(the
 @pytest.mark.parametrize("tier", [Tier.CUSTOMER_FACING, Tier.NETWORK_CRITICAL])
 async def test_an_asking_tier_is_asked_escalated_and_approved_for_two_generations(theatre: Theatre, tier: Tier) -> None:
     stage = await theatre.stage(World(tier=tier))
-    begun = await stage.now()
+    begun = stage.begun
     await stage.pass_time(276 * DAY)
     assert on_its_instant(stage.first("approval_asked").at, begun + 275 * DAY)
     await stage.pass_time(60 * DAY)
