@@ -39,6 +39,7 @@ class AdoptionActivities:
         Idempotent: a discovery that is adopted already is not resolved again; only what is unsent is sent.
         """
         policy = await asyncio.to_thread(self.load_policy)
+        self.failpoint("adopt.begun")
         report = await asyncio.to_thread(self._resolve, asked.discovery_id, policy)
         self.failpoint("adopt.committed")
         await self._send_unsent()
@@ -70,6 +71,7 @@ class AdoptionActivities:
             async with free:
                 for notice_id in notices:
                     await self.send(managed_id, notice_id)
+                    self.failpoint("adopt.told")
                     await asyncio.to_thread(store.mark_sent, self.engine, notice_id, self.clock())
                     heartbeat()
 

@@ -42,12 +42,14 @@ class OrderActivities:
     @activity.defn
     def place_order(self, asked: PlaceOrder) -> OrderPlaced:
         """Make the order's key and request, once.  Raises Conflict where the key stands for another plan."""
+        self._failpoint("order.begun")
         order = find_order(self._engine, asked.order_key)
         if order is None:
             ref, csr = self._custodian.make(asked.order_key, asked.plan)
             self._failpoint("order.key_made")
             wanted = Order(asked.order_key, asked.managed_id, asked.plan, asked.approved_by, ref.id, csr)
             order = place_order(self._engine, wanted, self._clock())
+            self._failpoint("order.placed")
         if order.plan != asked.plan:
             raise Conflict(f"Order {asked.order_key} was placed for another plan; a new plan needs a new order.")
         return OrderPlaced(order.order_key, order.key_id, sha256(order.csr).hexdigest())

@@ -74,6 +74,7 @@ class NotificationActivities:
             notifier = self._parts.notifiers.get(batch.channel)
             if notifier is None:
                 raise Undeliverable(f"There is no channel {batch.channel}.")
+            self._parts.failpoint("send.begun")
             notifier.send(compose([(one, self._code(one)) for one in waiting], self._parts.api_url), person)
             self._parts.failpoint("send.delivered")
             delivery = Delivery("delivered")

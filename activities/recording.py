@@ -35,6 +35,7 @@ class RecordingActivities:
     @activity.defn
     def record(self, batch: RecordBatch) -> Recorded:
         """Write events and read model in one transaction; a repetition is a no-op."""
+        self._parts.failpoint("record.begun")
         answer = record(self._parts.engine, batch, self._parts.release, self._parts.clock())
         self._parts.failpoint("record.committed")
         return answer

@@ -21,6 +21,7 @@ class WarrantActivities:
     @activity.defn
     def redeem(self, asked: RedeemWarrant) -> Redeemed:
         """Spend the code; a refusal is an answer.  The same command hears the same answer again."""
+        self._failpoint("redeem.begun")
         answer = access.redeem(self._engine, asked, self._clock())
         self._failpoint("redeem.committed")
         return answer

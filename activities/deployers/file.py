@@ -63,6 +63,7 @@ class FileDeployer:
 
     def install(self, bundle: Bundle, target: Target) -> str:
         with told_as_target(target.name), held(Path(target.chain)):
+            self._parts.failpoint("deploy.begun")
             current = _read(target)
             if current.fingerprint != bundle.fingerprint or not current.belongs_together:
                 self._put(bundle, target, current)

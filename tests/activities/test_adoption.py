@@ -111,8 +111,8 @@ async def test_notices_survive_a_crash_after_the_commit_and_an_absent_temporal(
     house = House(database, policy(ca, (), (), (str(tmp_path / "*.pem"),)))
 
     def die(name: str) -> None:
-        assert name == "adopt.committed"
-        raise SystemError("killed")
+        if name == "adopt.committed":
+            raise SystemError("killed")
 
     house.failpoint = die
     with pytest.raises(SystemError):
