@@ -53,6 +53,7 @@ from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
 from workflows.messenger import Messenger
+from workflows.scheduling import keep_schedule
 
 # Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
 GRACE = timedelta(seconds=30)
@@ -91,6 +92,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         adoption.consult,
         recording.record,
         recording.archive,
+        recording.sweep,
         notification.send,
         notification.deliver,
         warrants.redeem,
@@ -168,6 +170,8 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
 async def serve(settings: Settings, queues: list[str]) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight."""
     client = await connect(settings)
+    if LIFECYCLE_QUEUE in queues:
+        await keep_schedule(client)
     engine = create_engine(settings.database_url)
     policy = PolicyFile(Path(settings.policy))
     parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint))

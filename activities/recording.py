@@ -10,10 +10,11 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded
+from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
+from domain.names import LIFECYCLE_WORKFLOW
 from store.facts import record
-from store.histories import History, keep_history
+from store.histories import History, has_history, keep_history, last_generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,20 @@ class RecordingActivities:
             events=len(fetched.events),
         )
         return await asyncio.to_thread(keep_history, self._parts.engine, history, self._parts.clock())
+
+    @activity.defn
+    async def sweep(self, asked: SweepRuns) -> Swept:
+        """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``."""
+        engine, archived = self._parts.engine, 0
+        query = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus != 'Running'"
+        query += " AND ExecutionStatus != 'ContinuedAsNew'"
+        async for run in self._parts.client.list_workflows(query):
+            activity.heartbeat(archived)
+            if archived >= asked.most:
+                break
+            if await asyncio.to_thread(has_history, engine, run.id, run.run_id):
+                continue
+            generation = await asyncio.to_thread(last_generation, engine, run.id)
+            await self.archive(ArchiveRun(run.id, run.run_id, generation))
+            archived += 1
+        return Swept(archived)

@@ -134,15 +134,38 @@ def is_free(port: int) -> bool:
 
 
 def free_port(*wanted: int) -> int:
-    """The first of ``wanted`` that is free on 127.0.0.1, else any free one."""
+    """The first of ``wanted`` that is free on 127.0.0.1, else any free one; claimed for as long as this process lives.
+
+    Between the choice and the bind another installation on this machine could choose the same port, and its parts
+    would answer in our name: that happened, to two that were started in the same second.
+    """
     for port in wanted:
-        if port and is_free(port):
+        if port and is_free(port) and _claim(port):
             return port
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         assert isinstance(port, int)
-        return port
+        if _claim(port):
+            return port
+
+
+_claims: dict[int, socket.socket] = {}
+
+
+def _claim(port: int) -> bool:
+    """Whether no other Everleaf has claimed ``port``; an abstract socket ends with its process."""
+    if port in _claims or sys.platform != "linux":
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0everleaf-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
+    return True
 
 
 def demanded_port(variable: str, text: str) -> int:

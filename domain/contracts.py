@@ -437,6 +437,18 @@ class ArchiveRun:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepRuns:
+    """Archive ended runs of lifecycles that nobody archived: the last one, of a retirement, has no successor."""
+
+    most: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    archived: int
+
+
+@dataclass(frozen=True, slots=True)
 class Archived:
     run_id: str
     events: int

@@ -43,6 +43,22 @@ def keep_history(engine: Engine, history: History, now: datetime) -> Archived:
     return Archived(history.run_id, history.events, str(row["sha256"]))
 
 
+def has_history(engine: Engine, workflow_id: str, run_id: str) -> bool:
+    column = tables.histories.c
+    query = sa.select(sa.literal(1)).where(column.workflow_id == workflow_id, column.run_id == run_id)
+    with engine.connect() as connection:
+        return connection.execute(query).first() is not None
+
+
+def last_generation(engine: Engine, workflow_id: str) -> int:
+    """The generation that a lifecycle had reached, by the read model; 1 before it was recorded."""
+    managed_id = workflow_id.partition("/")[2]
+    column = tables.managed_certificates.c
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(column.generation).where(column.id == managed_id)).scalar_one_or_none()
+    return int(found) if found is not None else 1
+
+
 def histories_of(engine: Engine, workflow_id: str, generation: int | None = None) -> list[History]:
     """Oldest first."""
     column = tables.histories.c

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from temporalio import workflow
 
-from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryRequest, ScanPage
+from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryRequest, ScanPage, SweepRuns
 from domain.names import DISCOVERY_WORKFLOW
 from workflows import steps
 
@@ -32,7 +32,9 @@ class Discovery:
         self.pages = plan.pages
         waiting = list(range(plan.pages))
         await asyncio.gather(*(self.scan(plan.discovery_id, waiting) for _ in range(PAGES_AT_ONCE)))
-        return await steps.adopt(AdoptDiscovery(plan.discovery_id), summary="adopt what was seen")
+        report = await steps.adopt(AdoptDiscovery(plan.discovery_id), summary="adopt what was seen")
+        await steps.sweep(SweepRuns(), summary="archive ended runs that nobody archived")
+        return report
 
     async def scan(self, discovery_id: str, waiting: list[int]) -> None:
         while waiting:

@@ -60,6 +60,8 @@ class Start:
     answered: tuple[tuple[str, m.Receipt], ...] = ()
     outbox: tuple[EventRecord, ...] = ()
     unarchived: tuple[ArchiveRun, ...] = ()
+    # The generation that the run before this one was of; it is archived under it.
+    continued_generation: int = 1
 
 
 @workflow.defn(name=LIFECYCLE_WORKFLOW)
@@ -72,6 +74,7 @@ class CertificateLifecycle:
         self.answered: dict[str, m.Receipt] = dict(start.answered)
         self.outbox: list[EventRecord] = list(start.outbox)
         self.unarchived: list[ArchiveRun] = list(start.unarchived)
+        self.continued_generation, self.generation = start.continued_generation, self.state.generation
         self.acting_now = self.telling_now = False
         self.recording_since: datetime | None = None
         self.messages = 0
@@ -180,8 +183,7 @@ class CertificateLifecycle:
     async def recording(self) -> None:
         info = workflow.info()
         if info.continued_run_id is not None:
-            generation = max(1, self.state.generation - 1)
-            self.unarchived.append(ArchiveRun(info.workflow_id, info.continued_run_id, generation))
+            self.unarchived.append(ArchiveRun(info.workflow_id, info.continued_run_id, self.continued_generation))
         while True:
             await workflow.wait_condition(lambda: bool(self.outbox or self.unarchived) and not self.wants_to_roll())
             self.recording_since = workflow.now()
@@ -221,7 +223,9 @@ class CertificateLifecycle:
 
     def successor(self) -> Start:
         answered = tuple(self.answered.items())[-ANSWERS_KEPT:]
-        return Start(self.state.managed_id, self.state, answered, tuple(self.outbox), tuple(self.unarchived))
+        return Start(
+            self.state.managed_id, self.state, answered, tuple(self.outbox), tuple(self.unarchived), self.generation
+        )
 
     def show(self) -> None:
         workflow.set_current_details(view.details(self.state, workflow.now()))

@@ -80,6 +80,7 @@ deliver = Step("deliver", c.Deliver, c.Delivery, LIFECYCLE_QUEUE, seconds(60), r
 redeem = Step("redeem", c.RedeemWarrant, c.Redeemed, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE)
 record = Step("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
 archive = Step("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
+sweep = Step("sweep", c.SweepRuns, c.Swept, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME)
 
 STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of every type
     begin_discovery,
@@ -97,4 +98,5 @@ STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of 
     redeem,
     record,
     archive,
+    sweep,
 )

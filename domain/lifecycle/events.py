@@ -252,6 +252,15 @@ class RollbackOrdered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RollbackWithheld(Event):
+    """The old one is past its escalation mark: it is not put back, the new one is installed again (rule 4)."""
+
+    kind: ClassVar[str] = "rollback_withheld"
+    slots: tuple[Slot, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RolledBack(Event):
     kind: ClassVar[str] = "rolled_back"
     slots: tuple[Slot, ...]

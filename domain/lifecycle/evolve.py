@@ -130,7 +130,7 @@ def _view(view: SlotView, look: SlotLook | None) -> SlotView:
 
 def _next_generation(state: LifecycleState, happened: e.Happened, generation: int, life: Life) -> LifecycleState:
     before = (state.life.fingerprint,) if state.life is not None else ()
-    passing = ("drift", "foreign-certificate", "rolled-back", "broken-chain", "expired")
+    passing = ("drift", "foreign-certificate", "rolled-back", "not-served", "broken-chain", "expired")
     return replace(
         state,
         generation=generation,
@@ -233,14 +233,14 @@ def _deploying(case: Case, event: e.Event, slots: int) -> Case:
             )
         case e.RollbackOrdered(slots=wrong):
             return replace(case, stage=Stage.ROLLING_BACK, wrong=wrong, retry_at=None)
-        case e.RolledBack(slots=done):
+        case e.RolledBack(slots=done) | e.RollbackWithheld(slots=done):
             return replace(
                 case,
                 installed=tuple(slot for slot in case.installed if slot not in done),
                 verified=tuple(slot for slot in case.verified if slot not in done),
                 wrong=(),
                 wrong_looks=0,
-                rolled_back=True,
+                rolled_back=case.rolled_back or isinstance(event, e.RolledBack),
             )
         case _:
             return case

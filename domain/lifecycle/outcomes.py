@@ -23,6 +23,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle import seen
 from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.due import UNROUTABLE_AGAIN, ask, key_of, open_case, route
+from domain.lifecycle.leads import escalates_at
 from domain.lifecycle.state import Case, SlotView, Stage
 from domain.lifecycle.turn import Turn
 from domain.people.messages import Receipt
@@ -253,11 +254,21 @@ def _verify(turn: Turn, report: LookReport) -> None:
     pause = WRONG_AGAIN if wrong else min(SILENT_AGAIN * (1 << min(case.silent_looks, 8)), timedelta(hours=12))
     turn.emit(e.VerificationLooked(verified, wrong, silent, turn.after(pause, at_least=WRONG_AGAIN)))
     if turn.case.wrong_looks >= WRONG_LOOKS:
-        why = f"{wrong[0].url} still serves something else, or a broken chain"
-        turn.emit(e.FindingRaised("rolled-back", why))
-        turn.emit(e.RollbackOrdered(wrong, why))
+        _roll_back(turn, wrong)
     if silent:
         _hold_for_silence(turn, case)
+
+
+def _roll_back(turn: Turn, wrong: tuple[Slot, ...]) -> None:
+    """Back to the old certificate, but never to one that is past its escalation mark (rule 4)."""
+    why = f"{wrong[0].url} still serves something else, or a broken chain"
+    if escalates_at(turn.life, turn.terms.table) > turn.now:
+        turn.emit(e.FindingRaised("rolled-back", why))
+        turn.emit(e.RollbackOrdered(wrong, why))
+        return
+    turn.emit(e.FindingRaised("not-served", why))
+    turn.emit(e.RollbackWithheld(wrong, why))
+    turn.emit(e.StepFailed("verify", why, Stage.WAITING_FOR_PERSON, turn.backoff(turn.case.failures)))
 
 
 def _hold_for_silence(turn: Turn, case: Case) -> None:

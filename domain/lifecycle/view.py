@@ -33,7 +33,8 @@ def severity(state: LifecycleState, now: datetime) -> str:
         return "cleared"
     if state.life.ends_at - scaled(CRITICAL_BELOW, state.life.length) <= now:
         return "critical"
-    if escalates_at(state.life, state.terms.table) <= now or state.finding("rolled-back") or state.finding("drift"):
+    wrong = any(state.finding(kind) for kind in ("rolled-back", "not-served", "drift"))
+    if escalates_at(state.life, state.terms.table) <= now or wrong:
         return "major"
     waits = state.case is not None and state.case.stage in (
         Stage.AWAITING_APPROVAL,

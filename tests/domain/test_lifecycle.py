@@ -91,6 +91,18 @@ def test_a_lying_reload_is_rolled_back_and_the_owner_is_told() -> None:
     assert len(w.orders) == 1
 
 
+def test_past_its_escalation_mark_the_old_one_is_never_put_back() -> None:
+    w = World(tier=Tier.INTERNAL, age=355 * DAY, reload_lies=True)
+    w.adopt()
+    w.run_until(START + DAY)
+    assert w.count("rolled_back") == 0
+    assert w.count("rollback_withheld") >= 1
+    assert w.state.finding("not-served")
+    w.reload_lies = False
+    w.run_until(START + 2 * DAY)
+    assert w.state.generation == 2
+
+
 def test_four_days_without_a_ca_end_in_one_certificate() -> None:
     back = START + 4 * DAY
     w = World(tier=Tier.INTERNAL, age=306 * DAY)
