@@ -8,6 +8,7 @@ import time
 import webbrowser
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from cli.postgres import EmbeddedPostgres
 from cli.process import accepts, open_log
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, EverleafError, NotReady
+from formats.policy import parse_policy
 
 ROUND_SECONDS = 0.25
 # How often the numbers of the API are shown while the first discovery fills the store.
@@ -160,7 +162,14 @@ def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
     elif not given and not options.home.policy.exists():
         shutil.copyfile(PROJECT / "cli" / "policy-template.yaml", options.home.policy)
         options.home.policy.chmod(0o600)
-    return given or str(options.home.policy)
+    policy = Path(given) if given else options.home.policy
+    if not policy.is_file():
+        raise BadInput(
+            "EVERLEAF_POLICY", f"{policy} is not a file", "Name a policy file; demo/policy.yaml is an example."
+        )
+    # Refused here, in front of whoever starts it: later the same mistake would only stand in the workers' logs.
+    parse_policy(policy.read_bytes(), str(policy))
+    return str(policy)
 
 
 def _start_database(home: Home, supervisor: Supervisor) -> str:
