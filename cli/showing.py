@@ -66,17 +66,19 @@ def watch_discovery(api: Api, resource: str, timeout_seconds: float, console: Co
 
 def certificates(items: list[dict[str, Any]], more: bool, console: Console) -> None:
     table = Table(box=None, padding=(0, 2))
-    for column in ("names", "tier", "state", "severity", "ends", "next", "id"):
+    # The id first and never broken: it is what the other commands are given.
+    table.add_column("id", no_wrap=True, overflow="ignore")
+    for column in ("names", "tier", "state", "severity", "ends", "next"):
         table.add_column(column, overflow="fold")
     for item in items:
         table.add_row(
+            escape(item["id"]),
             escape(_names(item["names"])),
             item["tier"],
             item["state"],
             _severity(item["severity"]),
             _moment(item["not_after"]),
             escape(_next(item)),
-            escape(item["id"]),
         )
     console.print(table)
     if more:

@@ -164,8 +164,10 @@ def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
         options.home.policy.chmod(0o600)
     policy = Path(given) if given else options.home.policy
     if not policy.is_file():
-        raise BadInput("EVERLEAF_POLICY", f"{policy} is not there", "Copy demo/policy.yaml and edit it.")
-    # Before anything is started: a mistake is told with its line, not in the log of a worker.
+        raise BadInput(
+            "EVERLEAF_POLICY", f"{policy} is not a file", "Name a policy file; demo/policy.yaml is an example."
+        )
+    # Refused here, in front of whoever starts it: later the same mistake would only stand in the workers' logs.
     parse_policy(policy.read_bytes(), str(policy))
     return str(policy)
 

@@ -3,7 +3,7 @@
 from html import escape
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
@@ -95,6 +95,12 @@ async def get_readiness(parts: PartsDep) -> dict[str, str]:
 def read_reference(request: Request) -> Response:
     """What can be asked, for people."""
     return HTMLResponse(reference.page(request.app.openapi()), headers={"content-security-policy": NOTHING_ELSE})
+
+
+@public.get("/", include_in_schema=False)
+def show_front_door() -> Response:
+    """Until there are pages, the front door leads to what can be asked: `up` prints its address."""
+    return RedirectResponse("/docs")
 
 
 @public.get("/login", response_class=HTMLResponse)

@@ -185,3 +185,9 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(house: House) -> 
     assert "<script" not in page.text
     assert "http://" not in page.text
     assert "https://" not in page.text
+
+
+async def test_the_front_door_leads_to_what_can_be_asked(house: House) -> None:
+    answer = await house.ask("GET", "/", "")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "/docs"

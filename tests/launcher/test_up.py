@@ -154,5 +154,15 @@ def test_a_demanded_port_in_use_is_refused_with_the_remedy(installation: Install
     assert "is in use" in done.stderr
 
 
+def test_an_unparsable_policy_is_refused_with_its_line_before_anything_starts(installation: Installation) -> None:
+    installation.home.policy.write_text("people: []\nrules: [}\n")
+
+    done = installation.run("up", "--no-demo")
+
+    assert done.returncode == 1
+    assert "policy.yaml:2: policy: is not YAML" in done.stderr
+    assert not (installation.home.path / "postgres").exists()
+
+
 def test_wrong_usage_ends_with_2(installation: Installation) -> None:
     assert installation.run("status", "--output", "yaml").returncode == 2
