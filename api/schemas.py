@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from domain.tiers import Audience
 
@@ -13,6 +14,14 @@ Item = Annotated[str, Field(min_length=1, max_length=4096)]
 
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, given: Any) -> Any:
+        """No text of PostgreSQL holds a NUL."""
+        if any("\0" in part for part in (given if isinstance(given, tuple) else (given,)) if isinstance(part, str)):
+            raise PydanticCustomError("nul", "holds a NUL character")
+        return given
 
 
 class DiscoveryAsked(_Asked):
