@@ -41,6 +41,8 @@ ROLES: dict[str, frozenset[Role]] = {
     "start_discovery": STARTERS,
     "start_renewal": DOERS,
     "upload_certificate": DOERS,
+    "answer_question": DOERS,
+    "make_message_code": DOERS,
     "acknowledge": WATCHERS,
     "resume": WATCHERS,
     "retire_certificate": HEADS,

@@ -51,6 +51,17 @@ class AcknowledgementAsked(_Asked):
     until: AwareDatetime
 
 
+class AnswerAsked(_Asked):
+    """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended."""
+
+    question: Literal["unseen", "names-changed", "forked", "undeliverable"]
+    answer: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CodeAsked(_Asked):
+    message: Literal["answer", "acknowledge", "resume", "retire", "renew_now"]
+
+
 class Operation(BaseModel):
     """Work that was asked for.  ``unknown``: not answered in time; ask again with the same Idempotency-Key."""
 
@@ -225,7 +236,7 @@ class ApprovalPage(BaseModel):
 
 
 class CodeItem(BaseModel):
-    """``paste``: the argument of the update ``decide``, for the Temporal UI or `temporal workflow update execute`."""
+    """``paste``: the argument of the update ``update``, for the Temporal UI or `temporal workflow update execute`."""
 
     code: str
     expires_at: datetime
