@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.parts import parts_of
 from api.problems import Unauthenticated, WrongMediaType
-from domain.errors import NotAllowed
+from domain.errors import BadInput, NotAllowed
 from domain.tiers import Role
 from store import access
 from store.access import Actor
@@ -41,6 +41,8 @@ ROLES: dict[str, frozenset[Role]] = {
     "start_discovery": STARTERS,
     "start_renewal": DOERS,
     "upload_certificate": DOERS,
+    "answer_question": DOERS,
+    "make_message_code": DOERS,
     "acknowledge": WATCHERS,
     "resume": WATCHERS,
     "retire_certificate": HEADS,
@@ -70,6 +72,7 @@ class Door(APIRoute):
             actor = await authenticate(request)
             if not may(self.name, actor):
                 raise NotAllowed(f"{actor.role} may not {self.name.replace('_', ' ')}; ask somebody whose role may.")
+            check_text(request)
             check_media_type(request, self.name)
             request.state.actor = actor
             response = await inner(request)
@@ -89,6 +92,13 @@ async def authenticate(request: Request) -> Actor:
     if actor is None:
         raise Unauthenticated("This token is unknown, revoked or too old; make one with `everleaf token create`.")
     return actor
+
+
+def check_text(request: Request) -> None:
+    """Raises BadInput for a NUL in path or query: no text of PostgreSQL holds one.  Bodies: ``schemas``."""
+    for field, given in (*request.path_params.items(), *request.query_params.multi_items()):
+        if "\0" in str(given):
+            raise BadInput(field, "holds a NUL character", "Remove it.")
 
 
 def check_media_type(request: Request, route: str) -> None:

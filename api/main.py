@@ -14,12 +14,12 @@ from api.auth import ROLES
 from api.gateway import TemporalGateway
 from api.limit import BodyLimit
 from api.parts import Parts
-from api.routes import BEARER, approvals, certificates, commands, discoveries, histories, orders, system
+from api.routes import BEARER, approvals, certificates, codes, commands, discoveries, histories, orders, system
 from domain.settings import parse
 from store.engine import create_engine
 from workflows.client import connect
 
-GUARDED = (certificates, histories, commands, approvals, discoveries, orders, system)
+GUARDED = (certificates, histories, commands, codes, approvals, discoveries, orders, system)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 

@@ -51,6 +51,7 @@ TITLES = {
     422: ("invalid", "The request is wrong"),
 }
 REMEDIES = {
+    "nul": "Remove it.",
     "missing": "Add it.",
     "extra_forbidden": "Remove it, or correct its spelling.",
     "json_invalid": "Send valid JSON.",
@@ -115,6 +116,13 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
     return answer_of(NotReady("The database does not answer. Nothing is lost; try again, or see everleaf status."))
 
 
+async def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    # What came in is what the database cannot hold: all that we store ourselves has been checked before.
+    log.warning("unstorable", extra={"path": request.url.path, "error": type(error).__name__})
+    told = "A value of this request is too large, or holds characters that cannot be stored."
+    return problem(422, "invalid", "The request is wrong", told)
+
+
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     reference = uuid.uuid4().hex[:12]
     # In the text itself: a plain log shows no extra fields, and the reference is all that the caller has.
@@ -129,4 +137,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     for lost in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError):
         app.add_exception_handler(lost, _no_database)
+    app.add_exception_handler(sqlalchemy.exc.DataError, _unstorable)
     app.add_exception_handler(Exception, _unexpected)

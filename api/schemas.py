@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from domain.tiers import Audience
 
@@ -13,6 +14,14 @@ Item = Annotated[str, Field(min_length=1, max_length=4096)]
 
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, given: Any) -> Any:
+        """No text of PostgreSQL holds a NUL."""
+        if any("\0" in part for part in (given if isinstance(given, tuple) else (given,)) if isinstance(part, str)):
+            raise PydanticCustomError("nul", "holds a NUL character")
+        return given
 
 
 class DiscoveryAsked(_Asked):
@@ -40,6 +49,17 @@ class RetirementAsked(_Asked):
 class AcknowledgementAsked(_Asked):
     level: Audience
     until: AwareDatetime
+
+
+class AnswerAsked(_Asked):
+    """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended."""
+
+    question: Literal["unseen", "names-changed", "forked", "undeliverable"]
+    answer: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CodeAsked(_Asked):
+    message: Literal["answer", "acknowledge", "resume", "retire", "renew_now"]
 
 
 class Operation(BaseModel):
@@ -216,7 +236,7 @@ class ApprovalPage(BaseModel):
 
 
 class CodeItem(BaseModel):
-    """``paste``: the argument of the update ``decide``, for the Temporal UI or `temporal workflow update execute`."""
+    """``paste``: the argument of the update ``update``, for the Temporal UI or `temporal workflow update execute`."""
 
     code: str
     expires_at: datetime

@@ -150,6 +150,11 @@ def decision(asked: dict[str, Any], done: dict[str, Any], word: str, console: Co
     console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
+def answer(done: dict[str, Any], told: str, console: Console) -> None:
+    style = "yellow" if done["status"] == "unknown" else None
+    console.print(f"{told}. {done['detail']}", style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def _pairs(console: Console, rows: list[tuple[str, str]]) -> None:
     for name, value in rows:
         if value:

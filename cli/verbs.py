@@ -1,4 +1,4 @@
-"""The commands that ask the API: discover, certificates, certificate, approve, history; and replay and upgrade."""
+"""The commands that ask the API: discover, certificates, certificate, approve, answer, history; replay and upgrade."""
 
 import json
 from pathlib import Path
@@ -120,6 +120,25 @@ def approve(
         raise typer.Exit(1)
 
 
+def answer(
+    certificate_id: Annotated[str, typer.Argument(metavar="ID")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="unseen, names-changed, forked, undeliverable.")],
+    word: Annotated[str, typer.Argument(metavar="ANSWER", help="A wrong one is told the right ones.")],
+    output: OutputOption = Output.TABLE,
+    url: Url = None,
+    token: Token = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Answer what a certificate's lifecycle asks: unseen with retired, moved or broken; names-changed with keep or new;
+    forked with resume; undeliverable with mended."""
+    api = asking.reached(chosen(data_dir), url, token)
+    path = f"/v1/certificates/{asking.segment(certificate_id)}/answers"
+    done = api.post(path, {"question": question, "answer": word})
+    _say(done, output, lambda: showing.answer(done, f"{question}: {word}", console))
+    if done["status"] == "unknown":
+        raise typer.Exit(1)
+
+
 def history(
     certificate_id: Annotated[str, typer.Argument(metavar="ID")],
     generation: Annotated[int | None, typer.Option("--generation", min=1, help="By default the present one.")] = None,
@@ -189,6 +208,7 @@ COMMANDS: tuple[tuple[Any, str], ...] = (
     (certificates, "`everleaf certificates --tier internal --sort severity --output json`"),
     (certificate, "`everleaf certificate 3f2a --explain`"),
     (approve, "`everleaf approve 3f2a.1.1 --comment 'seen with billing'` · `everleaf approve 3f2a.1.1 --reject`"),
+    (answer, "`everleaf answer 3f2a unseen broken` · `everleaf answer 3f2a names-changed keep`"),
     (history, "`everleaf history 3f2a --generation 2 --output-file g2.json`"),
     (replay, "`everleaf replay g2.json` · `everleaf replay 3f2a --generation 2`"),
     (upgrade, "`everleaf upgrade --batch 50`"),

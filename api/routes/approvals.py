@@ -1,6 +1,5 @@
 """Approvals: what is asked, and the decision.  A decision is bound to the plan that was read."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query, Response
@@ -10,17 +9,15 @@ from api import schemas
 from api.errands import Errand, IdempotencyKey, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
+from api.routes.codes import make_code_item
 from api.routes.commands import answered
 from domain.errors import BadInput, Conflict
-from domain.names import certificate_workflow
 from domain.people.messages import Decide
 from store import access, reader
 from store.access import Binding
 
 router = guarded("approvals")
 
-# Long enough to open the Temporal UI and paste, too short to be found later.
-CODE_LIVES = timedelta(minutes=15)
 OPEN = ("pending", "rejected")
 
 IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag of the approval that was read.")]
@@ -87,25 +84,13 @@ def make_code(approval_id: str, caller: CallerDep) -> schemas.CodeItem:
     row = reader.get_approval(caller.engine, approval_id)
     if row["state"] not in OPEN:
         raise Conflict(f"decided: this approval is {row['state']}; there is nothing to decide.")
-    now = caller.parts.clock()
-    bound = _binding(row, row["version"])
-    code = access.mint_warrant(caller.engine, actor=caller.actor, bound_to=bound, lives=CODE_LIVES, now=now)
     paste = {
-        "code": code,
         "decision": "approve",
         "case": row["case_number"],
         "generation": row["generation"],
         "plan_version": row["version"],
     }
-    workflow = certificate_workflow(row["managed_id"])
-    return schemas.CodeItem(
-        code=code,
-        expires_at=now + CODE_LIVES,
-        workflow_id=workflow,
-        update="decide",
-        paste=paste,
-        command=f"temporal workflow update execute --workflow-id {workflow} --name decide --input '<paste>'",
-    )
+    return make_code_item(caller, _binding(row, row["version"]), paste)
 
 
 def read_version(given: str | None, if_match: str | None) -> str | None:

@@ -79,7 +79,7 @@ def get_certificate(certificate_id: str, caller: CallerDep) -> schemas.Certifica
 def get_certificate_timeline(
     certificate_id: str,
     caller: CallerDep,
-    after: Annotated[int, Query(ge=-1)] = -1,
+    after: Annotated[int, Query(ge=-1, le=2**63 - 1)] = -1,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> schemas.Timeline:
     """What happened, by sequence, exactly as it is stored."""

@@ -1,4 +1,6 @@
-"""What people and machines ask of one lifecycle: renew now, retire, acknowledge, try again."""
+"""What people and machines ask of one lifecycle: renew now, retire, acknowledge, try again; and their answers."""
+
+from typing import Any, cast
 
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
@@ -6,12 +8,22 @@ from starlette.concurrency import run_in_threadpool
 from api.errands import Errand, IdempotencyKey, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
-from api.schemas import AcknowledgementAsked, Operation, RetirementAsked
-from domain.people.messages import Acknowledge, RenewNow, Resume, Retire
+from api.routes.codes import MAY_RETIRE_BY_ANSWER
+from api.schemas import AcknowledgementAsked, AnswerAsked, Operation, RetirementAsked
+from domain.errors import BadInput, NotAllowed
+from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire
 from store import access, reader
 from store.access import Binding
 
 router = guarded("certificates")
+
+# The words that answer each question; those of tier and owner are answered by a rule in the policy.
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "unseen": ("retired", "moved", "broken"),
+    "names-changed": ("keep", "new"),
+    "forked": ("resume",),
+    "undeliverable": ("mended",),
+}
 
 
 @router.post("/certificates/{certificate_id}/renewals", status_code=202)
@@ -60,6 +72,29 @@ async def retire_certificate(
         comment = access.Comment(certificate_id, certificate_id, caller.actor.id, asked.comment, caller.parts.clock())
         await run_in_threadpool(access.add_comment, caller.engine, comment)
     errand = Errand(Binding(certificate_id, "retire"), lambda code: Retire(code, asked.reason), idempotency_key)
+    return answered(response, await run_errand(caller, errand))
+
+
+@router.post("/certificates/{certificate_id}/answers", responses={202: {"model": Operation}})
+async def answer_question(
+    certificate_id: str,
+    asked: AnswerAsked,
+    response: Response,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Operation:
+    """Answer an open question of this lifecycle; 409 where it is not open.  ``retired`` needs a head or an admin."""
+    words = ANSWERS[asked.question]
+    if asked.answer not in words:
+        raise BadInput("answer", f"does not answer {asked.question}", f"Write {' or '.join(words)}.")
+    if asked.answer == "retired" and caller.actor.role not in MAY_RETIRE_BY_ANSWER:
+        raise NotAllowed(f"{caller.actor.role} may not retire; ask a security head or an admin, or answer moved.")
+    await _known(caller, certificate_id)
+    # The literal of the wire is the table above; the lifecycle refuses a question that it has not asked.
+    question = cast(Any, asked.question)
+    errand = Errand(
+        Binding(certificate_id, "answer"), lambda code: Answer(code, question, asked.answer), idempotency_key
+    )
     return answered(response, await run_errand(caller, errand))
 
 

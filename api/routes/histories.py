@@ -35,7 +35,7 @@ class Run:
 async def get_certificate_history(
     certificate_id: str,
     caller: CallerDep,
-    generation: Annotated[int | None, Query(ge=1)] = None,
+    generation: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     run_id: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
     """The history of one generation, as JSON that the Temporal replayer accepts.

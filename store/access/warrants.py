@@ -25,7 +25,7 @@ MAY_SEND: dict[str, frozenset[Role]] = {
     "decide": HEADS,
     "renew_now": MACHINES | {Role.ADMIN},
     "supply": MACHINES | {Role.ADMIN},
-    "answer": WORKERS,
+    "answer": WORKERS | {Role.ADMIN},
     "resume": WORKERS,
     "acknowledge": WORKERS,
     "reassign": HEADS,

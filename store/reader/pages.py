@@ -45,7 +45,7 @@ def decode_cursor(cursor: str, order: Order) -> list[Any]:
         if not isinstance(values, list) or len(values) != len(order.columns):
             raise wrong
         return [_typed(value, column) for value, column in zip(values, order.columns, strict=True)]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise wrong from error
 
 
@@ -54,7 +54,18 @@ def _typed(value: object, column: sa.ColumnElement[Any]) -> object:
     typed = datetime.fromisoformat(value) if expected is datetime and isinstance(value, str) else value
     if not isinstance(typed, expected) or (isinstance(typed, datetime) and typed.tzinfo is None):
         raise TypeError("a cursor of another list")
+    if isinstance(typed, bool) is not (expected is bool):
+        raise TypeError("a cursor of another list")
+    if isinstance(typed, int) and abs(typed) > _largest(column):
+        raise ValueError("a number that no row holds")
+    # Half of a surrogate pair cannot be encoded either, which is a ValueError too.
+    if isinstance(typed, str) and b"\0" in typed.encode():
+        raise ValueError("a text that no row holds")
     return typed
+
+
+def _largest(column: sa.ColumnElement[Any]) -> int:
+    return 2**63 - 1 if isinstance(column.type, sa.BigInteger) else 2**31 - 1
 
 
 def page(engine: Engine, query: sa.Select[Any], order: Order, asked: tuple[int, str | None]) -> Page:

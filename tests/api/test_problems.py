@@ -1,10 +1,12 @@
 """Bad input: each a clear answer that names the field and the remedy, as problem+json, without internals."""
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from domain.errors import NotReady
 from tests.api.conftest import House
@@ -96,6 +98,55 @@ async def test_a_wrong_parameter_is_named(house: House, query: str, field: str) 
     answer = await house.ask("GET", f"/v1/certificates?{query}")
     assert is_problem(answer, 422)
     assert answer.json()["errors"][0]["field"] == field
+
+
+def cursor(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+LATER = "2027-01-01T00:00:00+00:00"
+HUGE = "9" * 20
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("certificates?q=%00", "q"),
+        ("certificates?owner=a%00b", "owner"),
+        ("certificates/%00", "certificate_id"),
+        ("certificates/%00/timeline", "certificate_id"),
+        ("approvals/%00", "approval_id"),
+        ("discoveries/x%00", "discovery_id"),
+        ("discoveries/x%00/findings", "discovery_id"),
+        (f"certificates/mc-1/timeline?after={HUGE}", "after"),
+        (f"certificates/mc-1/history?generation={HUGE}", "generation"),
+        (f"certificates?cursor={cursor(json.dumps([LATER, 'a' + chr(0)]))}", "cursor"),
+        (f"certificates?cursor={cursor(json.dumps([LATER, chr(0xD800)]))}", "cursor"),
+        (f"certificates?sort=severity&cursor={cursor(json.dumps([10**18, LATER, 'a']))}", "cursor"),
+        (f"certificates?sort=severity&cursor={cursor(json.dumps([True, LATER, 'a']))}", "cursor"),
+        (f"certificates?cursor={cursor('[' * 2950)}", "cursor"),
+    ],
+)
+async def test_what_no_database_can_hold_is_refused_before_it_is_asked(house: House, path: str, field: str) -> None:
+    answer = await house.ask("GET", f"/v1/{path}")
+    assert is_problem(answer, 422)
+    assert answer.json()["errors"][0]["field"] == field
+    assert answer.json()["errors"][0]["remedy"]
+
+
+@pytest.mark.parametrize("field", ["version", "comment"])
+async def test_a_body_with_a_nul_names_its_field(house: House, field: str) -> None:
+    body = {"decision": "approve", field: "a\x00b"}
+    answer = await house.ask("POST", "/v1/approvals/mc-1.1.1/decision", json=body)
+    assert is_problem(answer, 422)
+    assert answer.json()["errors"][0] == {"field": field, "detail": "holds a NUL character", "remedy": "Remove it."}
+
+
+async def test_what_the_database_cannot_hold_is_422_and_not_our_fault(house: House) -> None:
+    house.gateway.deaf = DataError("SELECT 1", {}, Exception("integer out of range at 10.0.0.1"))
+    answer = await house.ask("GET", "/v1/certificates/mc-1/explain")
+    assert is_problem(answer, 422)
+    assert "10.0.0.1" not in answer.text
 
 
 async def test_a_lifecycle_that_does_not_answer_is_503(house: House) -> None:

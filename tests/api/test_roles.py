@@ -4,7 +4,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.auth import ROLES
-from api.routes import approvals, certificates, commands, discoveries, histories, orders, system
+from api.routes import approvals, certificates, codes, commands, discoveries, histories, orders, system
 from domain.tiers import Role
 from tests.api.conftest import House
 
@@ -28,6 +28,8 @@ TABLE: dict[str, tuple[str, str, set[str]]] = {
     "start_discovery": ("POST", "/v1/discoveries", {"automation", "operator", "security-head", "admin"}),
     "start_renewal": ("POST", "/v1/certificates/none/renewals", {"operator", "security-head", "admin"}),
     "upload_certificate": ("POST", "/v1/orders/none/certificate", {"operator", "security-head", "admin"}),
+    "answer_question": ("POST", "/v1/certificates/none/answers", {"operator", "security-head", "admin"}),
+    "make_message_code": ("POST", "/v1/certificates/none/code", {"operator", "security-head", "admin"}),
     "acknowledge": ("POST", "/v1/certificates/none/acknowledgements", {"operator", "security-head"}),
     "resume": ("POST", "/v1/certificates/none/resumptions", {"operator", "security-head"}),
     "retire_certificate": ("POST", "/v1/certificates/none/retirement", {"security-head"}),
@@ -35,6 +37,8 @@ TABLE: dict[str, tuple[str, str, set[str]]] = {
     "decide_approval": ("POST", "/v1/approvals/none/decision", {"security-head"}),
 }
 BODIES = {
+    "answer_question": {"question": "unseen", "answer": "broken"},
+    "make_message_code": {"message": "renew_now"},
     "acknowledge": {"level": "security-head", "until": "2026-12-01T00:00:00Z"},
     "retire_certificate": {"reason": "mistake"},
     "decide_approval": {"decision": "approve"},
@@ -62,7 +66,7 @@ async def test_nobody_gets_in_without_a_token(house: House, route: str) -> None:
 
 
 def test_every_guarded_route_is_in_both_tables() -> None:
-    rooms = (approvals, certificates, commands, discoveries, histories, orders, system)
+    rooms = (approvals, certificates, codes, commands, discoveries, histories, orders, system)
     names = {route.name for room in rooms for route in room.router.routes if isinstance(route, APIRoute)}
     assert names == set(ROLES) == set(TABLE)
 

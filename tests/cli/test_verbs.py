@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 from api.gateway import DiscoveryRun
 from cli.main import app
 from domain.errors import NotFound, NotReady, Refused
+from domain.lifecycle.state import Question
 from domain.tiers import Tier
 from tests.api.conftest import WorldGateway, open_house
 from tests.domain.simulation import World
@@ -93,6 +95,17 @@ def test_an_approval_is_decided_by_its_own_id_or_its_certificates(site: Site) ->
     again = site.run("approve", "mc-1.1.1")
     assert isinstance(again.exception, Refused)
     assert "approved" in str(again.exception)
+
+
+def test_a_question_is_answered_with_one_of_its_words(site: Site) -> None:
+    world = site.gateway.world
+    world.state = replace(world.state, questions=(Question("unseen", world.now, world.now + timedelta(days=7)),))
+    assert "retired or moved or broken" in str(site.run("answer", "mc-1", "unseen", "gone").exception)
+    assert "operator may not retire" in str(site.run("answer", "mc-1", "unseen", "retired", who="operator").exception)
+    done = site.run("answer", "mc-1", "unseen", "broken", who="operator")
+    assert done.exit_code == 0, done.exception
+    assert "unseen: broken. answered" in done.output
+    assert not world.state.questions
 
 
 def test_who_may_not_is_told_so(site: Site) -> None:
