@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 from base64 import b32encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,6 +57,7 @@ from workflows.scheduling import keep_schedule
 
 # Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
 GRACE = timedelta(seconds=30)
+POLICY_READ_EVERY = timedelta(minutes=1)
 THREADS = 16
 
 
@@ -107,9 +108,7 @@ def scan(parts: Parts) -> list[Any]:
 
 def issue(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.ca_kek, "EVERLEAF_CA_KEK")
-    ensure_authorities(parts.engine, parts.load_policy().issuers, kek, now())
-    renew_old_crls(parts.engine, kek, now())
-    publish_roots(parts.engine, Path(parts.settings.home) / "ca")
+    ready_authorities(parts.settings, parts.engine, parts.load_policy())
     made_of = IssuerParts(
         parts.engine,
         kek,
@@ -120,6 +119,33 @@ def issue(parts: Parts) -> list[Any]:
     )
     issuance = IssuanceActivities(parts.engine, {kind: make(made_of) for kind, make in ISSUERS.items()}, now)
     return [issuance.collect_order, issuance.revoke_order]
+
+
+def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> None:
+    """Every CA that ``policy`` needs, with its list and its published root."""
+    kek = load_kek(settings.ca_kek, "EVERLEAF_CA_KEK")
+    ensure_authorities(engine, policy.issuers, kek, now())
+    renew_old_crls(engine, kek, now())
+    publish_roots(engine, Path(settings.home) / "ca")
+
+
+def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callable[[Policy], None]:
+    """What a worker of ``queues`` does when the policy has changed: the same as at its start."""
+
+    def on_change(policy: Policy) -> None:
+        if LIFECYCLE_QUEUE in queues:
+            sync_people(engine, policy.people)
+        if ISSUE_QUEUE in queues:
+            ready_authorities(settings, engine, policy)
+
+    return on_change
+
+
+async def keep_reading(load_policy: Callable[[], Policy]) -> None:
+    """Who leaves the policy loses their token within a minute, also where nothing is due that would read it."""
+    while True:
+        await asyncio.sleep(POLICY_READ_EVERY.total_seconds())
+        await asyncio.to_thread(load_policy)
 
 
 def deploy(parts: Parts) -> list[Any]:
@@ -173,7 +199,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
     if LIFECYCLE_QUEUE in queues:
         await keep_schedule(client)
     engine = create_engine(settings.database_url)
-    policy = PolicyFile(Path(settings.policy))
+    policy = PolicyFile(Path(settings.policy), follow(settings, engine, queues))
     parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint))
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -182,7 +208,9 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         workers = [build(parts, queue, executor) for queue in queues]
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
+        reading = asyncio.create_task(keep_reading(policy.load))
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        reading.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
     engine.dispose()

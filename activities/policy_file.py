@@ -2,10 +2,13 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-from domain.errors import BadInput, BadPolicy
+from sqlalchemy.exc import SQLAlchemyError
+
+from domain.errors import BadInput, BadPolicy, EverleafError
 from domain.tiers import Policy
 from formats.policy import parse_policy
 
@@ -15,10 +18,15 @@ Stamp = tuple[int, int, int]
 
 
 class PolicyFile:
-    """What activities are given as ``load_policy``: ``PolicyFile(path).load``."""
+    """What activities are given as ``load_policy``: ``PolicyFile(path).load``.
 
-    def __init__(self, path: Path) -> None:
+    ``on_change`` is told of every policy but the first, before anybody is given it; where it fails, at each load again.
+    """
+
+    def __init__(self, path: Path, on_change: Callable[[Policy], None] = lambda _: None) -> None:
         self._path = path
+        self._on_change = on_change
+        self._told: Policy | None = None
         self._lock = Lock()
         self._stamp: Stamp | None = None
         self._policy: Policy | None = None
@@ -32,7 +40,21 @@ class PolicyFile:
             stamp = self._stamp_now()
             if stamp != self._stamp or self._policy is None:
                 self._policy, self._stamp = self._read(stamp), stamp
+            self._tell(self._policy)
             return self._policy
+
+    def _tell(self, policy: Policy) -> None:
+        if self._told is None:
+            # Whoever starts with this policy does by itself what it asks for, and fails aloud where that fails.
+            self._told = policy
+        if self._told is policy:
+            return
+        try:
+            self._on_change(policy)
+        except (EverleafError, SQLAlchemyError, OSError) as error:
+            log.error("the new policy is only half in force, tried again", extra={"error": type(error).__name__})
+            return
+        self._told = policy
 
     def _stamp_now(self) -> Stamp | None:
         try:

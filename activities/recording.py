@@ -1,6 +1,7 @@
 """Writes down what lifecycles did, and keeps the histories of their ended runs."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,8 @@ from domain.errors import NotFound, NotReady
 from domain.names import LIFECYCLE_WORKFLOW
 from store.facts import record
 from store.histories import History, has_history, keep_history, last_generation
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class RecordingActivities:
             if await asyncio.to_thread(has_history, engine, run.id, run.run_id):
                 continue
             generation = await asyncio.to_thread(last_generation, engine, run.id)
-            await self.archive(ArchiveRun(run.id, run.run_id, generation))
+            try:
+                await self.archive(ArchiveRun(run.id, run.run_id, generation))
+            except NotFound:
+                # Its retention ended between the list and this line; the others can still be kept.
+                log.warning("an ended run is forgotten", extra={"workflow": run.id, "run": run.run_id})
+                continue
             archived += 1
         return Swept(archived)

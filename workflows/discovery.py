@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryRequest, ScanPage, SweepRuns
 from domain.names import DISCOVERY_WORKFLOW
@@ -33,8 +34,17 @@ class Discovery:
         waiting = list(range(plan.pages))
         await asyncio.gather(*(self.scan(plan.discovery_id, waiting) for _ in range(PAGES_AT_ONCE)))
         report = await steps.adopt(AdoptDiscovery(plan.discovery_id), summary="adopt what was seen")
-        await steps.sweep(SweepRuns(), summary="archive ended runs that nobody archived")
+        await self.sweep()
         return report
+
+    async def sweep(self) -> None:
+        """What was adopted stays adopted: where this fails it is logged, and the next discovery repeats it."""
+        try:
+            await steps.sweep(SweepRuns(), summary="archive ended runs that nobody archived")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("the sweep failed", extra={"error": str(error.cause)})
 
     async def scan(self, discovery_id: str, waiting: list[int]) -> None:
         while waiting:

@@ -100,22 +100,32 @@ class FileDeployer:
         problem = _reload(target)
         if not problem:
             return
+        log.error("reload failed", extra={"target": target.name, "certificate": fingerprint})
+        kept_away = self._forbids(_read(target, previous=True))
+        if kept_away:
+            # Rule 4: what has ended or was revoked is worse than what the server has not read yet.
+            told = f"the new certificate stays, because what was there before {kept_away}"
+            raise TargetRefused(f"{target.name}: the reload failed: {problem}; {told}; make its reload work.")
         _restore(target)
         again = _reload(target)
         after = f"; its old certificate is back, but that reload failed too: {again}" if again else ""
-        log.error("reload failed", extra={"target": target.name, "certificate": fingerprint})
         raise TargetRefused(f"{target.name}: the reload failed: {problem}{after or '; its old certificate is back'}")
 
     def _require_returnable(self, target: Target, previous: Pair) -> None:
         if not previous.belongs_together or previous.chain is None:
             raise TargetRefused(f"{target.name}: nothing was kept that could be put back.")
-        facts = parse_certificate(load_pem_chain(previous.chain)[0])
-        if facts.not_after <= self._parts.clock():
-            ended = f"{facts.not_after:%Y-%m-%d %H:%M} UTC"
-            raise TargetRefused(f"{target.name}: what it served before ended {ended} and is not put back.")
-        reason = self._parts.may_return(facts.fingerprint)
+        reason = self._forbids(previous)
         if reason:
-            raise TargetRefused(f"{target.name}: what it served before is not put back: {reason}")
+            raise TargetRefused(f"{target.name}: what it served before is not put back: it {reason}")
+
+    def _forbids(self, previous: Pair) -> str:
+        """Why the leaf of ``previous`` must not be served again; empty also where there is none to be read."""
+        if not previous.fingerprint:
+            return ""
+        facts = parse_certificate(load_pem_chain(previous.chain or b"")[0])
+        if facts.not_after <= self._parts.clock():
+            return f"ended {facts.not_after:%Y-%m-%d %H:%M} UTC"
+        return self._parts.may_return(facts.fingerprint).removeprefix("it ")
 
 
 def _paths(target: Target, previous: bool) -> tuple[Path, Path]:

@@ -126,6 +126,25 @@ def test_a_failed_reload_puts_the_old_certificate_back(site: Site, plan: Plan) -
     assert site.reloads == 3
 
 
+@pytest.mark.parametrize("why", ["ended", "was revoked"])
+def test_a_failed_reload_never_puts_back_what_may_not_be_served(site: Site, plan: Plan, why: str) -> None:
+    first = site.order(1, plan)
+    site.deploy(1, first)
+    if why == "ended":
+        site.house.clock.advance(timedelta(days=91))
+    else:
+        site.house.issuance.revoke_order(RevokeOrder("mc-1.1.1.1", "cessationOfOperation"))
+    second = site.order(2, plan)
+    site.break_reload(1)
+    [receipt] = site.deploy(2, second).receipts
+    assert receipt.outcome == "refused"
+    assert "config test failed" in receipt.detail
+    assert why in receipt.detail
+    assert "the new certificate stays" in receipt.detail
+    assert site.served == second
+    assert site.is_whole
+
+
 def test_a_first_install_that_fails_leaves_nothing(site: Site, plan: Plan) -> None:
     site.break_reload(2)
     [receipt] = site.deploy(1, site.order(1, plan)).receipts

@@ -1,9 +1,15 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import Engine
 
 from activities.policy_file import PolicyFile
-from domain.errors import BadInput, BadPolicy
+from domain.certificate import TrustClass
+from domain.errors import BadInput, BadPolicy, NotReady
+from domain.settings import Settings
+from domain.tiers import Policy
+from store import access, ca
+from worker import follow
 
 EXAMPLE = Path(__file__).parents[2] / "demo" / "policy.yaml"
 
@@ -25,3 +31,49 @@ def test_a_policy_is_read_again_when_it_changed_and_a_bad_one_never_replaces_a_g
     assert file.load() is first
     path.write_bytes(EXAMPLE.read_bytes() + b"\n# edited\n")
     assert file.load().version != first.version
+
+
+def test_a_changed_policy_is_told_once_and_again_where_that_failed(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    told: list[str] = []
+    failing = [NotReady("the database does not answer")]
+
+    def on_change(policy: Policy) -> None:
+        if failing:
+            raise failing.pop()
+        told.append(policy.version)
+
+    path.write_bytes(EXAMPLE.read_bytes())
+    file = PolicyFile(path, on_change)
+    file.load()
+    assert told == []
+    path.write_bytes(EXAMPLE.read_bytes() + b"\n# edited\n")
+    changed = file.load()
+    assert told == []
+    assert file.load() is changed
+    assert file.load() is changed
+    assert told == [changed.version]
+
+
+def test_people_and_authorities_follow_the_policy_without_a_restart(database: Engine, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    text = EXAMPLE.read_text()
+    policy.write_text(text)
+    (tmp_path / "ca.kek").write_bytes(b"k" * 32)
+    (tmp_path / "ca.kek").chmod(0o600)
+    settings = Settings(database_url="", temporal_address="", home=str(tmp_path), ca_kek=str(tmp_path / "ca.kek"))
+    file = PolicyFile(policy, follow(settings, database, ["lifecycle", "issue"]))
+    first = file.load()
+    assert access.person(database, first.people[0].id) is None
+
+    policy.write_text(text + "\n# edited\n")
+    file.load()
+
+    assert all(access.person(database, one.id) == one for one in first.people)
+    private = [
+        one for one in first.issuers if one.kind == "private-ca" and one.trust_class is not TrustClass.SELF_SIGNED
+    ]
+    made = {authority.name for authority in ca.authorities(database)}
+    assert private
+    assert all(any(name.startswith(one.name) for name in made) for one in private)
+    assert all(ca.newest_crl(database, name) for name in made)

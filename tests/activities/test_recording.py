@@ -2,8 +2,11 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import Engine
@@ -12,12 +15,13 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.common import RetryPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.testing import WorkflowEnvironment
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from activities.boundary import Boundary
 from activities.recording import RecordingActivities, RecordingParts
-from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded
+from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import CARefused, NotFound, NotReady
 from store.engine import create_engine
 from store.histories import histories_of
@@ -103,6 +107,32 @@ async def test_an_ended_run_is_archived_once_and_replays(database: Engine, tempo
     await replayer.replay_workflow(WorkflowHistory.from_json(name, history.text))
     with pytest.raises(NotFound):
         await activities.archive(ArchiveRun("certificate/none", str(uuid.uuid4()), 1))
+
+
+@dataclass
+class Forgetful:
+    """A Temporal whose visibility lists three ended runs, of which it has forgotten the history of the second."""
+
+    runs: tuple[str, ...] = ("certificate/mc-1", "certificate/mc-2", "certificate/mc-3")
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        for name in self.runs:
+            yield SimpleNamespace(id=name, run_id=f"run-of-{name[-4:]}")
+
+    def get_workflow_handle(self, workflow_id: str, run_id: str) -> Any:
+        async def fetch_history() -> WorkflowHistory:
+            if workflow_id == self.runs[1]:
+                raise RPCError("workflow execution not found", RPCStatusCode.NOT_FOUND, b"")
+            return WorkflowHistory.from_json(workflow_id, '{"events": []}')
+
+        return SimpleNamespace(fetch_history=fetch_history)
+
+
+async def test_a_sweep_passes_over_what_temporal_has_forgotten(database: Engine) -> None:
+    parts = RecordingParts(database, Forgetful(), "0.1.0", Clock())  # type: ignore[arg-type]
+    sweep = RecordingActivities(parts).sweep
+    assert await ActivityEnvironment().run(sweep, SweepRuns()) == Swept(2)
+    assert [len(histories_of(database, name)) for name in Forgetful.runs] == [1, 0, 1]
 
 
 @pytest.mark.server
