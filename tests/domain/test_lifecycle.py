@@ -1,4 +1,7 @@
-"""The promises of a lifecycle, each as one short story in a simulated world."""
+"""The promises of a lifecycle, each as one short story in a simulated world.
+
+Longer than 300 lines because one promise of a lifecycle after the other is easier to read than two half lists.
+"""
 
 from datetime import timedelta
 

@@ -1,4 +1,7 @@
-"""Random lives: for any sequence of commands, answers, failures and lifetimes the promises hold."""
+"""Random lives: for any sequence of commands, answers, failures and lifetimes the promises hold.
+
+Longer than 300 lines because Hypothesis wants all rules and invariants of a machine on its one class.
+"""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ DEFECTS: dict[str, tuple[Change, ...]] = {
         ("people/approval.py", "if case.plan is None or message.plan_version != case.plan.version:", "if False:"),
         ("lifecycle/decide.py", "case.plan is None or case.plan.version != message.plan_version", "case.plan is None"),
     ),
-    "a forgotten slot": (("lifecycle/outcomes.py", "if not wrong and lively <= {*verified}:", "if verified:"),),
+    "a forgotten slot": (("lifecycle/verifying.py", "if not wrong and lively <= {*verified}:", "if verified:"),),
     "a second open order": (
         ("lifecycle/due.py", "if case.approved_by and not case.order_open:", "if case.approved_by:"),
         ("lifecycle/due.py", "    assert not case.order_open\n", ""),
     ),
     "no patience": (("lifecycle/turn.py", "return self.now + min(", "return self.now + 0 * min("),),
     "a rejection without a way out": (
-        ("lifecycle/evolve.py", "stage=Stage.REJECTED, retry_at=again", "stage=Stage.REJECTED, retry_at=None"),
+        ("lifecycle/evolve.py", 'approved_by="", retry_at=again', 'approved_by="", retry_at=None'),
     ),
     "an order that nobody approved": (
         ("lifecycle/due.py", "if terms.table.asks:", "if terms.table.asks and not case.requested_by:"),

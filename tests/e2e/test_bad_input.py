@@ -16,11 +16,11 @@ from tests.e2e.product import Product, everleaf
 
 pytestmark = pytest.mark.e2e
 
-BAD_TIER = "tiers: []\nrules:\n  - {name: all, when: {hosts: [10.0.0.0/8]}, tier: golden, service: x}\n"
+BAD_TIER = "people: []\ntiers: []\nrules:\n  - {name: all, when: {hosts: [10.0.0.0/8]}, tier: golden, service: x}\n"
 # (text, line, field)
 BAD_POLICIES = {
-    "no YAML": ("people: []\nrules: [\n", 2, "policy"),
-    "a word that does not exist": (BAD_TIER, 3, "rules[0].tier"),
+    "no YAML": ("people: []\nrules: [\n", 3, "policy"),
+    "a word that does not exist": (BAD_TIER, 4, "rules[0].tier"),
     "an unknown key": ("people: []\nruels: []\n", 2, "ruels"),
 }
 
@@ -45,7 +45,7 @@ def test_up_names_a_policy_that_is_not_there(tmp_path: Path) -> None:
     done = everleaf(tmp_path / "home", "up", "--no-demo", EVERLEAF_POLICY=str(tmp_path / "none.yaml"))
 
     assert done.returncode == 1
-    assert "EVERLEAF_POLICY" in done.stderr and "none.yaml is not there" in done.stderr
+    assert "EVERLEAF_POLICY" in done.stderr and "none.yaml is not a file" in done.stderr
 
 
 def test_up_without_its_database_says_which_and_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""Small worlds to break: real listeners, a real database and Temporal namespace each, and workers that we start."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from cli.home import PROJECT
+from cli.process import dying_with_parent, free_port
+from demo.authorities import StandIn, issue, key_pem, make_key, write_secret
+from demo.census import Entry, Place
+from domain.contracts import DiscoveryRequest
+from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
+from domain.people.messages import Decide, Receipt
+from domain.settings import Settings
+from domain.tiers import Role
+from store import access, tables
+from workflows.client import connect
+from workflows.discovery import Discovery
+from workflows.lifecycle import CertificateLifecycle
+
+# Inside the window of every tier, and minutes away from the first rung of each (DESIGN rule 1).
+LIFE, LEFT = timedelta(minutes=60), timedelta(minutes=18)
+DISCOVERY = "broken"
+
+POLICY = """
+people:
+  - {{id: p-head, name: Head, email: head@example.in, role: security-head}}
+  - {{id: p-owner, name: Owner, email: owner@example.in, role: operator}}
+owners: [{{id: owner, contact: p-owner}}]
+services: [{{id: service, owner: owner}}]
+rules:
+  - {{name: asking, when: {{ports: [{asking}]}}, tier: customer-facing, service: service}}
+  - {{name: all, when: {{hosts: [127.0.0.1/32]}}, tier: internal, service: service}}
+issuers: [{{name: our-ca, kind: private-ca, trust_class: private, recognise: ["*Internal Issuing CA*"]}}]
+profiles: [{{name: same-life, validity: same}}]
+renewals: [{{when: {{hosts: [127.0.0.1/32]}}, issuer: our-ca, profile: same-life}}]
+targets:
+  - name: listener
+    when: {{hosts: [127.0.0.1/32]}}
+    kind: file
+    chain: {folder}/{{address}}_{{port}}/{{sni}}/{{algorithm}}.chain.pem
+    key: {folder}/{{address}}_{{port}}/{{sni}}/{{algorithm}}.key.pem
+    reload: ["true"]
+scope:
+  cidrs: [127.0.0.1/32]
+  ports: [{ports}]
+"""
+
+
+def write_listener(folder: Path, port: int, name: str, stand_in: StandIn) -> None:
+    """One certificate near its end for a listener below ``folder``, made aside and moved in whole."""
+    key = make_key("ecdsa")
+    entry = Entry((name,), (Place("127.0.0.1", port),), "internal", LIFE, LEFT)
+    made = folder.parent / "making" / f"127.0.0.1_{port}"
+    made.mkdir(parents=True)
+    (made / "ecdsa.chain.pem").write_bytes(issue(entry, key, stand_in, datetime.now(UTC)))
+    write_secret(made / "ecdsa.key.pem", key_pem(key))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.replace(made, folder / made.name)
+
+
+def start(command: list[str], log: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            dying_with_parent([sys.executable, *command]),
+            cwd=PROJECT,
+            env=os.environ | {"PYTHONPATH": str(PROJECT)} | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+
+
+@dataclass
+class World:
+    """One worker process over one database and namespace, with two listeners of its own.
+
+    ``state``: waiting, doomed (its worker ends at ``point``), clean (another took over), done, failed.
+    """
+
+    point: str
+    home: Path
+    settings: Settings
+    engine: Engine
+    ports: tuple[int, int]
+    asks: bool
+    state: str = "waiting"
+    worker: subprocess.Popen[bytes] | None = None
+    deaths: list[int] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    decided: threading.Thread | None = None
+
+    def prepare(self, folder: Path, stand_in: StandIn) -> None:
+        self.home.mkdir()
+        for kek in ("ca.kek", "leaf.kek"):
+            (self.home / kek).write_bytes(os.urandom(32))
+        asking = self.ports[0] if self.asks else free_port()
+        ports = ", ".join(map(str, self.ports))
+        (self.home / "policy.yaml").write_text(POLICY.format(asking=asking, folder=folder, ports=ports))
+        for number, port in enumerate(self.ports):
+            write_listener(folder, port, f"n{number}.{self.home.name}.example", stand_in)
+
+    def start_worker(self, failpoint: str = "") -> None:
+        settings = self.settings
+        environment = {
+            "EVERLEAF_HOME": settings.home,
+            "EVERLEAF_DATABASE_URL": settings.database_url,
+            "EVERLEAF_TEMPORAL_ADDRESS": settings.temporal_address,
+            "EVERLEAF_TEMPORAL_NAMESPACE": settings.namespace,
+            "EVERLEAF_SMTP_URL": settings.smtp_url,
+            "EVERLEAF_CA_KEK": f"{settings.home}/ca.kek",
+            "EVERLEAF_LEAF_KEK": f"{settings.home}/leaf.kek",
+            "EVERLEAF_FAILPOINT": failpoint,
+        }
+        self.worker = start(["worker.py", "lifecycle,deploy,scan,issue"], self.home / "worker.log", environment)
+
+    async def client(self) -> Client:
+        return await connect(self.settings)
+
+    def discover(self) -> None:
+        async def begin() -> None:
+            request = DiscoveryRequest(DISCOVERY, "faults")
+            identity = discovery_workflow(DISCOVERY)
+            await (await self.client()).start_workflow(Discovery.run, request, id=identity, task_queue=LIFECYCLE_QUEUE)
+
+        asyncio.run(begin())
+
+    def rows(self, statement: Any) -> list[Any]:
+        """The rows of a select."""
+        with self.engine.connect() as connection:
+            return list(connection.execute(statement))
+
+    def step(self) -> None:
+        """Do what is due: decide what is asked, replace the worker that died, see whether all is done."""
+        assert self.worker is not None
+        if self.asks and self.decided is None:
+            self._decide_once()
+        ended = self.worker.poll()
+        if ended is not None:
+            self.deaths.append(ended)
+            if self.state == "clean" or ended != -signal.SIGKILL:
+                self.state = "failed"
+                return
+            self.state = "clean"
+            self.start_worker()
+        elif self.state == "clean" and self.is_finished():
+            self.stop()
+            self.state = "done"
+
+    def stop(self) -> None:
+        assert self.worker is not None
+        self.worker.terminate()
+
+    def is_finished(self) -> bool:
+        model = tables.managed_certificates.c
+        rows = self.rows(sa.select(model.generation, model.state))
+        answered = not self.asks or (self.decided is not None and not self.decided.is_alive())
+        return answered and len(rows) == 2 and all(row[0] == 2 and row[1] == "sleeping" for row in rows)
+
+    def _decide_once(self) -> None:
+        asked = self.rows(sa.select(tables.approvals).where(tables.approvals.c.state == "pending"))
+        # The letter's turn comes first where its Courier is to be broken.
+        if not asked or (self.state == "doomed" and self.point.startswith("send.")):
+            return
+        row = asked[0]._mapping
+        actor = access.Actor("person/p-head", Role.SECURITY_HEAD, may_decide=True)
+        bound = access.Binding(row["managed_id"], "decide", row["case_number"], row["generation"], row["version"])
+        code = access.mint_warrant(
+            self.engine, actor=actor, bound_to=bound, lives=timedelta(hours=1), now=datetime.now(UTC)
+        )
+        decide = Decide(code, "approve", bound.case, bound.generation, bound.plan_version, command_id="only-once")
+
+        async def send() -> None:
+            handle = (await self.client()).get_workflow_handle(certificate_workflow(bound.managed_id))
+            self.receipts.append(await handle.execute_update("decide", decide, id="only-once", result_type=Receipt))
+
+        self.decided = threading.Thread(target=lambda: asyncio.run(send()), daemon=True)
+        self.decided.start()
+
+    def running_lifecycles(self) -> int:
+        """How many of the managed certificates have a lifecycle that runs."""
+
+        async def count() -> int:
+            client = await self.client()
+            running = 0
+            for row in self.rows(sa.select(tables.managed.c.id)):
+                handle = client.get_workflow_handle_for(CertificateLifecycle.run, certificate_workflow(str(row[0])))
+                running += (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+            return running
+
+        return asyncio.run(count())
+
+    def last_words(self) -> str:
+        log = self.home / "worker.log"
+        return log.read_text()[-3000:] if log.exists() else ""
