@@ -117,10 +117,11 @@ def create_token(
     role: Annotated[Role, typer.Option("--role", help="What the bearer may do.")],
     name: Annotated[str, typer.Option("--name", help="Whose token it is; shown wherever it acts.")],
     may_decide: Annotated[bool, typer.Option("--may-decide", help="A machine that may approve renewals.")] = False,
+    person: Annotated[str, typer.Option("--person", metavar="ID", help="Of the policy: it acts as this person.")] = "",
     data_dir: DataDir = None,
 ) -> None:
     """Print one new bearer token. It is shown once: the store keeps its hash."""
-    print(running.create_token(chosen(data_dir), name, role, may_decide))
+    print(running.create_token(chosen(data_dir), running.TokenAsked(name, role, may_decide, person)))
 
 
 @app.command(epilog="Example: `EVERLEAF_DATABASE_URL=postgresql://... everleaf migrate`")

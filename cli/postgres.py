@@ -6,6 +6,7 @@ directory up to /.
 
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -70,10 +71,20 @@ class EmbeddedPostgres:
         digest = hashlib.sha256(os.fsencode(near)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"everleaf-{digest}"
 
+    def remove_sockets(self) -> None:
+        """Remove the socket directory where it is ours and lies outside of the data directory."""
+        place = self.socket_directory
+        if self.home in place.parents or not place.is_dir() or place.is_symlink():
+            return
+        if place.lstat().st_uid == os.geteuid():
+            shutil.rmtree(place)
+
     def prepare(self) -> None:
         """Make the cluster if there is none, and outlive the server of a killed parent."""
         if os.geteuid() == 0:
             _check_user_namespaces()
+        else:
+            _check_user_name()
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _private_directory(self.socket_directory)
         if not (self.cluster / "PG_VERSION").exists():
@@ -211,6 +222,18 @@ def _check_user_namespaces() -> None:
             "PostgreSQL does not run as root, and this machine forbids user namespaces. "
             "Run everleaf as an ordinary user, or set EVERLEAF_DATABASE_URL."
         )
+
+
+def _check_user_name() -> None:
+    """PostgreSQL asks the system for the name of its user, and ends where there is none."""
+    uid = os.geteuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError as problem:
+        raise NotReady(
+            f"user {uid} has no entry in /etc/passwd, without which PostgreSQL does not start. "
+            "Add one, run everleaf as a user that has one, or set EVERLEAF_DATABASE_URL."
+        ) from problem
 
 
 def _private_directory(directory: Path) -> None:

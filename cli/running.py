@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from cli.home import PROJECT, Home
-from domain.errors import NotReady
+from domain.errors import BadInput, NotReady
 from domain.settings import parse
 from domain.tiers import Role
 
@@ -25,13 +26,30 @@ def database_url(home: Home) -> str:
     return found
 
 
-def create_token(home: Home, name: str, role: Role, may_decide: bool) -> str:
-    from store.access import create_token as create
+@dataclass(frozen=True, slots=True)
+class TokenAsked:
+    """``person``: id of whom the token acts as, empty for a machine."""
+
+    name: str
+    role: Role
+    may_decide: bool = False
+    person: str = ""
+
+
+def create_token(home: Home, asked: TokenAsked) -> str:
+    """Raises BadInput for a person whom the policy does not know in that role."""
+    from store import access
     from store.engine import create_engine
 
     connected = create_engine(database_url(home))
     try:
-        return create(connected, name=name, role=role, may_decide=may_decide)
+        known = access.person(connected, asked.person) if asked.person else None
+        if asked.person and (known is None or known.role is not asked.role):
+            found = "is nobody in the policy" if known is None else f"is {known.role} in the policy, not {asked.role}"
+            raise BadInput("person", f"{asked.person} {found}", "Write the id of one of the policy's people.")
+        return access.create_token(
+            connected, name=asked.name, role=asked.role, may_decide=asked.may_decide, person=asked.person
+        )
     finally:
         connected.dispose()
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cli import first
 from cli.home import PROJECT, Home
+from cli.postgres import EmbeddedPostgres
 from domain.errors import NotReady, Refused
 
 State = Literal["starting", "ready", "degraded", "stopped"]
@@ -129,5 +130,6 @@ def reset(home: Home) -> bool:
     if not home.lock_file.exists() or home.path in (PROJECT, *PROJECT.parents):
         raise Refused(f"{home.path} is not a data directory of everleaf (it holds no lock file); nothing was removed.")
     down(home)
+    EmbeddedPostgres(home.path).remove_sockets()
     shutil.rmtree(home.path)
     return True

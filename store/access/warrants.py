@@ -125,9 +125,19 @@ def _objection(connection: Connection, row: Row[tuple[object, ...]], asked: Rede
     asked_bound = (asked.case, asked.generation, asked.plan_version)
     if (row.message == "decide" or row.case_number) and bound != asked_bound:
         return "this code was given for another case, generation or plan"
-    if row.message == "decide" and asked.requested_by and row.actor == asked.requested_by:
+    asker = _behind(connection, asked.requested_by)
+    if row.message == "decide" and asker and _behind(connection, row.actor) == asker:
         return "who asked for the renewal or changed its plan may not approve it"
     return "" if _still_holds(connection, row) else "this actor no longer holds that role"
+
+
+def _behind(connection: Connection, actor: str) -> str:
+    """The person behind a token, where one is known; else ``actor`` itself."""
+    kind, _, name = actor.partition("/")
+    if kind != "token":
+        return actor
+    person = connection.execute(sa.select(tables.tokens.c.person).where(tables.tokens.c.id == name)).scalar()
+    return f"person/{person}" if person else actor
 
 
 def _still_holds(connection: Connection, row: Row[tuple[object, ...]]) -> bool:

@@ -20,7 +20,8 @@ from api.gateway import DiscoveryRun
 from cli.main import app
 from domain.errors import NotFound, NotReady, Refused
 from domain.lifecycle.state import Question
-from domain.tiers import Tier
+from domain.tiers import Person, Role, Tier
+from store import access
 from tests.api.conftest import WorldGateway, open_house
 from tests.domain.simulation import World
 
@@ -106,6 +107,22 @@ def test_a_question_is_answered_with_one_of_its_words(site: Site) -> None:
     assert done.exit_code == 0, done.exception
     assert "unseen: broken. answered" in done.output
     assert not world.state.questions
+
+
+def test_a_token_is_bound_to_a_person_of_its_role(
+    database: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access.sync_people(database, [Person("asha", "Asha Rao", "asha@example.in", Role.SECURITY_HEAD)])
+    monkeypatch.setenv("EVERLEAF_DATABASE_URL", database_url)
+    create = ["token", "create", "--name", "laptop", "--person"]
+    made = CliRunner().invoke(app, [*create, "asha", "--role", "security-head"])
+    actor = access.authenticate(database, made.output.strip())
+    assert actor is not None
+    assert actor.id == "person/asha"
+    wrong_role = CliRunner().invoke(app, [*create, "asha", "--role", "operator"])
+    assert "asha is security-head in the policy, not operator" in str(wrong_role.exception)
+    nobody = CliRunner().invoke(app, [*create, "ravi", "--role", "security-head"])
+    assert "ravi is nobody in the policy" in str(nobody.exception)
 
 
 def test_who_may_not_is_told_so(site: Site) -> None:

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.contracts import RedeemWarrant
 from domain.errors import NotAllowed, NotFound
 from domain.tiers import Person, Role
-from store import access
+from store import access, tables
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
 HEAD = access.Actor("person/asha", Role.SECURITY_HEAD, True)
@@ -130,3 +131,17 @@ def test_the_policy_saved_last_is_in_force(database: Engine) -> None:
         now = NOW + timedelta(hours=hour)
         access.save_policy(database, version=version, text=f"text {version}", by="person/asha", now=now)
     assert access.current_policy(database) == ("a", "text a")
+
+
+def test_a_persons_token_is_the_person_where_four_eyes_are_counted(database: Engine) -> None:
+    people(database)
+    token = access.create_token(database, name="asha's laptop", role=Role.SECURITY_HEAD, person="asha")
+    actor = access.authenticate(database, token)
+    assert actor is not None
+    assert actor.id == "person/asha"
+    with database.connect() as connection:
+        token_id = connection.execute(sa.select(tables.tokens.c.id)).scalar_one()
+    code = minted(database)
+    refused = access.redeem(database, replace(asking(code), requested_by=f"token/{token_id}"), NOW)
+    assert not refused.allowed
+    assert "may not approve it" in refused.reason
