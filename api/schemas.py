@@ -52,9 +52,10 @@ class AcknowledgementAsked(_Asked):
 
 
 class AnswerAsked(_Asked):
-    """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended."""
+    """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended; drift and
+    foreign-certificate: known."""
 
-    question: Literal["unseen", "names-changed", "forked", "undeliverable"]
+    question: Literal["unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"]
     answer: Annotated[str, Field(min_length=1, max_length=200)]
 
 

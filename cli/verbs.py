@@ -122,7 +122,7 @@ def approve(
 
 def answer(
     certificate_id: Annotated[str, typer.Argument(metavar="ID")],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="unseen, names-changed, forked, undeliverable.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="unseen, names-changed, drift, ...")],
     word: Annotated[str, typer.Argument(metavar="ANSWER", help="A wrong one is told the right ones.")],
     output: OutputOption = Output.TABLE,
     url: Url = None,

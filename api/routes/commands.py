@@ -1,7 +1,5 @@
 """What people and machines ask of one lifecycle: renew now, retire, acknowledge, try again; and their answers."""
 
-from typing import Any, cast
-
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -11,19 +9,11 @@ from api.routes import guarded
 from api.routes.codes import MAY_RETIRE_BY_ANSWER
 from api.schemas import AcknowledgementAsked, AnswerAsked, Operation, RetirementAsked
 from domain.errors import BadInput, NotAllowed
-from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire
+from domain.people.messages import ANSWERS, Acknowledge, Answer, RenewNow, Resume, Retire
 from store import access, reader
 from store.access import Binding
 
 router = guarded("certificates")
-
-# The words that answer each question; those of tier and owner are answered by a rule in the policy.
-ANSWERS: dict[str, tuple[str, ...]] = {
-    "unseen": ("retired", "moved", "broken"),
-    "names-changed": ("keep", "new"),
-    "forked": ("resume",),
-    "undeliverable": ("mended",),
-}
 
 
 @router.post("/certificates/{certificate_id}/renewals", status_code=202)
@@ -90,10 +80,8 @@ async def answer_question(
     if asked.answer == "retired" and caller.actor.role not in MAY_RETIRE_BY_ANSWER:
         raise NotAllowed(f"{caller.actor.role} may not retire; ask a security head or an admin, or answer moved.")
     await _known(caller, certificate_id)
-    # The literal of the wire is the table above; the lifecycle refuses a question that it has not asked.
-    question = cast(Any, asked.question)
     errand = Errand(
-        Binding(certificate_id, "answer"), lambda code: Answer(code, question, asked.answer), idempotency_key
+        Binding(certificate_id, "answer"), lambda code: Answer(code, asked.question, asked.answer), idempotency_key
     )
     return answered(response, await run_errand(caller, errand))
 

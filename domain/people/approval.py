@@ -4,7 +4,18 @@ from datetime import datetime, timedelta
 
 from domain.lifecycle.leads import issues_at
 from domain.lifecycle.state import Case, LifecycleState, Stage
-from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire, Supply, Warranted, code_hash
+from domain.people.messages import (
+    ANSWERS,
+    Acknowledge,
+    Answer,
+    Decide,
+    RenewNow,
+    Resume,
+    Retire,
+    Supply,
+    Warranted,
+    code_hash,
+)
 
 RESERVED_FOR = timedelta(seconds=60)
 # An acknowledgement has a date; further away than this it would be a way to switch the ladder off.
@@ -31,9 +42,11 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
             return _acknowledge(state, message, now)
         case Answer(question="tier" | "owner"):
             return "invalid: tier and owner are answered by a rule in the policy; the next discovery applies it"
-        case Answer(question=question):
+        case Answer(question=question, answer=answer):
             if not any(open_question.kind == question for open_question in state.questions):
                 return f"decided: there is no open question {question!r}"
+            if answer not in ANSWERS[question]:
+                return f"invalid: answer {answer!r}; write {' or '.join(ANSWERS[question])}"
         case RenewNow():
             if state.case is not None:
                 return "decided: a renewal case is open already"

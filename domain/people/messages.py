@@ -50,6 +50,17 @@ class Answer:
     command_id: str = ""
 
 
+# What each question may be answered with; tier and owner are answered by a rule in the policy.
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "unseen": ("retired", "moved", "broken"),
+    "names-changed": ("keep", "new"),
+    "forked": ("resume",),
+    "undeliverable": ("mended",),
+    "drift": ("known",),
+    "foreign-certificate": ("known",),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RenewNow:
     code: str

@@ -220,6 +220,14 @@ def test_an_undeliverable_message_is_a_question_of_its_own_that_can_be_answered(
     assert w.state.questions == ()
 
 
+def test_an_answer_that_no_question_has_is_refused_and_the_question_stays() -> None:
+    w = world(Tier.INTERNAL)
+    w.tell(DeliveryReported("m", "undeliverable"))
+    receipt = w.send(Answer(w.code(), "undeliverable", "whatever"))
+    assert receipt.detail.startswith("invalid")
+    assert [question.kind for question in w.state.questions] == ["undeliverable"]
+
+
 def test_a_notice_that_cannot_be_looked_up_is_tried_again_without_a_spin() -> None:
     w = World(tier=Tier.INTERNAL)
     w.fail = lambda step: broken(step) if isinstance(step, Consult) and w.now < START + DAY else None
