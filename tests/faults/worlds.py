@@ -166,7 +166,11 @@ class World:
         model = tables.managed_certificates.c
         rows = self.rows(sa.select(model.generation, model.state))
         answered = not self.asks or (self.decided is not None and not self.decided.is_alive())
-        return answered and len(rows) == 2 and all(row[0] == 2 and row[1] == "sleeping" for row in rows)
+        renewed = len(rows) == 2 and all(row[0] == 2 and row[1] == "sleeping" for row in rows)
+        # A retry after a lost heartbeat comes a minute later, and may be what sends a notice or ends a delivery.
+        unsent = self.rows(sa.select(tables.notices.c.id).where(tables.notices.c.sent_at.is_(None)))
+        queued = self.rows(sa.select(tables.deliveries.c.message_id).where(tables.deliveries.c.state == "queued"))
+        return answered and renewed and not unsent and not queued
 
     def _decide_once(self) -> None:
         asked = self.rows(sa.select(tables.approvals).where(tables.approvals.c.state == "pending"))
