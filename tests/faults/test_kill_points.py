@@ -30,7 +30,7 @@ from tests.conftest import TEMPLATE, Cluster
 from tests.faults.worlds import World, start
 from tests.launcher.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 # Every name that activities pass to ``failpoint``, in the order of a renewal; a test below compares them.
 POINTS = (

@@ -19,7 +19,7 @@ from tests.faults.test_kill_points import LISTENERS, end, served
 from tests.faults.worlds import POLICY, start, write_listener
 from tests.launcher.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 BATCH = 8
 PATIENCE_SECONDS = 240
 
