@@ -156,8 +156,12 @@ def _within(case: Case, slots: tuple[Slot, ...]) -> Case:
         verified=tuple(slot for slot in case.verified if slot in slots),
         wrong=tuple(slot for slot in case.wrong if slot in slots),
     )
-    verifying = kept.stage in (Stage.VERIFYING, Stage.ROLLING_BACK)
-    return replace(kept, stage=Stage.DEPLOYING, retry_at=None) if verifying else kept
+    if kept.stage not in (Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
+        return kept
+    if kept.stage is Stage.ROLLING_BACK and kept.wrong:
+        return kept
+    complete = set(slots) <= set(kept.installed)
+    return replace(kept, stage=Stage.VERIFYING if complete else Stage.DEPLOYING, retry_at=None)
 
 
 def _view(view: SlotView, look: SlotLook | None) -> SlotView:

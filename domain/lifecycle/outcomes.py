@@ -67,11 +67,12 @@ def broke(turn: Turn, command: StepBroke) -> str:
         return ""
     if isinstance(step, RevokeOrder | CollectOrder) and _to_revoke(turn, step.order_key):
         collected = isinstance(step, RevokeOrder)
-        again = turn.after(REVOKE_AGAIN)
+        again = turn.after(REVOKE_AGAIN, at_least=timedelta(minutes=1))
         turn.emit(e.RevocationDelayed(step.order_key, collected, again, command.detail))
         return ""
     if isinstance(step, LookAgain) and not _is_verifying(turn, step):
-        turn.emit(e.LookScheduled(turn.after(seen.SECOND_LOOK), command.detail))
+        again = turn.after(seen.SECOND_LOOK, at_least=timedelta(minutes=1))
+        turn.emit(e.LookScheduled(again, command.detail))
         return ""
     case = turn.state.case
     if case is None or case.stage not in (Stage.ORDERING, Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
@@ -110,8 +111,12 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
         _open_questions(turn)
     elif observation.kind == "terms" and observation.terms is not None:
         _new_terms(turn, observation)
-    elif observation.kind == "slots":
+    elif observation.kind == "slots" and observation.slots:
         turn.emit(e.SlotsChanged(observation.slots))
+    elif observation.kind == "slots":
+        # Its last place serves another certificate now.  Without a slot it would verify vacuously: it keeps the old
+        # ones, and its owner must say what has become of it.
+        ask(turn, "unseen", "its last place serves another certificate")
     if observation.looks:
         seen.apply(turn, observation.looks, observation.candidates)
     return ""
@@ -157,7 +162,7 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
         return "moot"
     case = turn.case
     if outcome.state == "pending":
-        turn.emit(e.OrderPending(order, turn.after(CA_AGAIN), outcome.detail))
+        turn.emit(e.OrderPending(order, turn.after(CA_AGAIN, at_least=timedelta(seconds=30)), outcome.detail))
     elif outcome.state == "failed" or outcome.life is None:
         turn.emit(e.OrderClosed(order, "failed", revoke=False, collected=True, detail=outcome.detail))
         if outcome.cause == "issuer-ends-first":

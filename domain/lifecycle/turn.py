@@ -15,6 +15,10 @@ EVERLEAF = "everleaf"
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=6)
 SHORTEST_RETRY = timedelta(seconds=5)
+# A short life is tried at its own pace this often; then the pause doubles with every few tries, up to the longest,
+# for what did not help in time would otherwise go on every few seconds for ever.
+STEADY_RETRIES = 24
+TRIES_PER_DOUBLING = 8
 
 
 @dataclass(slots=True)
@@ -51,5 +55,7 @@ class Turn:
 
     def backoff(self, failures: int) -> datetime:
         """When the ``failures``-th failure is tried again."""
-        longest = max(scaled(LONGEST_RETRY, self.life.length), SHORTEST_RETRY)
+        steady = max(scaled(LONGEST_RETRY, self.life.length), SHORTEST_RETRY)
+        doublings = max(0, failures - STEADY_RETRIES) // TRIES_PER_DOUBLING
+        longest = min(steady * (1 << min(doublings, 16)), LONGEST_RETRY)
         return self.now + min(FIRST_RETRY * (1 << min(failures, 16)), longest)

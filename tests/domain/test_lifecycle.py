@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from domain.certificate import TrustClass
-from domain.contracts import CollectOrder, Consult, Deploy, Observation
+from domain.contracts import CollectOrder, Consult, Deploy, Observation, PlaceOrder, RollBack
 from domain.lifecycle.commands import DeliveryReported
 from domain.lifecycle.leads import escalates_at, opens_at
 from domain.lifecycle.state import Stage
@@ -203,6 +203,29 @@ def test_a_slot_that_moves_during_a_deployment_is_served_too() -> None:
     assert len(w.orders) == 1
 
 
+def test_a_slot_given_up_while_a_rollback_waits_does_not_spin() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY, reload_lies=True, dead={SLOTS[0]})
+    w.fail = lambda step: broken(step) if isinstance(step, RollBack) else None
+    w.adopt()
+    w.run_until(START + 8 * DAY)
+    assert stage(w) is Stage.ROLLING_BACK
+    assert w.send(Answer(w.code(), "unseen", "moved")).outcome == "accepted"
+    w.work()
+    assert stage(w) is Stage.ROLLING_BACK
+    w.fail = lambda step: None
+    w.reload_lies = False
+    w.run_until(START + 10 * DAY)
+    assert w.state.generation == 2
+
+
+def test_a_certificate_whose_last_slot_moved_away_is_asked_about_and_keeps_its_alarm() -> None:
+    w = world(Tier.INTERNAL)
+    w.notice(Observation("n-1", "slots", w.now, slots=()))
+    w.work()
+    assert len(w.state.slots) == 2
+    assert [question.kind for question in w.state.questions] == ["unseen"]
+
+
 def test_a_hold_is_not_resumed_but_may_be_decided_anew() -> None:
     w = world(Tier.CUSTOMER_FACING, age=276 * DAY)
     assert w.send(w.decision("hold")).detail == "approved, held"
@@ -377,6 +400,19 @@ def test_lead_times_scale_with_short_lives() -> None:
     table = terms(Tier.CUSTOMER_FACING, timedelta(minutes=30)).table
     assert opens_at(short, table) == short.ends_at - timedelta(minutes=15)
     assert escalates_at(short, table) == short.ends_at - timedelta(minutes=5)
+
+
+def test_a_short_life_that_cannot_be_renewed_is_tried_ever_more_seldom() -> None:
+    w = World(tier=Tier.INTERNAL, length=timedelta(minutes=30), age=timedelta(minutes=20))
+    w.fail = lambda step: broken(step) if isinstance(step, PlaceOrder) else None
+    w.adopt()
+    w.run_until(START + timedelta(minutes=5))
+    assert w.count("step_failed") >= 20
+    w.run_until(START + 10 * DAY)
+    assert w.count("step_failed") <= 200
+    w.fail = lambda step: None
+    w.run_until(START + 10 * DAY + timedelta(hours=6))
+    assert w.state.generation >= 2
 
 
 def test_a_life_of_thirty_minutes_renews_for_a_day_without_a_spin() -> None:
