@@ -1,6 +1,6 @@
 """What is due at an instant: a case opens, a wait ends, a rung fires, a question climbs."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.lifecycle import events as e
 from domain.lifecycle.evolve import rungs_of
@@ -66,7 +66,7 @@ def route(turn: Turn) -> None:
     case, terms = turn.case, turn.terms
     plan = terms.plan
     if plan is None or turn.state.is_blocked:
-        again = turn.after(UNROUTABLE_AGAIN, at_least=timedelta(seconds=60))
+        again = unroutable_again(turn)
         blocked = "its names have changed; the owner must say which hold"
         turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
         return
@@ -79,6 +79,12 @@ def route(turn: Turn) -> None:
         intend(turn)
     else:
         turn.emit(e.Approved("policy", plan.version, hold_until=start))
+
+
+def unroutable_again(turn: Turn) -> datetime:
+    """A week later (scaled), or after as long as the case has been open: each time somebody is told again."""
+    so_far = max(turn.now - turn.case.opened_at, timedelta(minutes=1))
+    return turn.after(UNROUTABLE_AGAIN, at_least=min(so_far, UNROUTABLE_AGAIN))
 
 
 def intend(turn: Turn) -> None:

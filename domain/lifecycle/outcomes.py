@@ -22,7 +22,7 @@ from domain.contracts import (
 from domain.lifecycle import events as e
 from domain.lifecycle import seen
 from domain.lifecycle.commands import StepBroke, StepDone
-from domain.lifecycle.due import UNROUTABLE_AGAIN, ask, key_of, open_case, route
+from domain.lifecycle.due import ask, key_of, open_case, route, unroutable_again
 from domain.lifecycle.state import Stage
 from domain.lifecycle.turn import Turn
 from domain.lifecycle.verifying import verify
@@ -31,6 +31,7 @@ from domain.people.messages import Receipt
 CA_AGAIN = timedelta(hours=1)
 REVOKE_AGAIN = timedelta(hours=1)
 CONSULT_AGAIN = timedelta(minutes=5)
+BROKEN_LOOK_AGAIN = timedelta(minutes=5)
 
 
 def done(turn: Turn, command: StepDone) -> str:
@@ -71,7 +72,7 @@ def broke(turn: Turn, command: StepBroke) -> str:
         turn.emit(e.RevocationDelayed(step.order_key, collected, again, command.detail))
         return ""
     if isinstance(step, LookAgain) and not _is_verifying(turn, step):
-        again = turn.after(seen.SECOND_LOOK, at_least=timedelta(minutes=1))
+        again = turn.after(seen.SECOND_LOOK, at_least=BROKEN_LOOK_AGAIN)
         turn.emit(e.LookScheduled(again, command.detail))
         return ""
     case = turn.state.case
@@ -166,7 +167,7 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
     elif outcome.state == "failed" or outcome.life is None:
         turn.emit(e.OrderClosed(order, "failed", revoke=False, collected=True, detail=outcome.detail))
         if outcome.cause == "issuer-ends-first":
-            again = turn.after(UNROUTABLE_AGAIN, at_least=timedelta(seconds=60))
+            again = unroutable_again(turn)
             turn.emit(e.BecameUnroutable(f"its issuer ends first: {outcome.detail}", again))
         else:
             again = turn.backoff(case.failures)
@@ -182,7 +183,7 @@ def _issued(turn: Turn, order: str, life: Life) -> None:
     if not why:
         return
     turn.emit(e.OrderClosed(order, "unusable", revoke=True, collected=True, detail=why))
-    again = turn.after(UNROUTABLE_AGAIN, at_least=timedelta(seconds=60))
+    again = unroutable_again(turn)
     turn.emit(e.BecameUnroutable(why, again))
 
 

@@ -226,6 +226,16 @@ def test_a_certificate_whose_last_slot_moved_away_is_asked_about_and_keeps_its_a
     assert [question.kind for question in w.state.questions] == ["unseen"]
 
 
+def test_a_short_life_that_is_unroutable_does_not_write_a_mail_a_minute() -> None:
+    w = World(tier=Tier.CUSTOMER_FACING, length=timedelta(minutes=30), age=timedelta(minutes=20))
+    w.adopt()
+    w.work()
+    w.notice(Observation("n-1", "terms", w.now, terms=terms(w.tier, w.length, plan=None, unroutable="no issuer")))
+    w.run_until(START + 10 * DAY)
+    assert stage(w) is Stage.UNROUTABLE
+    assert 5 <= w.count("became_unroutable") <= 20
+
+
 def test_a_hold_is_not_resumed_but_may_be_decided_anew() -> None:
     w = world(Tier.CUSTOMER_FACING, age=276 * DAY)
     assert w.send(w.decision("hold")).detail == "approved, held"
