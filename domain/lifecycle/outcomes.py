@@ -1,6 +1,6 @@
 """What a finished step means.  A late outcome, of a case or an order that has closed, is moot: never an error."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.certificate import Life
 from domain.contracts import (
@@ -68,7 +68,8 @@ def broke(turn: Turn, command: StepBroke) -> str:
         return ""
     if isinstance(step, RevokeOrder | CollectOrder) and _to_revoke(turn, step.order_key):
         collected = isinstance(step, RevokeOrder)
-        again = turn.after(REVOKE_AGAIN, at_least=timedelta(minutes=1))
+        # Not scaled: whatever must be revoked is not the life that this lifecycle has now.
+        again = turn.now + REVOKE_AGAIN
         turn.emit(e.RevocationDelayed(step.order_key, collected, again, command.detail))
         return ""
     if isinstance(step, LookAgain) and not _is_verifying(turn, step):
@@ -163,7 +164,7 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
         return "moot"
     case = turn.case
     if outcome.state == "pending":
-        turn.emit(e.OrderPending(order, turn.after(CA_AGAIN, at_least=timedelta(seconds=30)), outcome.detail))
+        turn.emit(e.OrderPending(order, _ca_again(turn), outcome.detail))
     elif outcome.state == "failed" or outcome.life is None:
         turn.emit(e.OrderClosed(order, "failed", revoke=False, collected=True, detail=outcome.detail))
         if outcome.cause == "issuer-ends-first":
@@ -175,6 +176,12 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
     else:
         _issued(turn, order, outcome.life)
     return ""
+
+
+def _ca_again(turn: Turn) -> datetime:
+    """An hour later (scaled), or after as long as the case has been open: a person who uploads may take days."""
+    so_far = max(turn.now - turn.case.opened_at, timedelta(seconds=30))
+    return turn.after(CA_AGAIN, at_least=min(so_far, CA_AGAIN))
 
 
 def _issued(turn: Turn, order: str, life: Life) -> None:

@@ -95,6 +95,7 @@ class World:
     reload_lies: bool = False
     lying: set[Slot] = field(default_factory=set)
     ca_ends_at: datetime | None = None
+    pending: bool = False
     state: LifecycleState = field(default_factory=lambda: LifecycleState("mc-1"))
     happened: list[e.Happened] = field(default_factory=list)
     served: dict[Slot, str] = field(default_factory=dict)
@@ -193,6 +194,8 @@ class World:
                 return Revoked(key, True)
 
     def collect(self, key: str) -> OrderOutcome:
+        if self.pending:
+            return OrderOutcome(key, "pending")
         if key not in self.orders:
             ends = self.now + self.length
             if self.ca_ends_at is not None:

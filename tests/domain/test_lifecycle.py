@@ -236,6 +236,18 @@ def test_a_short_life_that_is_unroutable_does_not_write_a_mail_a_minute() -> Non
     assert 5 <= w.count("became_unroutable") <= 20
 
 
+def test_a_revocation_and_a_silent_ca_are_asked_about_at_most_hourly_in_the_long_run() -> None:
+    w = World(tier=Tier.INTERNAL, length=timedelta(minutes=30), age=timedelta(minutes=20))
+    w.pending = True
+    w.adopt()
+    w.run_until(START + 2 * DAY)
+    assert w.count("order_pending") <= 60
+    w.fail = lambda step: broken(step) if isinstance(step, CollectOrder) else None
+    w.send(Retire(w.code(), "decommissioned"))
+    w.run_until(START + 4 * DAY)
+    assert 10 <= w.count("revocation_delayed") <= 50
+
+
 def test_a_hold_is_not_resumed_but_may_be_decided_anew() -> None:
     w = world(Tier.CUSTOMER_FACING, age=276 * DAY)
     assert w.send(w.decision("hold")).detail == "approved, held"
