@@ -1,6 +1,7 @@
 """Child processes that die with their parent, and the ports they listen on."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -137,26 +138,31 @@ def free_port(*wanted: int) -> int:
     """The first of ``wanted`` that is free on 127.0.0.1, else any free one; claimed for as long as this process lives.
 
     Between the choice and the bind another installation on this machine could choose the same port, and its parts
-    would answer in our name: that happened, to two that were started in the same second.
+    would answer in our name: that happened, to two that were started in the same second.  "Any" is below the range
+    from which Linux takes the near end of outgoing connections (32768 and up), or one of those could take it meanwhile,
+    and never one that this process already chose.
     """
     for port in wanted:
         if port and is_free(port) and _claim(port):
             return port
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        if _claim(port):
+        port = ANY_PORT.start + secrets.randbelow(len(ANY_PORT))
+        if port not in _claims and is_free(port) and _claim(port):
             return port
 
 
-_claims: dict[int, socket.socket] = {}
+ANY_PORT = range(20_000, 32_768)
+
+
+_claims: dict[int, socket.socket | None] = {}
 
 
 def _claim(port: int) -> bool:
     """Whether no other Everleaf has claimed ``port``; an abstract socket ends with its process."""
-    if port in _claims or sys.platform != "linux":
+    if port in _claims:
+        return True
+    if sys.platform != "linux":
+        _claims[port] = None
         return True
     claim = socket.socket(socket.AF_UNIX)
     try:

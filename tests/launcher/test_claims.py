@@ -18,3 +18,9 @@ def test_a_port_that_another_installation_has_chosen_is_left_to_it() -> None:
         other.stdin.close()
         other.wait(10)
     assert free_port(theirs) == theirs
+
+
+def test_one_installation_never_gets_the_same_port_twice() -> None:
+    chosen = [free_port() for _ in range(500)]
+
+    assert len(set(chosen)) == len(chosen)
