@@ -360,6 +360,22 @@ class CaseRow:
     closed_at: datetime | None = None
     outcome: str = ""
     generation: int = 0
+    requested_by: str = ""
+    approved_by: str = ""
+    failure: str = ""
+    retry_at: datetime | None = None
+    rolled_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRow:
+    """The read model of something that only a person can say; ``climbs_at``: when its next level hears of it."""
+
+    kind: str
+    asked_at: datetime
+    climbs_at: datetime
+    level: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +424,12 @@ class Snapshot:
     closed_case: CaseRow | None = None
     approval: ApprovalRow | None = None
     retired: bool = False
+    # When the present certificate became ours; False: no rule placed it; what people were last told and said.
+    known_at: datetime | None = None
+    placed: bool = True
+    questions: tuple[QuestionRow, ...] = ()
+    last_rung_at: datetime | None = None
+    acknowledged_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

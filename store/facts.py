@@ -10,19 +10,31 @@ from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import ApprovalRow, CaseRow, EndpointRow, EventRecord, Plan, RecordBatch, Recorded, Snapshot
+from domain.contracts import (
+    ApprovalRow,
+    CaseRow,
+    EndpointRow,
+    EventRecord,
+    Plan,
+    QuestionRow,
+    RecordBatch,
+    Recorded,
+    Snapshot,
+)
 from domain.errors import BadInput, Refused
 from store import tables
 from store.canonical import canonical, leaf_hash
+from store.changes import note_change
 
 # So that severity sorts; X.733's words, most urgent first.
 SEVERITY_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3, "cleared": 4}
 
 # Parts of a snapshot that have tables of their own, and the id, whose column has a shorter name.
-NOT_COLUMNS = ("managed_id", "case", "closed_case", "approval")
+NOT_COLUMNS = ("managed_id", "case", "closed_case", "approval", "known_at")
 
 PLAN = TypeAdapter(Plan)
 ENDPOINTS = TypeAdapter(tuple[EndpointRow, ...])
+QUESTIONS = TypeAdapter(tuple[QuestionRow, ...])
 
 
 def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> Recorded:
@@ -48,6 +60,7 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
         # A late repetition of an older batch must not put the read model back.
         if batch.snapshot is not None and (not batch.events or batch.events[-1].seq >= last):
             _write_read_model(connection, batch.snapshot, last, now)
+            note_change(connection, "certificate", batch.managed_id)
     return Recorded("recorded", last)
 
 
@@ -120,11 +133,13 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
         "names": list(snapshot.names),
         "findings": list(snapshot.findings),
         "endpoints": ENDPOINTS.dump_python(snapshot.endpoints, mode="json"),
+        "questions": QUESTIONS.dump_python(snapshot.questions, mode="json"),
         "severity_rank": SEVERITY_RANK[snapshot.severity],
         "seq": seq,
         "updated_at": now,
     }
     _upsert(connection, tables.managed_certificates, row)
+    _write_life(connection, snapshot, now)
     for case in (snapshot.closed_case, snapshot.case):
         if case is not None:
             _write_case(connection, snapshot, case)
@@ -135,6 +150,29 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
     connection.execute(sa.update(tables.approvals).where(over).values(state="closed"))
     if snapshot.approval is not None:
         _write_approval(connection, snapshot, snapshot.approval)
+
+
+def _write_life(connection: Connection, snapshot: Snapshot, now: datetime) -> None:
+    """The present generation, and the end of the one before it; a retired one has ended itself."""
+    began = snapshot.known_at or now
+    row = {
+        "managed_id": snapshot.managed_id,
+        "generation": snapshot.generation,
+        "fingerprint": snapshot.fingerprint,
+        "issuer": snapshot.issuer,
+        "not_before": snapshot.not_before,
+        "not_after": snapshot.not_after,
+        "began_at": began,
+        "ended_at": now if snapshot.retired else None,
+    }
+    column = tables.lives.c
+    first = insert(tables.lives).values(**row)
+    # When it became ours stays, also when a shorter path moves the end that is known.
+    moved = {name: value for name, value in row.items() if name not in ("managed_id", "generation", "began_at")}
+    connection.execute(first.on_conflict_do_update(index_elements=["managed_id", "generation"], set_=moved))
+    earlier = sa.and_(column.managed_id == snapshot.managed_id, column.generation < snapshot.generation)
+    ended = sa.update(tables.lives).where(earlier, column.ended_at.is_(None)).values(ended_at=began)
+    connection.execute(ended)
 
 
 def _write_case(connection: Connection, snapshot: Snapshot, case: CaseRow) -> None:

@@ -4,6 +4,7 @@ To add a table: define it here, name its writer, add an Alembic revision.
 Longer than 300 lines because one list of all tables is what a reader and Alembic look for.
 """
 
+import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -185,6 +186,11 @@ managed_certificates = Table(
     Column("endpoints", JSONB, nullable=False),
     Column("findings", ARRAY(String), nullable=False),
     Column("retired", Boolean, nullable=False),
+    Column("placed", Boolean, nullable=False),
+    # [{kind, asked_at, climbs_at, level, detail}]: what only a person can say.
+    Column("questions", JSONB, nullable=False),
+    instant("last_rung_at", required=False),
+    instant("acknowledged_until", required=False),
     Column("seq", BigInteger, nullable=False),
     instant("updated_at"),
     Index("managed_by_end", "not_after", "id"),
@@ -201,8 +207,31 @@ cases = Table(
     Column("stage", String, nullable=False),
     Column("order_key", String, nullable=False),
     Column("outcome", String, nullable=False),
+    Column("requested_by", String, nullable=False, server_default=""),
+    Column("approved_by", String, nullable=False, server_default=""),
+    Column("failure", String, nullable=False, server_default=""),
+    Column("rolled_back", Boolean, nullable=False, server_default="false"),
+    instant("retry_at", required=False),
     instant("opened_at"),
     instant("closed_at", required=False),
+    Index("cases_that_are_open", "managed_id", postgresql_where=sa.text("closed_at IS NULL")),
+    Index("cases_by_close", "closed_at"),
+)
+
+lives = Table(
+    # Every certificate that a managed certificate has had, one row per generation: the line of its lives, the backlog.
+    "lives",
+    metadata,
+    Column("managed_id", String, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("issuer", String, nullable=False),
+    instant("not_before"),
+    instant("not_after"),
+    # From when it was ours until the next generation, or the retirement, took its place.
+    instant("began_at"),
+    instant("ended_at", required=False),
+    Index("lives_by_end", "not_after"),
 )
 
 approvals = Table(
@@ -286,6 +315,21 @@ histories = Table(
     # gzip of the JSON that the replayer accepts.
     Column("body", LargeBinary, nullable=False),
     instant("archived_at"),
+)
+
+# --- store.changes: what pages must show anew ------------------------------------------------------------------
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    # The writing transaction: readers take only what is below the oldest one that still runs, so none comes late.
+    Column("xid", BigInteger, nullable=False, server_default=sa.text("pg_current_xact_id()::text::bigint")),
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    instant("at"),
+    Index("changes_by_place", "xid", "id"),
+    Index("changes_by_time", "at"),
 )
 
 # --- store.custody: wrapped leaf keys (the deploy worker alone) ------------------------------------------------
@@ -379,6 +423,20 @@ login_links = Table(
     instant("made_at"),
     instant("expires_at"),
     instant("used_at", required=False),
+)
+
+sessions = Table(
+    # Browser sessions: the cookie's hash; who it is, and until when at the latest.
+    "sessions",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("role", String, nullable=False),
+    Column("person", String, nullable=False),
+    instant("made_at"),
+    instant("seen_at"),
+    instant("expires_at"),
+    instant("ended_at", required=False),
 )
 
 warrants = Table(

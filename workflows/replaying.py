@@ -4,6 +4,7 @@ The Temporal replayer proves the order of commands, not their contents, and take
 also compares every activity's input and looks at how the history begins and ends.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,15 @@ ENDS = {
 EVENT_IN_TEXT = re.compile(r"(?:HistoryEvent\(id: |event[ _]id:? )(\d+)")
 MESSAGE_IN_TEXT = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 SHOWN = 300
+# Fields that a later release added to an input (``domain.contracts``: with defaults, never removed or renamed).  An
+# older history lacks them, and that is no difference; a field that is not named here is never passed over.
+ADDED = frozenset(
+    {
+        # 0.1.0, the pages: what lists say of a case and of who must act.
+        *("requested_by", "approved_by", "failure", "retry_at", "rolled_back"),
+        *("known_at", "placed", "questions", "last_rung_at", "acknowledged_until"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +129,29 @@ def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartA
             told = f"event {event.event_id}: history runs {stored.activity_type.name}, replay {command.activity}"
             return Difference(event.event_id, told)
         replayed = pydantic_data_converter.payload_converter.to_payloads(command.args)
-        if [payload.data for payload in stored.input.payloads] != [payload.data for payload in replayed]:
+        if not _alike([payload.data for payload in stored.input.payloads], [payload.data for payload in replayed]):
             told = f"event {event.event_id}: the input of {command.activity} differs: "
             return Difference(event.event_id, told + _apart(stored.input.payloads, replayed))
     return None
+
+
+def _alike(stored: Sequence[bytes], replayed: Sequence[bytes]) -> bool:
+    if stored == replayed:
+        return True
+    if len(stored) != len(replayed):
+        return False
+    pairs = zip(stored, replayed, strict=True)
+    return all(one == _as_before(one, other) for one, other in ((json.loads(a), json.loads(b)) for a, b in pairs))
+
+
+def _as_before(stored: object, replayed: object) -> object:
+    """``replayed`` without the fields that ``stored`` is too old to have."""
+    if isinstance(stored, dict) and isinstance(replayed, dict):
+        kept = {key: value for key, value in replayed.items() if key in stored or key not in ADDED}
+        return {key: _as_before(stored.get(key), value) for key, value in kept.items()}
+    if isinstance(stored, list) and isinstance(replayed, list) and len(stored) == len(replayed):
+        return [_as_before(one, other) for one, other in zip(stored, replayed, strict=True)]
+    return replayed
 
 
 def _apart(stored: Sequence[Payload], replayed: Sequence[Payload]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from domain.contracts import ApprovalRow, CaseRow, EndpointRow, Snapshot
+from domain.contracts import ApprovalRow, CaseRow, EndpointRow, QuestionRow, Snapshot
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.evolve import rungs_of
 from domain.lifecycle.leads import escalates_at, scaled
@@ -97,6 +97,13 @@ def snapshot(state: LifecycleState, now: datetime) -> Snapshot | None:
         closed_case=_closed_case(state),
         approval=_approval(state, now),
         retired=state.retired,
+        known_at=state.known_at,
+        placed=terms.placed,
+        questions=tuple(
+            QuestionRow(one.kind, one.asked_at, one.climbs_at, one.level, one.detail) for one in state.questions
+        ),
+        last_rung_at=state.climb.last_at,
+        acknowledged_until=state.climb.acknowledged_until,
     )
 
 
@@ -124,7 +131,19 @@ def _closed_case(state: LifecycleState) -> CaseRow | None:
 
 def _row(state: LifecycleState, case: Case, generation: int) -> CaseRow:
     key = order_key(state.managed_id, generation, case.number, case.order_number) if case.order_number else ""
-    return CaseRow(case.number, case.opened_at, case.cause, case.stage.value, key, generation=generation)
+    return CaseRow(
+        case.number,
+        case.opened_at,
+        case.cause,
+        case.stage.value,
+        key,
+        generation=generation,
+        requested_by=case.requested_by,
+        approved_by=case.approved_by,
+        failure=case.failure,
+        retry_at=case.retry_at,
+        rolled_back=case.rolled_back,
+    )
 
 
 def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:

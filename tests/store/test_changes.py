@@ -1,0 +1,71 @@
+"""What pages must show anew: nothing is passed over, whatever order transactions end in."""
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from domain.errors import BadInput
+from store import tables
+from store.changes import changes_after, forget_changes, newest_place, note_change, oldest_place, read_place
+
+
+def note(database: Engine, subject: str) -> None:
+    with database.begin() as connection:
+        note_change(connection, "certificate", subject)
+
+
+def test_a_reader_sees_each_change_once_and_in_order(database: Engine) -> None:
+    start = newest_place(database)
+    for subject in ("a", "b", "c"):
+        note(database, subject)
+
+    first = changes_after(database, start, 2)
+    rest = changes_after(database, first[-1].place)
+
+    assert [change.subject for change in first + rest] == ["a", "b", "c"]
+    assert changes_after(database, rest[-1].place) == []
+
+
+def test_a_transaction_that_ends_late_is_not_passed_over(database: Engine) -> None:
+    start = newest_place(database)
+    with database.begin() as slow:
+        note_change(slow, "certificate", "slow")
+        note(database, "quick")
+        # The quick one waits for the slow one: whoever went on behind it would never see the slow one.
+        assert changes_after(database, start) == []
+
+    assert sorted(change.subject for change in changes_after(database, start)) == ["quick", "slow"]
+
+
+def test_what_is_rolled_back_is_no_change(database: Engine) -> None:
+    start = newest_place(database)
+    with database.connect() as connection:
+        note_change(connection, "certificate", "never")
+        connection.rollback()
+    note(database, "real")
+
+    assert [change.subject for change in changes_after(database, start)] == ["real"]
+
+
+def test_old_changes_are_forgotten_and_a_reader_can_tell(database: Engine) -> None:
+    start = newest_place(database)
+    note(database, "old")
+    with database.connect() as connection:
+        later = connection.execute(sa.select(sa.func.now() + sa.text("interval '1 hour'"))).scalar_one()
+
+    assert oldest_place(database) is not None
+    assert forget_changes(database, later) >= 1
+
+    assert changes_after(database, start) == []
+    with database.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tables.changes)).scalar_one() == 0
+
+
+@pytest.mark.parametrize("text", ["", "7", "7-", "-7", "a-b", "1-2-3", "٣-٤", f"{2**70}-1"])
+def test_an_id_that_is_none_of_ours_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        read_place(text)
+
+
+def test_a_place_reads_back() -> None:
+    assert str(read_place("12-34")) == "12-34"
