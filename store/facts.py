@@ -135,6 +135,9 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
         "endpoints": ENDPOINTS.dump_python(snapshot.endpoints, mode="json"),
         "questions": QUESTIONS.dump_python(snapshot.questions, mode="json"),
         "severity_rank": SEVERITY_RANK[snapshot.severity],
+        "search": "\n".join(
+            (*snapshot.names, snapshot.managed_id, snapshot.fingerprint, snapshot.owner, snapshot.service)
+        ).lower(),
         "seq": seq,
         "updated_at": now,
     }

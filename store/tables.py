@@ -193,8 +193,26 @@ managed_certificates = Table(
     instant("acknowledged_until", required=False),
     Column("seq", BigInteger, nullable=False),
     instant("updated_at"),
+    # Lower case of everything that a free text is looked for in.
+    Column("search", String, nullable=False),
     Index("managed_by_end", "not_after", "id"),
+    Index("managed_by_tier", "tier", "not_after", "id"),
+    Index("managed_by_state", "state", "not_after", "id"),
+    Index("managed_by_service", "service", "not_after", "id"),
+    Index("managed_by_owner", "owner", "not_after", "id"),
+    Index("managed_by_issuer", "issuer", "not_after", "id"),
+    Index("managed_by_name", sa.text("coalesce(names[1], '')"), "id"),
+    Index("managed_by_text", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
     Index("managed_by_severity", "severity_rank", "not_after", "id"),
+    # "Attention required": severity, then subscribers at risk, then time left.
+    Index(
+        "managed_by_stake",
+        "severity_rank",
+        sa.desc("subscribers"),
+        "not_after",
+        "id",
+        postgresql_where=sa.text("NOT retired AND severity_rank <= 2"),
+    ),
 )
 
 cases = Table(
@@ -318,6 +336,8 @@ histories = Table(
 )
 
 # --- store.changes: what pages must show anew ------------------------------------------------------------------
+
+CHANGES_CHANNEL = "everleaf_changes"
 
 changes = Table(
     "changes",

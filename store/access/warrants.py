@@ -146,5 +146,10 @@ def _still_holds(connection: Connection, row: Row[tuple[object, ...]]) -> bool:
     if kind == "person":
         query = sa.select(tables.people.c.role).where(tables.people.c.id == name)
         return bool(connection.execute(query).scalar() == row.role)
+    if kind == "session":
+        # A login of a role for which the policy names nobody.
+        session = tables.sessions.c
+        alive = sa.and_(session.id == name, session.ended_at.is_(None), session.expires_at > sa.func.now())
+        return bool(connection.execute(sa.select(session.role).where(alive)).scalar() == row.role)
     query = sa.select(tables.tokens.c.id).where(tables.tokens.c.id == name, tables.tokens.c.revoked_at.is_(None))
     return connection.execute(query).scalar() is not None

@@ -28,6 +28,7 @@ from domain.people.approval import refusal
 from domain.people.messages import Decide, Receipt, Warranted, clean_code, code_hash
 from domain.tiers import Role, Tier
 from store import access, facts
+from tests.api.browsers import Browser, browser_of
 from tests.domain.simulation import World
 
 
@@ -162,3 +163,8 @@ async def house(database: Engine, world: World) -> AsyncIterator[House]:
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://everleaf") as client:
         yield House(app, client, gateway, tokens)
+
+
+@pytest_asyncio.fixture
+async def head(house: House, database: Engine) -> Browser:
+    return await browser_of(house, database, Role.SECURITY_HEAD)

@@ -6,7 +6,8 @@ from sqlalchemy.engine import Engine
 
 from domain.errors import BadInput
 from store import tables
-from store.changes import changes_after, forget_changes, newest_place, note_change, oldest_place, read_place
+from store.changes import forget_changes, note_change
+from store.reader.changes import changes_after, newest_place, oldest_place, read_place
 
 
 def note(database: Engine, subject: str) -> None:
