@@ -85,7 +85,15 @@ def lifecycle(parts: Parts) -> list[Any]:
         RecordingParts(parts.engine, parts.client, version("everleaf"), now, parts.failpoint)
     )
     notification = NotificationActivities(
-        NotificationParts(parts.engine, notifiers, messenger.tell, settings.api_url, now, parts.failpoint)
+        NotificationParts(
+            parts.engine,
+            notifiers,
+            messenger.tell,
+            settings.api_url,
+            now,
+            parts.failpoint,
+            lambda: parts.load_policy().people,
+        )
     )
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
     return [
@@ -96,6 +104,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         recording.sweep,
         notification.send,
         notification.deliver,
+        notification.note_undelivered,
         warrants.redeem,
     ]
 

@@ -297,6 +297,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Undelivered:
+    """What a Courier gave up after all of its patience, and why."""
+
+    batch: Deliver
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RedeemWarrant:
     """Spend a warrant.  ``command_id`` makes a repetition the same redemption."""
 

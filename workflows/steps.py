@@ -76,6 +76,7 @@ roll_back = Step("roll_back", c.RollBack, c.DeployReport, DEPLOY_QUEUE, seconds(
 look_again = Step("look_again", c.LookAgain, c.LookReport, SCAN_QUEUE, seconds(120), heartbeat=seconds(30))
 send = Step("send", c.Message, c.Sent, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER, priority=PEOPLE)
 deliver = Step("deliver", c.Deliver, c.Delivery, LIFECYCLE_QUEUE, seconds(60), retry=SOME, priority=PEOPLE)
+note_undelivered = Step("note_undelivered", c.Undelivered, c.Delivery, LIFECYCLE_QUEUE, seconds(60), seconds(180))
 # Shorter than the 60 s for which a decision is reserved.
 redeem = Step("redeem", c.RedeemWarrant, c.Redeemed, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE)
 record = Step("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
@@ -95,6 +96,7 @@ STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of 
     look_again,
     send,
     deliver,
+    note_undelivered,
     redeem,
     record,
     archive,
