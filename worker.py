@@ -160,7 +160,7 @@ async def keep_reading(load_policy: Callable[[], Policy]) -> None:
 def deploy(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.leaf_kek, "EVERLEAF_LEAF_KEK")
     custodian = StoreCustodian(parts.engine, kek, now)
-    made_of = DeployerParts(now, returnable(parts.engine), parts.failpoint)
+    made_of = DeployerParts(now, returnable(parts.engine, now), parts.failpoint)
     deployers = {kind: make(made_of) for kind, make in DEPLOYERS.items()}
     deployment = DeploymentActivities(
         DeploymentParts(parts.engine, custodian, deployers, lambda slot: expand_target(parts.load_policy(), slot), now)

@@ -100,6 +100,14 @@ def managed_of(connection: Connection) -> dict[str, ManagedRow]:
     return found
 
 
+def terms_of(engine: Engine, managed_id: str) -> Terms | None:
+    """What the policy said for it at the newest discovery, or None where it is not known."""
+    with engine.connect() as connection:
+        query = sa.select(tables.managed.c.terms).where(tables.managed.c.id == managed_id)
+        found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else TERMS.validate_python(found)
+
+
 def slots_of(connection: Connection, managed: Container[str]) -> dict[Slot, SlotRow]:
     """The slots that belong to one of ``managed``."""
     rows = connection.execute(sa.select(tables.slots).order_by(tables.slots.c.url, tables.slots.c.algorithm))
