@@ -112,7 +112,7 @@ def lifecycle(parts: Parts) -> list[Any]:
 def scan(parts: Parts) -> list[Any]:
     discovery = DiscoveryActivities(parts.engine, parts.load_policy, now)
     verification = VerificationActivities(parts.engine, parts.load_policy, now)
-    return [discovery.begin_discovery, discovery.scan_page, verification.look_again]
+    return [discovery.begin_discovery, discovery.scan_page, discovery.fail_discovery, verification.look_again]
 
 
 def issue(parts: Parts) -> list[Any]:

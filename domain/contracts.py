@@ -53,6 +53,20 @@ class ScanReport:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscoveryFailure:
+    """``request``: with its id; ``detail``: the words of what ended it."""
+
+    request: DiscoveryRequest
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryEnded:
+    discovery_id: str
+    state: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptDiscovery:
     discovery_id: str
 

@@ -67,6 +67,10 @@ scan_page = Step(
     "scan_page", c.ScanPage, c.ScanReport, SCAN_QUEUE, seconds(600), heartbeat=seconds(30), retry=SOME, priority=SCAN
 )
 adopt = Step("adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME)
+# Long enough for a restart of the database, short enough that a failed discovery is seen to have failed.
+fail_discovery = Step(
+    "fail_discovery", c.DiscoveryFailure, c.DiscoveryEnded, SCAN_QUEUE, seconds(15), seconds(600), retry=SOME
+)
 consult = Step("consult", c.Consult, c.Observation, LIFECYCLE_QUEUE, seconds(15))
 place_order = Step("place_order", c.PlaceOrder, c.OrderPlaced, DEPLOY_QUEUE, seconds(30))
 collect_order = Step("collect_order", c.CollectOrder, c.OrderOutcome, ISSUE_QUEUE, seconds(60))
@@ -87,6 +91,7 @@ STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of 
     begin_discovery,
     scan_page,
     adopt,
+    fail_discovery,
     consult,
     place_order,
     collect_order,
