@@ -336,12 +336,18 @@ class RedeemWarrant:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """``actor``: "person/<id>" or "token/<id>".  Not ``allowed``: recorded as a security event, changes no case."""
+    """``actor``: "person/<id>" or "token/<id>".  Not ``allowed``: recorded as a security event, changes no case.
+
+    ``person`` and ``asker``: who stands behind the actor, and behind whoever asked for the case: "person/<id>" also
+    where a token of that person acted.
+    """
 
     allowed: bool
     actor: str = ""
     role: str = ""
     reason: str = ""
+    person: str = ""
+    asker: str = ""
 
 
 # --- recording ------------------------------------------------------------------------------------------------------

@@ -471,6 +471,8 @@ comments = Table(
     Column("about", String, nullable=False),
     Column("by", String, nullable=False),
     Column("text", String, nullable=False),
+    # It came with a decision that was refused: kept as evidence, shown beside no decision.
+    Column("refused", Boolean, nullable=False, server_default="false"),
     instant("at"),
 )
 
