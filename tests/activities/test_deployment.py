@@ -206,14 +206,14 @@ def test_one_file_may_hold_chain_and_key(site: Site, plan: Plan) -> None:
 
 
 def test_a_server_that_the_reload_leaves_running_does_not_hold_it_up(site: Site, plan: Plan) -> None:
-    script = "import subprocess,sys; subprocess.Popen([sys.executable,'-c','import time;time.sleep(5)'])"
+    script = "import subprocess,sys; subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)'])"
     target = replace(site.target, reload=(sys.executable, "-c", script))
     deployers = {kind: make(DeployerParts(site.house.clock)) for kind, make in DEPLOYERS.items()}
     parts = DeploymentParts(site.house.engine, site.house.custodian, deployers, lambda _: target, site.house.clock)
     site.activities = DeploymentActivities(parts)
     started = time.monotonic()
     assert site.deploy(1, site.order(1, plan)).receipts[0].outcome == "installed"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 25
 
 
 def test_a_reload_that_never_ends_is_ended_and_refused(site: Site, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

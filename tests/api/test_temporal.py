@@ -115,8 +115,8 @@ class Site:
         )
 
     async def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
-        """The first answer that holds, within 20 seconds."""
-        deadline = time.monotonic() + 20
+        """The first answer that holds, within a minute."""
+        deadline = time.monotonic() + 60
         while True:
             answer = await self.ask("GET", path)
             if answer.status_code == 200 and holds(answer.json()):
@@ -199,7 +199,7 @@ async def test_a_lifecycle_without_a_worker_is_said_to_be_silent(site: Site) -> 
     run = await gateway.newest_run("mc-2")
     assert run is not None
     assert (run.live, run.generation) == (True, 0)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
 
 
 async def test_a_discovery_that_fails_says_why(site: Site) -> None:

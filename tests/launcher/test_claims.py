@@ -18,7 +18,7 @@ def test_a_port_that_another_installation_has_chosen_is_left_to_it() -> None:
         theirs = int(other.stdout.readline())
         assert free_port(theirs) != theirs
         other.stdin.close()
-        other.wait(10)
+        other.wait(60)
     assert free_port(theirs) == theirs
 
 
