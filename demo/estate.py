@@ -83,11 +83,11 @@ def _claimed_as(network: str) -> str:
 def _free_network(claim: Callable[[str], bool]) -> str:
     """The first network that nobody has claimed and on whose first endpoint nobody listens."""
     for network in NETWORKS:
-        if not claim(_claimed_as(network)):
-            continue
         with socket.socket() as probe:
-            if probe.connect_ex((f"{network}1.1", 8443)) != 0:
-                return network
+            heard = probe.connect_ex((f"{network}1.1", 8443)) == 0
+        # Claimed last: a claim on a network that is not taken would keep it from others for nothing.
+        if not heard and claim(_claimed_as(network)):
+            return network
     raise NotReady(f"other estates listen on every network from {NETWORKS[0]} on; end one with `everleaf down`")
 
 
