@@ -43,6 +43,9 @@ discoveries = Table(
     Column("targets", Integer, nullable=False, server_default="0"),
     Column("report", JSONB, nullable=True),
     Column("detail", String, nullable=False, server_default=""),
+    # Its run in Temporal; whoever starts one there names the workflow as they like.
+    Column("workflow_id", String, nullable=False, server_default=""),
+    Column("run_id", String, nullable=False, server_default=""),
     instant("started_at"),
     instant("finished_at", required=False),
 )
@@ -488,6 +491,8 @@ comments = Table(
     Column("about", String, nullable=False),
     Column("by", String, nullable=False),
     Column("text", String, nullable=False),
+    # It came with a decision that was refused: kept as evidence, shown beside no decision.
+    Column("refused", Boolean, nullable=False, server_default="false"),
     instant("at"),
 )
 

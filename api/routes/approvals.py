@@ -74,7 +74,7 @@ async def decide_approval(
             comment_id=comment_id,
         )
 
-    errand = Errand(_binding(row, version), message, idempotency_key)
+    errand = Errand(_binding(row, version), message, idempotency_key, comment_id)
     return answered(response, await run_errand(caller, errand))
 
 

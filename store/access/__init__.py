@@ -10,6 +10,7 @@ from store.access.papers import (
     add_upload,
     comments_on,
     current_policy,
+    refuse_comment,
     save_policy,
     uploads_for,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "person",
     "record_security_event",
     "redeem",
+    "refuse_comment",
     "revoke_token",
     "save_policy",
     "security_events",

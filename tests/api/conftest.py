@@ -88,8 +88,8 @@ class WorldGateway:
                 "running", progress={"done": 1, "pages": 3, "seen": 9}
             )
 
-    async def discovery(self, discovery_id: str) -> DiscoveryRun | None:
-        return self.discoveries.get(discovery_id)
+    async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
+        return self.discoveries.get(workflow_id.removeprefix("discovery/"))
 
     async def answers(self) -> bool:
         return self.deaf is None

@@ -169,4 +169,5 @@ def test_a_persons_token_is_the_person_where_four_eyes_are_counted(database: Eng
     code = minted(database)
     refused = access.redeem(database, replace(asking(code), requested_by=f"token/{token_id}"), NOW)
     assert not refused.allowed
+    assert (refused.person, refused.asker) == ("person/asha", "person/asha")
     assert "may not approve it" in refused.reason

@@ -46,7 +46,7 @@ async def real() -> AsyncIterator[Theatre]:
 
 async def until(stage: Stage, kind: str, count: int = 1) -> None:
     """Wait for the fact itself: ``count`` recorded events of ``kind``."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while stage.kinds().count(kind) < count:  # noqa: ASYNC110  # the fact is in the fake store, which has no event
             await asyncio.sleep(0.05)
 
@@ -102,7 +102,7 @@ async def test_a_reset_by_hand_makes_no_second_certificate_and_is_reported_as_a_
 
 
 async def resumed(stage: Stage) -> bool:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 return (await stage.send("resume", Resume(stage.world.code()))).outcome == "accepted"
