@@ -62,6 +62,7 @@ class Code:
             "case": self.case,
             "generation": self.generation,
             "plan_version": self.plan_version,
+            "seen": "awaiting-approval",
         }
         return json.dumps(shown)
 

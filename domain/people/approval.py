@@ -73,6 +73,8 @@ def _decide(state: LifecycleState, message: Decide, now: datetime) -> str:
         if case.approved_by:
             return f"decided: approved by {case.approved_by}"
         return f"stale: nothing is asked; the case is {case.stage.value}"
+    if message.seen and case.stage in (Stage.REJECTED, Stage.HELD) and message.seen != case.stage:
+        return f"decided: it was answered while you read; it is {case.stage.value} now"
     if case.plan is None or message.plan_version != case.plan.version:
         return "stale: the plan has changed since; read it again"
     if state.reservation is not None and state.reservation.until > now:
