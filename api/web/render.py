@@ -91,6 +91,7 @@ def reader_of(caller: Caller) -> words.Reader:
 
 
 def around(caller: Caller) -> Around:
+    """Two counts along an index: a page can afford them."""
     managed, pending = reader.rail_counts(caller.engine)
     return Around(managed, pending, caller.parts.clock())
 

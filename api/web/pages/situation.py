@@ -33,8 +33,13 @@ def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
     first, second = glance.headline(found, reading)
     today = reading.times.local(now).date()
     last = (today.replace(day=1) + timedelta(days=366)).replace(day=1)
-    counts = reader.ends_by_day(caller.engine, today.replace(day=1), last, zone)
-    points = reader.backlog_by_day(caller.engine, now, zone)
+    counts, points = caller.parts.memory.recall(
+        ("situation", today, zone),
+        lambda: (
+            reader.ends_by_day(caller.engine, today.replace(day=1), last, zone),
+            reader.backlog_by_day(caller.engine, now, zone),
+        ),
+    )
     return {
         "title": first,
         "headline": first,
