@@ -35,6 +35,9 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
         return "retired: this managed certificate is retired"
     if code_hash(message.code) in state.burnt:
         return "burnt: this code was used already; ask for a new one"
+    resumes = isinstance(message, Answer) and message.question == "forked"
+    if state.forked and not resumes and not isinstance(message, Resume | Acknowledge):
+        return "stale: the store knows more of it than this run does; resume it first"
     match message:
         case Decide():
             return _decide(state, message, now)
