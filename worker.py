@@ -85,7 +85,15 @@ def lifecycle(parts: Parts) -> list[Any]:
         RecordingParts(parts.engine, parts.client, version("everleaf"), now, parts.failpoint)
     )
     notification = NotificationActivities(
-        NotificationParts(parts.engine, notifiers, messenger.tell, settings.api_url, now, parts.failpoint)
+        NotificationParts(
+            parts.engine,
+            notifiers,
+            messenger.tell,
+            settings.api_url,
+            now,
+            parts.failpoint,
+            lambda: parts.load_policy().people,
+        )
     )
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
     return [
@@ -97,6 +105,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         recording.sweep,
         notification.send,
         notification.deliver,
+        notification.note_undelivered,
         warrants.redeem,
     ]
 
@@ -104,7 +113,7 @@ def lifecycle(parts: Parts) -> list[Any]:
 def scan(parts: Parts) -> list[Any]:
     discovery = DiscoveryActivities(parts.engine, parts.load_policy, now)
     verification = VerificationActivities(parts.engine, parts.load_policy, now)
-    return [discovery.begin_discovery, discovery.scan_page, verification.look_again]
+    return [discovery.begin_discovery, discovery.scan_page, discovery.fail_discovery, verification.look_again]
 
 
 def issue(parts: Parts) -> list[Any]:
@@ -152,7 +161,7 @@ async def keep_reading(load_policy: Callable[[], Policy]) -> None:
 def deploy(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.leaf_kek, "EVERLEAF_LEAF_KEK")
     custodian = StoreCustodian(parts.engine, kek, now)
-    made_of = DeployerParts(now, returnable(parts.engine), parts.failpoint)
+    made_of = DeployerParts(now, returnable(parts.engine, now), parts.failpoint)
     deployers = {kind: make(made_of) for kind, make in DEPLOYERS.items()}
     deployment = DeploymentActivities(
         DeploymentParts(parts.engine, custodian, deployers, lambda slot: expand_target(parts.load_policy(), slot), now)

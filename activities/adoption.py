@@ -14,7 +14,7 @@ from activities.scanners.base import Clock
 from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observation
 from domain.tiers import Policy
 from store.sightings import adoptions as store
-from store.sightings.looks import discovery_of
+from store.sightings.looks import discovery_of, mark_scanned
 
 AT_ONCE = 16
 REPORT = TypeAdapter(AdoptionReport)
@@ -40,6 +40,7 @@ class AdoptionActivities:
         """
         policy = await asyncio.to_thread(self.load_policy)
         self.failpoint("adopt.begun")
+        await asyncio.to_thread(mark_scanned, self.engine, asked.discovery_id)
         report = await asyncio.to_thread(self._resolve, asked.discovery_id, policy)
         self.failpoint("adopt.committed")
         await self._send_unsent()

@@ -11,13 +11,15 @@ from temporalio import activity
 
 from activities.deployers.base import Bundle, Deployer
 from activities.keys.base import Custodian
-from domain.certificate import Slot
+from domain.certificate import Life, Slot
 from domain.contracts import Deploy, DeployReport, RollBack, SlotReceipt
 from domain.errors import BadInput, Conflict, TargetRefused, TargetUnreachable
+from domain.lifecycle.leads import escalates_at
 from domain.terms import Target
 from formats.x509 import pem_of
 from store.ca import find_issued
 from store.orders import Order, Receipt, find_by_fingerprint, order_of, save_receipt
+from store.sightings.adoptions import terms_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class DeploymentActivities:
 
     @activity.defn
     def roll_back(self, asked: RollBack) -> DeployReport:
-        """Put back what the slots served before; never a certificate that ended or was revoked (DESIGN rule 4)."""
+        """Put back what the slots served before; never what DESIGN rule 4 forbids."""
         order = order_of(self._parts.engine, asked.order_key)
         fingerprint = asked.fingerprint
         answers = self._everywhere(asked.slots, lambda deployer, target: deployer.roll_back(fingerprint, target))
@@ -109,12 +111,21 @@ class DeploymentActivities:
         return DeployReport(tuple(SlotReceipt(slot, outcome, detail) for slot, (outcome, _, detail) in answers))
 
 
-def returnable(engine: Engine) -> Callable[[str], str]:
-    """What DeployerParts.may_return asks of the store: a certificate of ours that was revoked is never put back."""
+def returnable(engine: Engine, clock: Callable[[], datetime]) -> Callable[[Life, str], str]:
+    """What DeployerParts.may_return asks of the store and of the policy that it holds (DESIGN rule 4).
 
-    def reason(fingerprint: str) -> str:
-        order = find_by_fingerprint(engine, fingerprint)
+    Never back to a certificate of ours that was revoked, nor to one that is past its own escalation mark.
+    """
+
+    def reason(life: Life, instead_of: str) -> str:
+        order = find_by_fingerprint(engine, life.fingerprint)
         issued = find_issued(engine, order.order_key) if order else None
-        return f"it was revoked ({issued.revocation_reason})" if issued and issued.revoked_at else ""
+        if issued and issued.revoked_at:
+            return f"it was revoked ({issued.revocation_reason})"
+        replacing = find_by_fingerprint(engine, instead_of)
+        terms = terms_of(engine, replacing.managed_id) if replacing else None
+        if terms is None or escalates_at(life, terms.table) > clock():
+            return ""
+        return f"it is past its escalation mark ({escalates_at(life, terms.table):%Y-%m-%d %H:%M} UTC)"
 
     return reason

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
@@ -14,7 +14,7 @@ from activities.scanners.files import expand, is_inside
 from activities.scanners.sweep import Findings, Sweep, Targets
 from activities.scope import FixedScope, fix_scope
 from domain.certificate import LookOutcome
-from domain.contracts import DiscoveryPlan, DiscoveryRequest, ScanPage, ScanReport
+from domain.contracts import DiscoveryEnded, DiscoveryFailure, DiscoveryPlan, DiscoveryRequest, ScanPage, ScanReport
 from domain.tiers import Policy, Scope
 from store.sightings import looks as store
 
@@ -39,6 +39,7 @@ class DiscoveryActivities:
         policy = await asyncio.to_thread(self.load_policy)
         fixed = await fix_scope(request, policy.scope)
         asked = store.Discovery(request.discovery_id, request.source, fixed.to_json(), fixed.pages, fixed.targets)
+        asked = _with_its_run(asked)
         kept = await asyncio.to_thread(store.begin, self.engine, asked, self.clock())
         return DiscoveryPlan(kept.id, kept.pages, kept.targets)
 
@@ -58,6 +59,14 @@ class DiscoveryActivities:
         counts = Counter(outcome.value for outcome in found.outcomes)
         return ScanReport(page.page, len(found.looks), seen, tuple(sorted(counts.items())))
 
+    @activity.defn(name="fail_discovery")
+    async def fail_discovery(self, failure: DiscoveryFailure) -> DiscoveryEnded:
+        """Note that a discovery has failed, also one that was refused before it began.  Idempotent by its id."""
+        request = failure.request
+        failed = _with_its_run(store.Discovery(request.discovery_id, request.source, {}, 0, 0))
+        await asyncio.to_thread(store.mark_failed, self.engine, failed, failure.detail, self.clock())
+        return DiscoveryEnded(request.discovery_id)
+
     async def _endpoints(self, fixed: FixedScope, page: int) -> Findings:
         places = fixed.places(page)
         hosts = {host for host, _ in places}
@@ -76,6 +85,14 @@ class DiscoveryActivities:
     def _sweep(self, scheme: str, fixed: FixedScope) -> Sweep:
         scope = Scope(fixed.cidrs, fixed.ports, (), fixed.paths)
         return Sweep(SCANNERS[scheme](self.clock, scope), self.patience, heartbeat)
+
+
+def _with_its_run(discovery: store.Discovery) -> store.Discovery:
+    """With the run of the workflow that asks; as it is outside an activity."""
+    if not activity.in_activity():
+        return discovery
+    info = activity.info()
+    return replace(discovery, workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
 
 
 def heartbeat() -> None:

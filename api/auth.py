@@ -4,7 +4,10 @@ To add a route: a function under ``api/routes`` and a row here.  A route without
 """
 
 from collections.abc import Callable, Coroutine
+from hashlib import sha256
+from hmac import compare_digest
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -15,12 +18,13 @@ from api.problems import Unauthenticated, WrongMediaType
 from domain.errors import BadInput, NotAllowed
 from domain.tiers import Role
 from store import access
-from store.access import Actor
+from store.access import Actor, Session
 
 EVERYBODY = frozenset(Role)
 STARTERS = frozenset({Role.AUTOMATION, Role.OPERATOR, Role.SECURITY_HEAD, Role.ADMIN})
 DOERS = frozenset({Role.OPERATOR, Role.SECURITY_HEAD, Role.ADMIN})
 WATCHERS = frozenset({Role.OPERATOR, Role.SECURITY_HEAD})
+ACCESS_KEEPERS = frozenset({Role.SECURITY_HEAD, Role.ADMIN})
 HEADS = frozenset({Role.SECURITY_HEAD})
 
 # Route (the name of its function, which is its operationId) -> roles.
@@ -38,6 +42,7 @@ ROLES: dict[str, frozenset[Role]] = {
     "list_approvals": EVERYBODY,
     "get_approval": EVERYBODY,
     "get_order": EVERYBODY,
+    "follow_events": EVERYBODY,
     "start_discovery": STARTERS,
     "start_renewal": DOERS,
     "upload_certificate": DOERS,
@@ -49,21 +54,51 @@ ROLES: dict[str, frozenset[Role]] = {
     "make_code": HEADS,
     "decide_approval": HEADS,
 }
+# Pages -> roles, apart so that the API's directory names what a token may call.
+PAGES: dict[str, frozenset[Role]] = {
+    "show_situation": EVERYBODY,
+    "show_certificates": EVERYBODY,
+    "download_certificates": EVERYBODY,
+    "show_certificate": EVERYBODY,
+    "show_discovery": EVERYBODY,
+    "show_policy": EVERYBODY,
+    "check_policy_on_page": EVERYBODY,
+    "show_access": EVERYBODY,
+    "show_help": EVERYBODY,
+    "start_on_page": STARTERS,
+    "end_session_on_page": ACCESS_KEEPERS,
+    "show_approvals": EVERYBODY,
+    "show_approval": EVERYBODY,
+    "decide_on_page": HEADS,
+    "show_code": HEADS,
+    "log_out": EVERYBODY,
+    "renew_on_page": DOERS,
+    "answer_on_page": DOERS,
+    "resume_on_page": WATCHERS,
+    "acknowledge_on_page": WATCHERS,
+    "retire_on_page": HEADS,
+}
 # Beside its roles, a machine whose token was made with --may-decide.
 MAY_DECIDE = frozenset({"decide_approval"})
 
+# The browser takes it only over TLS or from this machine itself, for the whole host, and gives it to no script.
+COOKIE = "__Host-everleaf"
+CSRF_HEADER = "x-csrf-token"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
 JSON = ("application/json",)
+FORM = ("application/x-www-form-urlencoded",)
 PEM = ("application/x-pem-file", "application/pem-certificate-chain", "text/plain", "application/octet-stream")
 # What a route reads that does not read JSON.
 READS: dict[str, tuple[str, ...]] = {"upload_certificate": PEM}
 
 
 def may(route: str, actor: Actor) -> bool:
-    return actor.role in ROLES.get(route, frozenset()) or (route in MAY_DECIDE and actor.may_decide)
+    return actor.role in (ROLES | PAGES).get(route, frozenset()) or (route in MAY_DECIDE and actor.may_decide)
 
 
 class Door(APIRoute):
-    """Asks for the token, the role and the kind of body before the body is read: a stranger learns nothing of it."""
+    """Asks for the proof, the role and the kind of body before the body is read: a stranger learns nothing of it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -71,27 +106,60 @@ class Door(APIRoute):
         async def let_in(request: Request) -> Response:
             actor = await authenticate(request)
             if not may(self.name, actor):
+                await run_in_threadpool(_refused, request, "refused", actor.id, f"{actor.role} asked for {self.name}")
                 raise NotAllowed(f"{actor.role} may not {self.name.replace('_', ' ')}; ask somebody whose role may.")
             check_text(request)
             check_media_type(request, self.name)
             request.state.actor = actor
-            response = await inner(request)
-            response.headers.setdefault("cache-control", "no-store")
-            response.headers["x-content-type-options"] = "nosniff"
-            return response
+            return await inner(request)
 
         return let_in
 
 
 async def authenticate(request: Request) -> Actor:
-    """Raises Unauthenticated; nothing says which part was wrong."""
+    """By bearer token, else by the cookie of a session.  Raises Unauthenticated; nothing says which part was wrong."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() == "bearer" and token.strip():
+        actor = await run_in_threadpool(access.authenticate, parts_of(request).engine, token.strip())
+        if actor is None:
+            raise Unauthenticated("This token is unknown, revoked or too old; make one with `everleaf token create`.")
+        return actor
+    session = await session_of(request)
+    if session is None:
         raise Unauthenticated("Send Authorization: Bearer evl_..., made with `everleaf token create`.")
-    actor = await run_in_threadpool(access.authenticate, parts_of(request).engine, token.strip())
-    if actor is None:
-        raise Unauthenticated("This token is unknown, revoked or too old; make one with `everleaf token create`.")
-    return actor
+    await check_origin(request)
+    request.state.session = session
+    return session.actor
+
+
+async def session_of(request: Request) -> Session | None:
+    cookie = request.cookies.get(COOKIE, "")
+    return await run_in_threadpool(access.session_of, parts_of(request).engine, cookie) if cookie else None
+
+
+def csrf_token(request: Request) -> str:
+    """What our own pages send beside the cookie: nobody can compute it without the cookie."""
+    return sha256(b"csrf\n" + request.cookies.get(COOKIE, "").encode()).hexdigest()
+
+
+async def check_origin(request: Request) -> None:
+    """A change asked for with a cookie must come from our own pages.  Raises NotAllowed, as a security event."""
+    if request.method in SAFE_METHODS:
+        return
+    origin = request.headers.get("origin")
+    wrong_origin = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    wrong_site = request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
+    given = request.headers.get(CSRF_HEADER, "")
+    if not given and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        given = str((await request.form()).get("csrf", ""))
+    if wrong_origin or wrong_site or not compare_digest(given.encode(), csrf_token(request).encode()):
+        await run_in_threadpool(_refused, request, "cross-site-refused", "", "a change that our own pages did not ask")
+        raise NotAllowed("this change was not asked from a page of ours; open the page anew and try again.")
+
+
+def _refused(request: Request, kind: str, actor: str, detail: str) -> None:
+    with parts_of(request).engine.begin() as connection:
+        access.record_security_event(connection, kind, actor, detail)
 
 
 def check_text(request: Request) -> None:
@@ -106,6 +174,6 @@ def check_media_type(request: Request, route: str) -> None:
     if not has_body or request.method not in ("POST", "PUT", "PATCH"):
         return
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    reads = READS.get(route, JSON)
+    reads = READS.get(route, FORM if route in PAGES else JSON)
     if given not in reads:
         raise WrongMediaType(f"content-type {given!r} is not read here; send {' or '.join(reads)}.")

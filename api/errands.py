@@ -13,9 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from api.gateway import Unanswered
 from api.parts import Caller
 from api.schemas import Operation
+from domain.errors import EverleafError
 from domain.names import certificate_workflow
 from domain.people.messages import Warranted
-from store.access import Binding, mint_warrant
+from store.access import Binding, mint_warrant, refuse_comment
 
 # Longer than the longest wait for an answer with its retries, so that no retry meets an expired code.
 WARRANT_LIVES = timedelta(minutes=2)
@@ -28,11 +29,12 @@ IdempotencyKey = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """``message``: makes the message from its code."""
+    """``message``: makes the message from its code; ``comment_id``: what was said with it, kept already."""
 
     bound_to: Binding
     message: Callable[[str], Warranted]
     idempotency_key: str | None = None
+    comment_id: str = ""
 
 
 def update_id(caller: Caller, errand: Errand) -> str:
@@ -45,6 +47,15 @@ def update_id(caller: Caller, errand: Errand) -> str:
 
 async def run_errand(caller: Caller, errand: Errand) -> Operation:
     """The operation; ``unknown`` where the lifecycle did not answer in time.  Raises what it refused."""
+    try:
+        return await _run(caller, errand)
+    except EverleafError:
+        if errand.comment_id:
+            await run_in_threadpool(refuse_comment, caller.engine, errand.comment_id)
+        raise
+
+
+async def _run(caller: Caller, errand: Errand) -> Operation:
     bound, now = errand.bound_to, caller.parts.clock()
 
     def mint() -> str:

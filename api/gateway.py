@@ -91,7 +91,7 @@ class Gateway(Protocol):
     async def start_discovery(self, request: DiscoveryRequest) -> None:
         """Start it; a second start of the same id changes nothing."""
 
-    async def discovery(self, discovery_id: str) -> DiscoveryRun | None: ...
+    async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None: ...
 
     async def answers(self) -> bool: ...
 
@@ -204,8 +204,8 @@ class TemporalGateway:
         except RPCError as error:
             raise NotReady(f"Temporal does not start the discovery: {error.message}") from error
 
-    async def discovery(self, discovery_id: str) -> DiscoveryRun | None:
-        handle = self._client.get_workflow_handle(discovery_workflow(discovery_id))
+    async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
+        handle = self._client.get_workflow_handle(workflow_id, run_id=run_id or None)
         try:
             status = (await handle.describe()).status
             if status is WorkflowExecutionStatus.RUNNING:

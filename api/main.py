@@ -11,15 +11,22 @@ from fastapi.routing import APIRoute
 
 from api import problems
 from api.auth import ROLES
+from api.feed import Feed
 from api.gateway import TemporalGateway
+from api.headers import SecurityHeaders
 from api.limit import BodyLimit
 from api.parts import Parts
-from api.routes import BEARER, approvals, certificates, codes, commands, discoveries, histories, orders, system
+from api.routes import BEARER, approvals, certificates, codes, commands, discoveries, events, histories, orders, system
+from api.web import static_files
+from api.web.pages import access, acts, certificate, discovery, help, login, policy, situation
+from api.web.pages import approvals as approvals_page
+from api.web.pages import certificates as certificates_page
 from domain.settings import parse
 from store.engine import create_engine
 from workflows.client import connect
 
-GUARDED = (certificates, histories, commands, codes, approvals, discoveries, orders, system)
+GUARDED = (certificates, histories, commands, codes, approvals, discoveries, orders, events, system)
+PAGE_ROOMS = (login, situation, certificates_page, certificate, acts, approvals_page, discovery, policy, access, help)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -31,8 +38,19 @@ def create_app() -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = create_engine(settings.database_url)
         client = await connect(settings)
-        app.state.parts = Parts(engine, TemporalGateway(client), now, settings.policy, version("everleaf"))
+        feed = Feed(engine)
+        feed.start()
+        app.state.parts = Parts(
+            engine,
+            TemporalGateway(client),
+            now,
+            settings.policy,
+            version("everleaf"),
+            namespace=settings.namespace,
+            feed=feed,
+        )
         yield
+        feed.stop()
         engine.dispose()
 
     return _assemble(lifespan)
@@ -68,9 +86,14 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
     for room in GUARDED:
         app.include_router(room.router, dependencies=[Depends(BEARER)], responses=PROBLEMS)
     app.include_router(system.public, responses=PROBLEMS)
+    app.include_router(static_files.router)
+    app.include_router(login.public)
+    for room in PAGE_ROOMS:
+        app.include_router(room.router)
     app.state.routes = tuple(ROLES)
     return app
 

@@ -8,19 +8,25 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.engine import Engine
 
+from api.feed import Feed
 from api.gateway import Gateway
 from store.access import Actor
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here."""
+    """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here.  ``timezone``: in
+    which people read times.  ``temporal_ui``: base of links to runs; empty: no UI is known."""
 
     engine: Engine
     gateway: Gateway
     clock: Callable[[], datetime]
     policy: str = ""
     release: str = ""
+    timezone: str = "Asia/Kolkata"
+    temporal_ui: str = ""
+    namespace: str = "default"
+    feed: Feed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,20 @@ def problem(status: int, kind: str, title: str, detail: str, extra: Mapping[str,
     return JSONResponse({**body, **(extra or {})}, status, media_type=MEDIA_TYPE)
 
 
-def answer_of(error: EverleafError) -> JSONResponse:
+def _kind_of(error: EverleafError) -> tuple[int, str, str]:
     fitting = (row[1:] for row in KINDS if isinstance(error, row[0]))
     # Otherwise a CA's or a target's error: its plug-in speaks to workflows, never to this edge.
-    status, word, title = next(fitting, KINDS[-1][1:])
+    return next(fitting, KINDS[-1][1:])
+
+
+def status_of(error: EverleafError) -> tuple[int, str]:
+    """(status, title)."""
+    status, _, title = _kind_of(error)
+    return status, title
+
+
+def answer_of(error: EverleafError) -> JSONResponse:
+    status, word, title = _kind_of(error)
     extra = {}
     if isinstance(error, BadInput):
         extra["errors"] = [{"field": error.field, "detail": error.problem, "remedy": error.remedy}]

@@ -10,6 +10,7 @@ from domain.tiers import Audience
 
 Text = Annotated[str, Field(max_length=4000)]
 Item = Annotated[str, Field(min_length=1, max_length=4096)]
+Question = Literal["unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"]
 
 
 class _Asked(BaseModel):
@@ -55,7 +56,7 @@ class AnswerAsked(_Asked):
     """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended; drift and
     foreign-certificate: known."""
 
-    question: Literal["unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"]
+    question: Question
     answer: Annotated[str, Field(min_length=1, max_length=200)]
 
 

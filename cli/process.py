@@ -147,30 +147,37 @@ def free_port(*wanted: int) -> int:
             return port
     while True:
         port = ANY_PORT.start + secrets.randbelow(len(ANY_PORT))
-        if port not in _claims and is_free(port) and _claim(port):
+        if f"port-{port}" not in _claims and is_free(port) and _claim(port):
             return port
 
 
 ANY_PORT = range(20_000, 32_768)
 
 
-_claims: dict[int, socket.socket | None] = {}
+_claims: dict[str, socket.socket | None] = {}
 
 
 def _claim(port: int) -> bool:
-    """Whether no other Everleaf has claimed ``port``; an abstract socket ends with its process."""
-    if port in _claims:
+    return claim(f"port-{port}")
+
+
+def claim(name: str) -> bool:
+    """Whether no other Everleaf on this machine has claimed ``name``; ours for as long as this process lives.
+
+    An abstract socket ends with its process, however that ends.
+    """
+    if name in _claims:
         return True
     if sys.platform != "linux":
-        _claims[port] = None
+        _claims[name] = None
         return True
-    claim = socket.socket(socket.AF_UNIX)
+    held = socket.socket(socket.AF_UNIX)
     try:
-        claim.bind(f"\0everleaf-port-{port}")
+        held.bind(f"\0everleaf-{name}")
     except OSError:
-        claim.close()
+        held.close()
         return False
-    _claims[port] = claim
+    _claims[name] = held
     return True
 
 

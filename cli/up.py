@@ -18,7 +18,7 @@ from cli.home import PROJECT, Home
 from cli.parts import Surroundings
 from cli.ports import Ports, choose
 from cli.postgres import EmbeddedPostgres
-from cli.process import accepts, open_log
+from cli.process import accepts, claim, open_log
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, EverleafError, NotReady
 from formats.policy import parse_policy
@@ -158,7 +158,7 @@ def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
         from demo.estate import prepare
 
         supervisor.tell("demo estate", "preparing", "")
-        prepare(options.home.path)
+        prepare(options.home.path, claim=claim)
     elif not given and not options.home.policy.exists():
         shutil.copyfile(PROJECT / "cli" / "policy-template.yaml", options.home.policy)
         options.home.policy.chmod(0o600)

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,10 +43,18 @@ UNANNOUNCED = "6.{host}"
 FIRST_UNANNOUNCED = 50
 
 
-def prepare(data_dir: Path, now: datetime | None = None, *, seed: int = 1) -> None:
+def unclaimed(name: str) -> bool:
+    """For whoever prepares one estate alone."""
+    return bool(name)
+
+
+def prepare(
+    data_dir: Path, now: datetime | None = None, *, seed: int = 1, claim: Callable[[str], bool] = unclaimed
+) -> None:
     """Write the estate and its policy below ``data_dir``.  A second call changes nothing.
 
-    Interrupted, it begins anew: the mark that it is whole is written last.
+    Interrupted, it begins anew: the mark that it is whole is written last.  ``claim`` says whether a network is ours
+    alone: between the choice and the first listener another installation could choose the same.
     """
     home = data_dir / "demo"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,9 +63,11 @@ def prepare(data_dir: Path, now: datetime | None = None, *, seed: int = 1) -> No
     if not mark.exists():
         for part in ("endpoints", "vpn", "ca", "removed"):
             shutil.rmtree(home / part, ignore_errors=True)
-        network = _free_network()
+        network = _free_network(claim)
         _write_estate(home, _moved(entries, network), seed, now or datetime.now(UTC))
         mark.write_text(json.dumps({"seed": seed, "network": network, "certificates": len(entries)}) + "\n")
+    elif not claim(_claimed_as(network := json.loads(mark.read_text())["network"])):
+        raise NotReady(f"another estate has taken {network}0.0/16 meanwhile; end it with `everleaf down`, or reset.")
     policy = data_dir / "policy.yaml"
     if not policy.exists():
         draft = policy.with_suffix(".new")
@@ -65,12 +76,18 @@ def prepare(data_dir: Path, now: datetime | None = None, *, seed: int = 1) -> No
         os.replace(draft, policy)
 
 
-def _free_network() -> str:
-    """The first network on whose first endpoint nobody listens."""
+def _claimed_as(network: str) -> str:
+    return f"network-{network}"
+
+
+def _free_network(claim: Callable[[str], bool]) -> str:
+    """The first network that nobody has claimed and on whose first endpoint nobody listens."""
     for network in NETWORKS:
         with socket.socket() as probe:
-            if probe.connect_ex((f"{network}1.1", 8443)) != 0:
-                return network
+            heard = probe.connect_ex((f"{network}1.1", 8443)) == 0
+        # Claimed last: a claim on a network that is not taken would keep it from others for nothing.
+        if not heard and claim(_claimed_as(network)):
+            return network
     raise NotReady(f"other estates listen on every network from {NETWORKS[0]} on; end one with `everleaf down`")
 
 

@@ -53,6 +53,20 @@ class ScanReport:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscoveryFailure:
+    """``request``: with its id; ``detail``: the words of what ended it."""
+
+    request: DiscoveryRequest
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryEnded:
+    discovery_id: str
+    state: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptDiscovery:
     discovery_id: str
 
@@ -297,6 +311,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Undelivered:
+    """What a Courier gave up after all of its patience, and why."""
+
+    batch: Deliver
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RedeemWarrant:
     """Spend a warrant.  ``command_id`` makes a repetition the same redemption."""
 
@@ -314,12 +336,18 @@ class RedeemWarrant:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """``actor``: "person/<id>" or "token/<id>".  Not ``allowed``: recorded as a security event, changes no case."""
+    """``actor``: "person/<id>" or "token/<id>".  Not ``allowed``: recorded as a security event, changes no case.
+
+    ``person`` and ``asker``: who stands behind the actor, and behind whoever asked for the case: "person/<id>" also
+    where a token of that person acted.
+    """
 
     allowed: bool
     actor: str = ""
     role: str = ""
     reason: str = ""
+    person: str = ""
+    asker: str = ""
 
 
 # --- recording ------------------------------------------------------------------------------------------------------

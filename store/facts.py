@@ -27,6 +27,7 @@ from domain.errors import BadInput, Refused
 from store import tables
 from store.canonical import canonical, leaf_hash
 from store.changes import note_change
+from store.sightings.adoptions import release_slots
 
 # So that severity sorts; X.733's words, most urgent first.
 SEVERITY_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3, "cleared": 4}
@@ -61,6 +62,7 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
             connection.execute(moved.values(seq=last, leaf_hash=previous))
         # A late repetition of an older batch must not put the read model back.
         if batch.snapshot is not None and (not batch.events or batch.events[-1].seq >= last):
+            _release_given_up(connection, batch, batch.snapshot)
             _write_read_model(connection, batch.snapshot, last, now)
             note_change(connection, "certificate", batch.managed_id)
     return Recorded("recorded", last)
@@ -139,6 +141,17 @@ def _append(
     return leaf
 
 
+def _release_given_up(connection: Connection, batch: RecordBatch, snapshot: Snapshot) -> None:
+    """What an owner's answer has taken from its slots belongs to nobody; what a discovery moved has a new owner."""
+    if not any(event.kind == "slots_changed" and event.cause.startswith("update/answer/") for event in batch.events):
+        return
+    model = tables.managed_certificates.c
+    before = connection.execute(sa.select(model.endpoints).where(model.id == batch.managed_id)).scalar() or ()
+    left = {(row.url, row.algorithm) for row in snapshot.endpoints}
+    owned = {(row["url"], row["algorithm"]) for row in before}
+    release_slots(connection, batch.managed_id, owned - left)
+
+
 def _upsert(connection: Connection, table: sa.Table, row: dict[str, Any]) -> None:
     keys = [column.name for column in table.primary_key.columns]
     changed = {name: value for name, value in row.items() if name not in keys}
@@ -156,6 +169,9 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
         "endpoints": ENDPOINTS.dump_python(snapshot.endpoints, mode="json"),
         "questions": QUESTIONS.dump_python(snapshot.questions, mode="json"),
         "severity_rank": SEVERITY_RANK[snapshot.severity],
+        "search": "\n".join(
+            (*snapshot.names, snapshot.managed_id, snapshot.fingerprint, snapshot.owner, snapshot.service)
+        ).lower(),
         "seq": seq,
         "updated_at": now,
     }

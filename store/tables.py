@@ -43,6 +43,9 @@ discoveries = Table(
     Column("targets", Integer, nullable=False, server_default="0"),
     Column("report", JSONB, nullable=True),
     Column("detail", String, nullable=False, server_default=""),
+    # Its run in Temporal; whoever starts one there names the workflow as they like.
+    Column("workflow_id", String, nullable=False, server_default=""),
+    Column("run_id", String, nullable=False, server_default=""),
     instant("started_at"),
     instant("finished_at", required=False),
 )
@@ -193,8 +196,26 @@ managed_certificates = Table(
     instant("acknowledged_until", required=False),
     Column("seq", BigInteger, nullable=False),
     instant("updated_at"),
+    # Lower case of everything that a free text is looked for in.
+    Column("search", String, nullable=False),
     Index("managed_by_end", "not_after", "id"),
+    Index("managed_by_tier", "tier", "not_after", "id"),
+    Index("managed_by_state", "state", "not_after", "id"),
+    Index("managed_by_service", "service", "not_after", "id"),
+    Index("managed_by_owner", "owner", "not_after", "id"),
+    Index("managed_by_issuer", "issuer", "not_after", "id"),
+    Index("managed_by_name", sa.text("coalesce(names[1], '')"), "id"),
+    Index("managed_by_text", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
     Index("managed_by_severity", "severity_rank", "not_after", "id"),
+    # "Attention required": severity, then subscribers at risk, then time left.
+    Index(
+        "managed_by_stake",
+        "severity_rank",
+        sa.desc("subscribers"),
+        "not_after",
+        "id",
+        postgresql_where=sa.text("NOT retired AND severity_rank <= 2"),
+    ),
 )
 
 cases = Table(
@@ -318,6 +339,8 @@ histories = Table(
 )
 
 # --- store.changes: what pages must show anew ------------------------------------------------------------------
+
+CHANGES_CHANNEL = "everleaf_changes"
 
 changes = Table(
     "changes",
@@ -468,6 +491,8 @@ comments = Table(
     Column("about", String, nullable=False),
     Column("by", String, nullable=False),
     Column("text", String, nullable=False),
+    # It came with a decision that was refused: kept as evidence, shown beside no decision.
+    Column("refused", Boolean, nullable=False, server_default="false"),
     instant("at"),
 )
 

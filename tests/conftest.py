@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,11 +42,16 @@ class Cluster:
         drop = ["unshare", "--user"] if os.geteuid() == 0 else []
         initdb = [str(binaries / "initdb"), "-D", str(home / "data"), "-U", "everleaf", "--auth=trust", "--no-sync"]
         subprocess.run([*drop, *initdb, "--locale=C", "--encoding=UTF8"], check=True, capture_output=True, timeout=60)
+        self._drop, self._binaries = drop, binaries
+        self.log = (home / "log").open("wb")
+        self.start()
+
+    def start(self) -> None:
+        drop, binaries, home = self._drop, self._binaries, self.home
         die_with_us = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
         options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
         server = [str(binaries / "postgres"), "-D", str(home / "data"), "-k", str(home), "-h", ""]
         server += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self.log = (home / "log").open("wb")
         self.process = subprocess.Popen([*drop, *die_with_us, *server], stdout=self.log, stderr=self.log)
 
     def url(self, name: str) -> str:
@@ -68,6 +74,11 @@ class Cluster:
                 time.sleep(0.05)
             else:
                 return
+
+    def interrupt(self) -> None:
+        """A fast shutdown: whoever is connected is cut off; ``start`` and ``wait`` bring it back."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
 
     def stop(self) -> None:
         self.process.terminate()

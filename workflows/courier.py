@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from domain.contracts import Deliver, Delivery, Message
+from domain.contracts import Deliver, Delivery, Message, Undelivered
 from domain.names import COURIER_WORKFLOW, DELIVERED_SIGNAL, TELL_SIGNAL, certificate_workflow
-from workflows import steps
+from workflows import patches, steps
 
 # Long enough that one discovery's questions arrive as one mail, short enough for a rung.
 GATHER_FOR = timedelta(seconds=5)
@@ -36,6 +36,7 @@ class Courier:
     @workflow.init
     def __init__(self, route: Route) -> None:
         self.waiting: list[Message] = list(route.waiting)
+        self.given_up: Undelivered | None = None
 
     @workflow.run
     async def run(self, route: Route) -> None:
@@ -47,6 +48,9 @@ class Courier:
             self.waiting = self.waiting[len(batch) :]
             if delivery.state == "undeliverable":
                 await self.report(batch)
+            if self.given_up is not None:
+                await self.note(self.given_up)
+                self.given_up = None
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(Route(route.person, route.channel, tuple(self.waiting)))
 
@@ -54,7 +58,20 @@ class Courier:
         try:
             return await steps.deliver(batch, summary=f"{len(batch.messages)} messages")
         except ActivityError as error:
-            return Delivery("undeliverable", str(error.cause or error))
+            why = str(error.cause or error)
+            self.given_up = Undelivered(batch, why)
+            return Delivery("undeliverable", why)
+
+    async def note(self, given_up: Undelivered) -> None:
+        """After the report: people hear of it first, and the store's word may wait."""
+        if not workflow.patched(patches.COURIER_NOTES):
+            return
+        try:
+            await steps.note_undelivered(given_up, summary="note that it could not be delivered")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("an outcome is not noted", extra={"error": str(error.cause)})
 
     async def report(self, batch: tuple[Message, ...]) -> None:
         for message in batch:

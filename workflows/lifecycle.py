@@ -317,7 +317,7 @@ class CertificateLifecycle:
             return do.NotRedeemed(message, "busy: the code could not be checked; ask for a new one")
         if not redeemed.allowed:
             return do.NotRedeemed(message, redeemed.reason, redeemed.actor)
-        return do.Redeemed(message, redeemed.actor)
+        return do.Redeemed(message, redeemed.actor, redeemed.person, redeemed.asker)
 
     @workflow.update(description="Approve, reject or hold the renewal that is asked; needs a one-time code")
     async def decide(self, message: m.Decide) -> m.Receipt:

@@ -68,6 +68,10 @@ scan_page = Step(
     "scan_page", c.ScanPage, c.ScanReport, SCAN_QUEUE, seconds(600), heartbeat=seconds(30), retry=SOME, priority=SCAN
 )
 adopt = Step("adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME)
+# Long enough for a restart of the database, short enough that a failed discovery is seen to have failed.
+fail_discovery = Step(
+    "fail_discovery", c.DiscoveryFailure, c.DiscoveryEnded, SCAN_QUEUE, seconds(15), seconds(600), retry=SOME
+)
 consult = Step("consult", c.Consult, c.Observation, LIFECYCLE_QUEUE, seconds(15))
 place_order = Step("place_order", c.PlaceOrder, c.OrderPlaced, DEPLOY_QUEUE, seconds(30))
 collect_order = Step("collect_order", c.CollectOrder, c.OrderOutcome, ISSUE_QUEUE, seconds(60))
@@ -77,6 +81,7 @@ roll_back = Step("roll_back", c.RollBack, c.DeployReport, DEPLOY_QUEUE, seconds(
 look_again = Step("look_again", c.LookAgain, c.LookReport, SCAN_QUEUE, seconds(120), heartbeat=seconds(30))
 send = Step("send", c.Message, c.Sent, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER, priority=PEOPLE)
 deliver = Step("deliver", c.Deliver, c.Delivery, LIFECYCLE_QUEUE, seconds(60), retry=SOME, priority=PEOPLE)
+note_undelivered = Step("note_undelivered", c.Undelivered, c.Delivery, LIFECYCLE_QUEUE, seconds(60), seconds(180))
 # Shorter than the 60 s for which a decision is reserved.
 redeem = Step("redeem", c.RedeemWarrant, c.Redeemed, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE)
 record = Step("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
@@ -88,6 +93,7 @@ STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of 
     begin_discovery,
     scan_page,
     adopt,
+    fail_discovery,
     consult,
     place_order,
     collect_order,
@@ -97,6 +103,7 @@ STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of 
     look_again,
     send,
     deliver,
+    note_undelivered,
     redeem,
     record,
     recall,

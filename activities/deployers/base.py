@@ -7,6 +7,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from domain.certificate import Life
 from domain.terms import Target
 
 
@@ -44,8 +45,11 @@ class Deployer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeployerParts:
-    """``may_return``: why a certificate (fingerprint, its end) must not be served again, or empty."""
+    """``may_return(life, fingerprint)``: why ``life`` must not be served again in place of ``fingerprint``, or empty.
+
+    Asked by every way back: an ordered roll-back, and the restoring after a reload that failed (DESIGN rule 4).
+    """
 
     clock: Callable[[], datetime]
-    may_return: Callable[[str], str] = lambda _: ""
+    may_return: Callable[[Life, str], str] = lambda _life, _fingerprint: ""
     failpoint: Callable[[str], None] = lambda _: None

@@ -16,7 +16,7 @@ from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
-from formats.x509 import fingerprint_of, load_pem_chain, parse_certificate
+from formats.x509 import fingerprint_of, life_of, load_pem_chain
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class FileDeployer:
         with told_as_target(target.name), held(Path(target.chain)):
             current = _read(target)
             if current.fingerprint == fingerprint:
-                self._require_returnable(target, _read(target, previous=True))
+                self._require_returnable(target, _read(target, previous=True), fingerprint)
                 _restore(target)
             self._parts.failpoint("deploy.written")
             problem = _reload(target)
@@ -101,9 +101,9 @@ class FileDeployer:
         if not problem:
             return
         log.error("reload failed", extra={"target": target.name, "certificate": fingerprint})
-        kept_away = self._forbids(_read(target, previous=True))
+        kept_away = self._forbids(_read(target, previous=True), fingerprint)
         if kept_away:
-            # Rule 4: what has ended or was revoked is worse than what the server has not read yet.
+            # Rule 4: what may not be served again is worse than what the server has not read yet.
             told = f"the new certificate stays, because what was there before {kept_away}"
             raise TargetRefused(f"{target.name}: the reload failed: {problem}; {told}; make its reload work.")
         _restore(target)
@@ -111,21 +111,21 @@ class FileDeployer:
         after = f"; its old certificate is back, but that reload failed too: {again}" if again else ""
         raise TargetRefused(f"{target.name}: the reload failed: {problem}{after or '; its old certificate is back'}")
 
-    def _require_returnable(self, target: Target, previous: Pair) -> None:
+    def _require_returnable(self, target: Target, previous: Pair, fingerprint: str) -> None:
         if not previous.belongs_together or previous.chain is None:
             raise TargetRefused(f"{target.name}: nothing was kept that could be put back.")
-        reason = self._forbids(previous)
+        reason = self._forbids(previous, fingerprint)
         if reason:
             raise TargetRefused(f"{target.name}: what it served before is not put back: it {reason}")
 
-    def _forbids(self, previous: Pair) -> str:
-        """Why the leaf of ``previous`` must not be served again; empty also where there is none to be read."""
+    def _forbids(self, previous: Pair, fingerprint: str) -> str:
+        """Why ``previous`` must not be served again in place of ``fingerprint``; empty where it cannot be read."""
         if not previous.fingerprint:
             return ""
-        facts = parse_certificate(load_pem_chain(previous.chain or b"")[0])
-        if facts.not_after <= self._parts.clock():
-            return f"ended {facts.not_after:%Y-%m-%d %H:%M} UTC"
-        return self._parts.may_return(facts.fingerprint).removeprefix("it ")
+        life = life_of(load_pem_chain(previous.chain or b""), ())
+        if life.ends_at <= self._parts.clock():
+            return f"ended {life.ends_at:%Y-%m-%d %H:%M} UTC"
+        return self._parts.may_return(life, fingerprint).removeprefix("it ")
 
 
 def _paths(target: Target, previous: bool) -> tuple[Path, Path]:

@@ -35,6 +35,11 @@ WORDED = frozenset(
     {"names", "more_names", "outcome", "generation", "plan_version", "case", "tier_reason", "again", "rung", "mark"}
 )
 LONGEST_NAMES = 120
+NOT_WHOLE = (
+    "The database of Everleaf does not answer now: details could not be read, no one-time code could be made, and\n"
+    "this may have been told before. What follows is from the certificate's own workflow. Renewals wait for the\n"
+    "database too: bring it back first, then open the page.\n\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +62,24 @@ class Code:
             "case": self.case,
             "generation": self.generation,
             "plan_version": self.plan_version,
+            "seen": "awaiting-approval",
         }
         return json.dumps(shown)
 
 
-def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str) -> Letter:
-    """One letter to one person about ``messages``, the most urgent first."""
+def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str, *, whole: bool = True) -> Letter:
+    """One letter to one person about ``messages``, the most urgent first.
+
+    Not ``whole``: the store could not be read, and the letter says so.
+    """
     ordered = sorted(messages, key=lambda one: (URGENCY.index(one[0].topic), one[0].ends_at or one[0].at))
     subject = _headline(ordered[0][0])
     if len(ordered) > 1:
         subject = f"{len(ordered)} certificates need attention; first {subject}"
     parts = [_part(message, code, api_url) for message, code in ordered]
     foot = "Everleaf sends this because the policy names you. Codes work once; do not forward them."
-    return Letter(_line(f"[Everleaf] {subject}")[:200], "\n\n---\n\n".join(parts) + f"\n\n-- \n{foot}\n")
+    body = ("" if whole else NOT_WHOLE) + "\n\n---\n\n".join(parts)
+    return Letter(_line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n")
 
 
 def _headline(message: Message) -> str:

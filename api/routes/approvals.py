@@ -19,6 +19,8 @@ from store.access import Binding
 router = guarded("approvals")
 
 OPEN = ("pending", "rejected")
+# State of an approval -> the stage that its reader saw.
+SEEN = {"pending": "awaiting-approval", "rejected": "rejected", "approved": "held", "closed": ""}
 
 IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag of the approval that was read.")]
 
@@ -72,9 +74,10 @@ async def decide_approval(
             row["generation"],
             version,
             comment_id=comment_id,
+            seen=SEEN[row["state"]],
         )
 
-    errand = Errand(_binding(row, version), message, idempotency_key)
+    errand = Errand(_binding(row, version), message, idempotency_key, comment_id)
     return answered(response, await run_errand(caller, errand))
 
 
@@ -89,6 +92,7 @@ def make_code(approval_id: str, caller: CallerDep) -> schemas.CodeItem:
         "case": row["case_number"],
         "generation": row["generation"],
         "plan_version": row["version"],
+        "seen": SEEN[row["state"]],
     }
     return make_code_item(caller, _binding(row, row["version"]), paste)
 

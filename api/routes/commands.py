@@ -58,10 +58,12 @@ async def retire_certificate(
 ) -> Operation:
     """End this lifecycle with a reason; an order under way is collected and revoked."""
     await _known(caller, certificate_id)
+    comment_id = ""
     if asked.comment:
         comment = access.Comment(certificate_id, certificate_id, caller.actor.id, asked.comment, caller.parts.clock())
-        await run_in_threadpool(access.add_comment, caller.engine, comment)
-    errand = Errand(Binding(certificate_id, "retire"), lambda code: Retire(code, asked.reason), idempotency_key)
+        comment_id = await run_in_threadpool(access.add_comment, caller.engine, comment)
+    binding = Binding(certificate_id, "retire")
+    errand = Errand(binding, lambda code: Retire(code, asked.reason), idempotency_key, comment_id)
     return answered(response, await run_errand(caller, errand))
 
 

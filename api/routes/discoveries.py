@@ -31,7 +31,10 @@ def item(row: dict[str, Any], run: DiscoveryRun | None = None) -> schemas.Discov
     if run is not None and run.state == "failed":
         row = {**row, "state": "failed", "detail": row["detail"] or run.failure}
         status = "failed"
-    about = {"workflow_id": discovery_workflow(row["id"]), "progress": run.progress if run else None}
+    about = {
+        "workflow_id": row.get("workflow_id") or discovery_workflow(row["id"]),
+        "progress": run.progress if run else None,
+    }
     return schemas.DiscoveryItem.model_validate({**row, **about, "status": status})
 
 
@@ -81,7 +84,9 @@ async def get_discovery(discovery_id: str, caller: CallerDep) -> schemas.Discove
         row = None
     if row is not None and row["state"] in ENDED:
         return item(row)
-    run = await caller.gateway.discovery(discovery_id)
+    if row is not None and row["workflow_id"]:
+        return item(row, await caller.gateway.discovery(row["workflow_id"], row["run_id"]))
+    run = await caller.gateway.discovery(discovery_workflow(discovery_id))
     if row is not None:
         return item(row, run)
     if run is None:

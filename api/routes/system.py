@@ -1,9 +1,7 @@
 """The whole: where things are, who is asking, how well it goes."""
 
-from html import escape
-
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
@@ -11,18 +9,14 @@ from api import reference
 from api.auth import may
 from api.limit import LARGEST_BODY_BYTES
 from api.parts import CallerDep, PartsDep
-from api.problems import Unauthenticated
 from api.routes import guarded
 from api.schemas import MeItem, StatusItem
 from domain.errors import NotReady
-from store import access, reader
+from store import reader
 from store.reader import Health
 
 router = guarded("system")
 public = APIRouter(tags=["system"])
-
-# A page of ours loads nothing, runs nothing and stands in no frame.
-NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'"
 
 DIRECTORY = {
     "certificates": "/v1/certificates",
@@ -94,31 +88,4 @@ async def get_readiness(parts: PartsDep) -> dict[str, str]:
 @public.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 def read_reference(request: Request) -> Response:
     """What can be asked, for people."""
-    return HTMLResponse(reference.page(request.app.openapi()), headers={"content-security-policy": NOTHING_ELSE})
-
-
-@public.get("/", include_in_schema=False)
-def show_front_door() -> Response:
-    """Until there are pages, the front door leads to what can be asked: `up` prints its address."""
-    return RedirectResponse("/docs")
-
-
-@public.get("/login", response_class=HTMLResponse)
-def log_in(code: str, request: Request, parts: PartsDep) -> Response:
-    """Spend a one-time login link: says who you are and gives a bearer token for ten hours, once."""
-    token = access.use_login_link(parts.engine, code)
-    actor = access.authenticate(parts.engine, token) if token else None
-    if token is None or actor is None:
-        raise Unauthenticated("This login link is unknown, used or too old. Ask for a new one.")
-    told = {"id": actor.id, "name": actor.person or actor.name, "role": actor.role.value, "token": token}
-    secret = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-content-type-options": "nosniff"}
-    if "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse({**told, "expires_in_seconds": 36_000}, headers=secret)
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Everleaf: logged in</title>"
-        f"<h1>You are {escape(told['name'])}, {escape(told['role'])}</h1>"
-        "<p>Your bearer token, shown once and good for ten hours:</p>"
-        f"<pre>{escape(token)}</pre><p>Use it as <code>Authorization: Bearer ...</code>; "
-        "<a href='/docs'>what can be asked</a>.</p></html>"
-    )
-    return HTMLResponse(page, headers={**secret, "content-security-policy": NOTHING_ELSE})
+    return HTMLResponse(reference.page(request.app.openapi()))

@@ -60,10 +60,15 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """The warrant held: ``actor`` may do it."""
+    """The warrant held: ``actor`` may do it.
+
+    ``person`` stands behind the actor, ``asker`` behind whoever asked for the case.
+    """
 
     message: Warranted
     actor: str
+    person: str = ""
+    asker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

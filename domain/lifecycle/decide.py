@@ -24,9 +24,16 @@ from domain.lifecycle.commands import (
 from domain.lifecycle.due import ask_head, intend, key_of, resume_stage, route, settle
 from domain.lifecycle.refold import Recalled, base
 from domain.lifecycle.seen import is_unseen, supersede
-from domain.lifecycle.state import LifecycleState, Stage
+from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.lifecycle.turn import EVERLEAF, Turn
-from domain.people.approval import RESERVED_FOR, hold_until, may_decide, refusal
+from domain.people.approval import (
+    BEHIND_THE_STORE,
+    RESERVED_FOR,
+    hold_until,
+    is_heard_when_forked,
+    may_decide,
+    refusal,
+)
 from domain.people.messages import (
     Acknowledge,
     Answer,
@@ -101,8 +108,8 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
             return "accepted", outcomes.broke(turn, command)
         case Reserve(message=message):
             return _reserve(turn, message)
-        case Redeemed(message=message, actor=actor):
-            return _redeemed(turn, message, actor)
+        case Redeemed():
+            return _redeemed(turn, command)
         case NotRedeemed(message=message, reason=reason):
             if isinstance(message, Decide) and state.reservation is not None:
                 turn.emit(e.ReservationEnded())
@@ -139,18 +146,21 @@ def _reserve(turn: Turn, message: Warranted) -> tuple[str, str]:
     return "accepted", ""
 
 
-def _redeemed(turn: Turn, message: Warranted, actor: str) -> tuple[str, str]:
+def _redeemed(turn: Turn, command: Redeemed) -> tuple[str, str]:
     if turn.state.retired or turn.state.life is None:
         return "refused", "retired: this managed certificate is retired"
-    match message:
-        case Decide():
-            return _decided(turn, message, actor)
+    if turn.state.forked and not is_heard_when_forked(command.message):
+        # It was reserved before the fork was known.
+        return "refused", BEHIND_THE_STORE
+    match command.message:
+        case Decide() as message:
+            return _decided(turn, message, command)
         case Acknowledge(level=level, until=until):
             turn.emit(e.Acknowledged(level, until))
-        case Answer():
+        case Answer() as message:
             return _answered(turn, message)
         case RenewNow():
-            return "accepted", outcomes.requested(turn, actor)
+            return "accepted", outcomes.requested(turn, command.actor)
         case Resume() | Supply():
             return _resumed(turn)
         case Retire(reason=reason):
@@ -158,8 +168,8 @@ def _redeemed(turn: Turn, message: Warranted, actor: str) -> tuple[str, str]:
     return "accepted", ""
 
 
-def _decided(turn: Turn, message: Decide, actor: str) -> tuple[str, str]:
-    reservation = turn.state.reservation
+def _decided(turn: Turn, message: Decide, command: Redeemed) -> tuple[str, str]:
+    actor, reservation = command.actor, turn.state.reservation
     if reservation is None or reservation.code_sha256 != code_hash(message.code):
         return "refused", "stale: the check of the code took too long; ask for a new one"
     turn.emit(e.ReservationEnded())
@@ -170,7 +180,7 @@ def _decided(turn: Turn, message: Decide, actor: str) -> tuple[str, str]:
         return "refused", "stale: the case or its plan has changed since"
     if not may_decide(case):
         return "refused", f"decided: the case is {case.stage.value}"
-    if actor == case.requested_by:
+    if _is_asker(case, command):
         turn.emit(e.DecisionRefused("decide", "who asked may not approve"))
         return "refused", "invalid: who asked for the renewal may not approve it"
     if message.decision == "reject":
@@ -183,6 +193,13 @@ def _decided(turn: Turn, message: Decide, actor: str) -> tuple[str, str]:
     turn.emit(e.Approved(actor, case.plan.version))
     intend(turn)
     return "accepted", "approved"
+
+
+def _is_asker(case: Case, command: Redeemed) -> bool:
+    """Four eyes are two people: a person and their token are one."""
+    if not case.requested_by:
+        return False
+    return case.requested_by in (command.actor, command.person) or command.person == command.asker != ""
 
 
 def _earliest_order(turn: Turn) -> datetime:

@@ -71,11 +71,12 @@ def days(lead: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Because:
-    """One date with the sum that gives it."""
+    """One date with the sum that gives it; ``lead``: what the policy writes, "30 days"."""
 
     what: str
     at: datetime
     sum: str
+    lead: str = ""
 
 
 def explain(life: Life, terms: Terms) -> tuple[Because, ...]:
@@ -85,7 +86,7 @@ def explain(life: Life, terms: Terms) -> tuple[Because, ...]:
 
     def line(what: str, lead: timedelta, at: datetime) -> Because:
         scale = "" if share == 1 else f" x {share:.4f} (life of {days(life.length)} / 180 days)"
-        return Because(what, at, f"{life.ends_at:%Y-%m-%d %H:%M:%S} UTC - {days(lead)}{scale}")
+        return Because(what, at, f"{life.ends_at:%Y-%m-%d %H:%M:%S} UTC - {days(lead)}{scale}", days(lead))
 
     lines = [line("the renewal case opens", table.opens, opens_at(life, table))]
     if terms.plan is not None:

@@ -192,7 +192,8 @@ def details(state: LifecycleState, now: datetime) -> str:
             "To decide here: *Send update* `decide` with this, and the one-time code from your mail or your page:",
             "```json",
             '{"code": "<your code>", "decision": "approve", "case": '
-            f'{case.number}, "generation": {state.generation}, "plan_version": "{case.plan.version}"}}',
+            f'{case.number}, "generation": {state.generation}, "plan_version": "{case.plan.version}", '
+            f'"seen": "{case.stage.value}"}}',
             "```",
         ]
     return "\n\n".join(lines[:6]) + "\n" + "\n".join(lines[6:])

@@ -12,7 +12,8 @@ from domain.tiers import Audience
 class Decide:
     """Answer the question of one case.  Bound to the case, its generation and the version of the plan that was seen.
 
-    ``command_id`` makes a repetition the same decision.  ``comment_id`` names a comment in the store.
+    ``command_id`` makes a repetition the same decision.  ``comment_id`` names a comment in the store.  ``seen``: the
+    stage that the decider saw, so that of two at once a rejection is not overruled unread; empty: not said.
     """
 
     code: str
@@ -22,6 +23,7 @@ class Decide:
     plan_version: str
     command_id: str = ""
     comment_id: str = ""
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

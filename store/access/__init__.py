@@ -10,24 +10,21 @@ from store.access.papers import (
     add_upload,
     comments_on,
     current_policy,
+    refuse_comment,
     save_policy,
     uploads_for,
 )
-from store.access.people import Actor, head_of, person, sync_people
+from store.access.people import Actor, head_of, people_of, person, sync_people
 from store.access.security import record_security_event, security_events
-from store.access.tokens import (
-    authenticate,
-    create_login_link,
-    create_token,
-    revoke_token,
-    use_login_link,
-)
+from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
+from store.access.tokens import authenticate, create_login_link, create_token, revoke_token
 from store.access.warrants import Binding, mint_warrant, redeem
 
 __all__ = [
     "Actor",
     "Binding",
     "Comment",
+    "Session",
     "Upload",
     "add_comment",
     "add_upload",
@@ -36,15 +33,20 @@ __all__ = [
     "create_login_link",
     "create_token",
     "current_policy",
+    "end_session",
     "head_of",
+    "living_sessions",
+    "log_in",
     "mint_warrant",
+    "people_of",
     "person",
     "record_security_event",
     "redeem",
+    "refuse_comment",
     "revoke_token",
     "save_policy",
     "security_events",
+    "session_of",
     "sync_people",
     "uploads_for",
-    "use_login_link",
 ]

@@ -42,12 +42,19 @@ def add_comment(engine: Engine, comment: Comment) -> str:
     return comment_id
 
 
+def refuse_comment(engine: Engine, comment_id: str) -> None:
+    """What it came with was refused: it was said, and counts beside no decision."""
+    with engine.begin() as connection:
+        told = sa.update(tables.comments).where(tables.comments.c.id == comment_id)
+        connection.execute(told.values(refused=True))
+
+
 def comments_on(engine: Engine, managed_id: str) -> list[Comment]:
-    """Oldest first."""
+    """Oldest first; without those whose decision was refused."""
     column = tables.comments.c
-    query = sa.select(tables.comments).where(column.managed_id == managed_id).order_by(column.at, column.id)
+    query = sa.select(tables.comments).where(column.managed_id == managed_id, column.refused.is_(False))
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
+        rows = connection.execute(query.order_by(column.at, column.id)).all()
     return [Comment(row.managed_id, row.about, row.by, row.text, row.at) for row in rows]
 
 

@@ -50,3 +50,10 @@ def head_of(engine: Engine, role: Role) -> Person | None:
     with engine.connect() as connection:
         row = connection.execute(query).one_or_none()
     return Person(row.id, row.name, row.email, Role(row.role)) if row else None
+
+
+def people_of(engine: Engine, role: Role) -> list[Person]:
+    """Everybody of ``role``, by id."""
+    query = sa.select(tables.people).where(tables.people.c.role == role.value).order_by(tables.people.c.id)
+    with engine.connect() as connection:
+        return [Person(row.id, row.name, row.email, Role(row.role)) for row in connection.execute(query)]

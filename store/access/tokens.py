@@ -18,8 +18,6 @@ TOKEN_PREFIX = "evl_"  # noqa: S105 - the public mark by which secret scanners f
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # Shown once in a terminal; an hour spans a first look round and a coffee.
 LOGIN_LINK_LIVES = timedelta(hours=1)
-# An absolute end of a browser session: one long shift.
-SESSION_LIVES = timedelta(hours=10)
 
 
 def _random_token() -> str:
@@ -105,22 +103,3 @@ def create_login_link(engine: Engine, role: Role) -> str:
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.login_links).values(**row, **times))
     return code
-
-
-def use_login_link(engine: Engine, code: str) -> str | None:
-    """Spend ``code`` for a session token that lives ten hours; None where it is unknown, used or too old."""
-    column = tables.login_links.c
-    spent = (
-        sa.update(tables.login_links)
-        .where(column.sha256 == sha256(code.encode()).digest())
-        .where(column.used_at.is_(None), column.expires_at > sa.func.now())
-        .values(used_at=sa.func.now())
-        .returning(column.role, column.person, sa.func.now().label("now"))
-    )
-    with engine.begin() as connection:
-        row = connection.execute(spent).one_or_none()
-        if row is None:
-            record_security_event(connection, "login-refused", "", "unknown, used or expired login link")
-            return None
-    ends = row.now + SESSION_LIVES
-    return create_token(engine, name="session", role=Role(row.role), person=row.person, expires_at=ends)

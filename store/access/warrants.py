@@ -98,17 +98,18 @@ def redeem(engine: Engine, asked: RedeemWarrant, now: datetime) -> Redeemed:
                 refused = sa.update(tables.warrants).where(column.sha256 == digest).values(refusal=reason)
                 connection.execute(refused)
                 record_security_event(connection, "warrant-refused", row.actor, f"{asked.managed_id}: {reason}")
-            return _answer(row, reason)
+            return _answer(connection, row, asked, reason)
         row = connection.execute(sa.select(tables.warrants).where(column.sha256 == digest)).one_or_none()
         if row is not None and row.redeemed_at is not None and row.redeemed_by == asked.command_id:
-            return _answer(row, row.refusal)
+            return _answer(connection, row, asked, row.refusal)
         reason = _why_not_found(row)
         record_security_event(connection, "warrant-refused", row.actor if row else "", f"{asked.managed_id}: {reason}")
     return Redeemed(allowed=False, reason=reason)
 
 
-def _answer(row: Row[tuple[object, ...]], reason: str) -> Redeemed:
-    return Redeemed(allowed=not reason, actor=row.actor, role=row.role, reason=reason)
+def _answer(connection: Connection, row: Row[tuple[object, ...]], asked: RedeemWarrant, reason: str) -> Redeemed:
+    people = {"person": _behind(connection, row.actor), "asker": _behind(connection, asked.requested_by)}
+    return Redeemed(allowed=not reason, actor=row.actor, role=row.role, reason=reason, **people)
 
 
 def _why_not_found(row: Row[tuple[object, ...]] | None) -> str:
@@ -146,5 +147,10 @@ def _still_holds(connection: Connection, row: Row[tuple[object, ...]]) -> bool:
     if kind == "person":
         query = sa.select(tables.people.c.role).where(tables.people.c.id == name)
         return bool(connection.execute(query).scalar() == row.role)
+    if kind == "session":
+        # A login of a role for which the policy names nobody.
+        session = tables.sessions.c
+        alive = sa.and_(session.id == name, session.ended_at.is_(None), session.expires_at > sa.func.now())
+        return bool(connection.execute(sa.select(session.role).where(alive)).scalar() == row.role)
     query = sa.select(tables.tokens.c.id).where(tables.tokens.c.id == name, tables.tokens.c.revoked_at.is_(None))
     return connection.execute(query).scalar() is not None

@@ -1,14 +1,34 @@
 """What everybody may read: pages of the read model, never a write.  One file per kind of thing."""
 
-from store.reader.certificates import CertificateQuery, get_certificate, list_certificates, open_case, timeline
-from store.reader.discoveries import get_discovery, list_discoveries, list_findings
-from store.reader.health import Health, health
+from store.reader.certificates import (
+    CertificateQuery,
+    count_certificates,
+    get_certificate,
+    list_certificates,
+    lives_of,
+    newest_events,
+    open_case,
+    seen_certificate,
+    timeline,
+    words_in_use,
+)
+from store.reader.discoveries import (
+    adopted_in,
+    get_discovery,
+    hosts_seen,
+    list_discoveries,
+    list_findings,
+    outcomes_of,
+)
+from store.reader.health import Health, health, rail_counts
 from store.reader.pages import Page
+from store.reader.situation import Situation, backlog_by_day, ends_by_day, situation
 from store.reader.work import (
     deliveries_for,
     find_approval,
     get_approval,
     get_order,
+    inbox,
     list_approvals,
     list_histories,
     list_orders,
@@ -19,13 +39,20 @@ __all__ = [
     "CertificateQuery",
     "Health",
     "Page",
+    "Situation",
+    "adopted_in",
+    "backlog_by_day",
+    "count_certificates",
     "deliveries_for",
+    "ends_by_day",
     "find_approval",
     "get_approval",
     "get_certificate",
     "get_discovery",
     "get_order",
     "health",
+    "hosts_seen",
+    "inbox",
     "list_approvals",
     "list_certificates",
     "list_discoveries",
@@ -33,6 +60,13 @@ __all__ = [
     "list_histories",
     "list_orders",
     "list_uploads",
+    "lives_of",
+    "newest_events",
     "open_case",
+    "outcomes_of",
+    "rail_counts",
+    "seen_certificate",
+    "situation",
     "timeline",
+    "words_in_use",
 ]

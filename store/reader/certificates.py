@@ -1,8 +1,10 @@
 """Managed certificates as their lifecycles last recorded them, and their events."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -10,20 +12,34 @@ from sqlalchemy.engine import Engine
 from domain.errors import BadInput, NotFound
 from store import tables
 from store.reader.pages import Order, Page, Row, page
+from store.reader.situation import with_case
 
 COLUMN = tables.managed_certificates.c
 
-SORTS: dict[str, Order] = {
-    "not_after": Order((COLUMN.not_after, COLUMN.id)),
-    "-not_after": Order((COLUMN.not_after, COLUMN.id), down=True),
-    "severity": Order((COLUMN.severity_rank, COLUMN.not_after, COLUMN.id)),
-    "name": Order((sa.func.coalesce(COLUMN.names[1], sa.literal("")), COLUMN.id)),
+NAME = sa.func.coalesce(COLUMN.names[1], sa.literal(""))
+KEYS: dict[str, tuple[sa.ColumnElement[Any], ...]] = {
+    "not_after": (COLUMN.not_after, COLUMN.id),
+    "severity": (COLUMN.severity_rank, COLUMN.not_after, COLUMN.id),
+    "name": (NAME, COLUMN.id),
+    "tier": (COLUMN.tier, COLUMN.not_after, COLUMN.id),
+    "service": (COLUMN.service, COLUMN.not_after, COLUMN.id),
+    "state": (COLUMN.state, COLUMN.not_after, COLUMN.id),
 }
+SORTS = {key: Order(columns) for key, columns in KEYS.items()}
+SORTS |= {f"-{key}": Order(columns, down=True) for key, columns in KEYS.items()}
+
+WORDS = ("tier", "state", "severity", "owner", "service", "issuer")
+# Minor and worse (store.facts.SEVERITY_RANK): somebody must act.
+NEEDS_SOMEBODY = 2
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateQuery:
-    """Filters (None: any), ``q`` over names, id, fingerprint, owner and service, and the page that is asked for."""
+    """Filters (None: any), ``q`` over names, id, fingerprint, owner and service, and the page that is asked for.
+
+    ``placed`` False: no rule places it; ``attention``: somebody must act; ``open``: a renewal case is open;
+    ``finding``: has one of that kind; ``ends_from`` and ``expires_before`` bound the end.
+    """
 
     tier: str | None = None
     state: str | None = None
@@ -32,7 +48,12 @@ class CertificateQuery:
     service: str | None = None
     issuer: str | None = None
     q: str | None = None
+    ends_from: datetime | None = None
     expires_before: datetime | None = None
+    placed: bool | None = None
+    attention: bool = False
+    open: bool = False
+    finding: str | None = None
     retired: bool = False
     sort: str = "not_after"
     limit: int = 50
@@ -43,33 +64,52 @@ def list_certificates(engine: Engine, asked: CertificateQuery) -> Page:
     """Raises BadInput naming ``sort``, ``limit`` or ``cursor``."""
     if asked.sort not in SORTS:
         raise BadInput("sort", f"{asked.sort!r} is not a sort", f"One of {', '.join(SORTS)}.")
-    query = sa.select(tables.managed_certificates).where(COLUMN.retired == asked.retired)
-    for name in ("tier", "state", "severity", "owner", "service", "issuer"):
-        wanted = getattr(asked, name)
-        if wanted is not None:
-            query = query.where(COLUMN[name] == wanted)
-    if asked.expires_before is not None:
-        query = query.where(COLUMN.not_after < asked.expires_before)
-    if asked.q:
-        query = query.where(_matches(asked.q.strip()))
+    query = with_case().where(*_where(asked))
     return page(engine, query, SORTS[asked.sort], (asked.limit, asked.cursor))
 
 
-def _matches(text: str) -> sa.ColumnElement[bool]:
-    names = sa.func.array_to_string(COLUMN.names, sa.literal("\n"))
-    return sa.or_(
-        names.icontains(text, autoescape=True),
-        COLUMN.id.istartswith(text, autoescape=True),
-        COLUMN.fingerprint.istartswith(text.replace(":", ""), autoescape=True),
-        COLUMN.owner.icontains(text, autoescape=True),
-        COLUMN.service.icontains(text, autoescape=True),
-    )
+def count_certificates(engine: Engine, asked: Sequence[CertificateQuery]) -> list[int]:
+    """How many each would list, in one pass."""
+    counts = [sa.func.count().filter(*_where(one)).label(f"count_{index}") for index, one in enumerate(asked)]
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(*counts).select_from(tables.managed_certificates)).one())
+
+
+def _where(asked: CertificateQuery) -> list[sa.ColumnElement[bool]]:
+    found = [COLUMN.retired == asked.retired]
+    found += [COLUMN[name] == getattr(asked, name) for name in WORDS if getattr(asked, name) is not None]
+    if asked.ends_from is not None:
+        found.append(COLUMN.not_after >= asked.ends_from)
+    if asked.expires_before is not None:
+        found.append(COLUMN.not_after < asked.expires_before)
+    if asked.placed is not None:
+        found.append(COLUMN.placed == asked.placed)
+    if asked.attention:
+        found.append(COLUMN.severity_rank <= NEEDS_SOMEBODY)
+    if asked.open:
+        case = tables.cases.c
+        found.append(sa.exists().where(case.managed_id == COLUMN.id, case.closed_at.is_(None)))
+    if asked.finding:
+        found.append(sa.func.array_to_string(COLUMN.findings, "\n").contains(f"{asked.finding}:", autoescape=True))
+    if asked.q and asked.q.strip():
+        found.append(COLUMN.search.contains(asked.q.strip().lower(), autoescape=True))
+    return found
+
+
+def words_in_use(engine: Engine, most: int = 200) -> dict[str, list[str]]:
+    """The values that filters may take: owners, services, issuers, states of living certificates."""
+    found: dict[str, list[str]] = {}
+    with engine.connect() as connection:
+        for name in ("owner", "service", "issuer", "state"):
+            query = sa.select(COLUMN[name]).where(COLUMN.retired.is_(False)).distinct().order_by(COLUMN[name])
+            found[name] = [value for value in connection.execute(query.limit(most)).scalars() if value]
+    return found
 
 
 def get_certificate(engine: Engine, managed_id: str) -> Row:
     """One row of the read model.  Raises NotFound."""
     with engine.connect() as connection:
-        query = sa.select(tables.managed_certificates).where(COLUMN.id == managed_id)
+        query = with_case().where(COLUMN.id == managed_id)
         row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no managed certificate {managed_id}; list them with GET /v1/certificates.")
@@ -93,3 +133,28 @@ def timeline(engine: Engine, managed_id: str, after: int = -1, limit: int = 200)
     with engine.connect() as connection:
         bodies = connection.execute(query.order_by(column.seq).limit(limit)).scalars().all()
     return [json.loads(bytes(body)) for body in bodies]
+
+
+def lives_of(engine: Engine, managed_id: str) -> list[Row]:
+    """Every generation of one managed certificate, newest first."""
+    column = tables.lives.c
+    query = sa.select(tables.lives).where(column.managed_id == managed_id).order_by(column.generation.desc())
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def seen_certificate(engine: Engine, fingerprint: str) -> Row | None:
+    """The facts of one certificate, as they were parsed when it was first seen or issued; never its key."""
+    column = tables.certificates.c
+    query = sa.select(column.facts, column.first_seen_at).where(column.fingerprint == fingerprint)
+    with engine.connect() as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row else None
+
+
+def newest_events(engine: Engine, managed_id: str, limit: int = 60) -> list[Row]:
+    """The newest events of one certificate, newest first."""
+    column = tables.events.c
+    query = sa.select(column.body).where(column.stream == managed_id).order_by(column.seq.desc()).limit(limit)
+    with engine.connect() as connection:
+        return [json.loads(bytes(body)) for body in connection.execute(query).scalars()]

@@ -74,3 +74,12 @@ def health(engine: Engine, now: datetime) -> Health:
             by_state=grouped(read.c.state),
             by_severity=grouped(read.c.severity),
         )
+
+
+def rail_counts(engine: Engine) -> tuple[int, int]:
+    """(Living managed certificates, pending approvals): what stands beside the names of pages."""
+    living = sa.select(sa.func.count()).where(tables.managed_certificates.c.retired.is_(False)).scalar_subquery()
+    asked = sa.select(sa.func.count()).where(tables.approvals.c.state == "pending").scalar_subquery()
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(living, asked)).one()
+    return row[0], row[1]

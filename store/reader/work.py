@@ -8,6 +8,7 @@ from sqlalchemy.engine import Engine
 from domain.errors import NotFound
 from store import tables
 from store.reader.pages import Order, Page, Row, page
+from store.reader.situation import with_case
 
 
 def _all(engine: Engine, query: sa.Select[Any]) -> list[Row]:
@@ -80,3 +81,10 @@ def list_histories(engine: Engine, workflow_id: str, generation: int | None = No
     if generation is not None:
         query = query.where(column.generation == generation)
     return _all(engine, query.order_by(column.generation, column.archived_at))
+
+
+def inbox(engine: Engine, limit: int) -> list[Row]:
+    """Managed certificates about which something is asked, nearest deadline first, each with its case."""
+    asked = tables.approvals.c
+    query = with_case().where(asked.id.is_not(None)).order_by(asked.deadline, asked.id).limit(limit)
+    return _all(engine, query)

@@ -1,6 +1,6 @@
 """Managed certificates, their slots, the notices that tell them, and the findings of a discovery."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from domain.contracts import AdoptionReport, Observation, Terms
 from domain.errors import NotFound
 from domain.findings import Finding
 from store import tables
+from store.changes import note_change
 
 OBSERVATION: TypeAdapter[Observation] = TypeAdapter(Observation)
 TERMS = TypeAdapter(Terms)
@@ -100,6 +101,28 @@ def managed_of(connection: Connection) -> dict[str, ManagedRow]:
     return found
 
 
+def terms_of(engine: Engine, managed_id: str) -> Terms | None:
+    """What the policy said for it at the newest discovery, or None where it is not known."""
+    with engine.connect() as connection:
+        query = sa.select(tables.managed.c.terms).where(tables.managed.c.id == managed_id)
+        found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else TERMS.validate_python(found)
+
+
+def release_slots(connection: Connection, managed_id: str, given_up: Iterable[tuple[str, str]]) -> None:
+    """Part ``managed_id`` from slots (URL, algorithm) that its owner gave up.
+
+    Whoever is seen there next is somebody new (rule 10).
+
+    Under the lock of adoptions: one that has read the slots before would write the owner back.
+    """
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+    c = tables.slots.c
+    for url, algorithm in sorted(given_up):
+        here = sa.and_(c.url == url, c.algorithm == algorithm, c.managed_id == managed_id)
+        connection.execute(sa.delete(tables.slots).where(here))
+
+
 def slots_of(connection: Connection, managed: Container[str]) -> dict[Slot, SlotRow]:
     """The slots that belong to one of ``managed``."""
     rows = connection.execute(sa.select(tables.slots).order_by(tables.slots.c.url, tables.slots.c.algorithm))
@@ -131,6 +154,7 @@ def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
     discoveries = tables.discoveries
     ended = {"state": "adopted", "report": asdict(adoption.report), "finished_at": now}
     connection.execute(sa.update(discoveries).where(discoveries.c.id == adoption.discovery_id).values(**ended))
+    note_change(connection, "discovery", adoption.discovery_id)
 
 
 def _managed_row(row: ManagedRow, adoption: Adoption, now: datetime) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from sqlalchemy.engine import Connection, Engine
 from domain.certificate import Certificate, Look, LookOutcome, Slot
 from domain.errors import NotFound
 from store import tables
+from store.changes import note_change
 
 FACTS = TypeAdapter(Certificate)
+LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,9 @@ class Discovery:
     targets: int
     state: str = "planned"
     report: dict[str, Any] | None = None
+    # Its run in Temporal, for whoever asks how far it is.
+    workflow_id: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,46 @@ def begin(engine: Engine, discovery: Discovery, now: datetime) -> Discovery:
         "scope": discovery.scope,
         "pages": discovery.pages,
         "targets": discovery.targets,
+        "workflow_id": discovery.workflow_id,
+        "run_id": discovery.run_id,
         "started_at": now,
     }
     with engine.begin() as connection:
-        connection.execute(insert(tables.discoveries).values(**row).on_conflict_do_nothing())
+        first = insert(tables.discoveries).values(**row).on_conflict_do_nothing().returning(tables.discoveries.c.id)
+        if connection.execute(first).scalar() is not None:
+            note_change(connection, "discovery", discovery.id)
         return discovery_of(connection, discovery.id)
+
+
+def mark_scanned(engine: Engine, discovery_id: str) -> None:
+    """Every page is kept; what was seen waits for its adoption.  A repetition changes nothing."""
+    c = tables.discoveries.c
+    under_way = sa.and_(c.id == discovery_id, c.state.in_(("planned", "scanning")))
+    with engine.begin() as connection:
+        if connection.execute(sa.update(tables.discoveries).where(under_way).values(state="scanned")).rowcount:
+            note_change(connection, "discovery", discovery_id)
+
+
+def mark_failed(engine: Engine, failed: Discovery, why: str, now: datetime) -> None:
+    """Note that ``failed`` ended and ``why``, also where it never began; what was adopted stays adopted."""
+    row = {
+        "id": failed.id,
+        "source": failed.source,
+        "state": "failed",
+        "scope": failed.scope,
+        "workflow_id": failed.workflow_id,
+        "run_id": failed.run_id,
+        "detail": why[:LONGEST_DETAIL],
+        "started_at": now,
+        "finished_at": now,
+    }
+    ended = {name: row[name] for name in ("state", "detail", "finished_at")}
+    statement = insert(tables.discoveries).values(**row)
+    unended = tables.discoveries.c.state.not_in(("adopted", "failed"))
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_=ended, where=unended)
+    with engine.begin() as connection:
+        if connection.execute(statement.returning(tables.discoveries.c.id)).scalar() is not None:
+            note_change(connection, "discovery", failed.id)
 
 
 def discovery_of(connection: Connection, discovery_id: str) -> Discovery:
@@ -61,7 +101,9 @@ def discovery_of(connection: Connection, discovery_id: str) -> Discovery:
     row = connection.execute(sa.select(tables.discoveries).where(c.id == discovery_id)).one_or_none()
     if row is None:
         raise NotFound(f"discovery {discovery_id} is not known; begin_discovery makes it")
-    return Discovery(row.id, row.source, row.scope, row.pages, row.targets, row.state, row.report)
+    return Discovery(
+        row.id, row.source, row.scope, row.pages, row.targets, row.state, row.report, row.workflow_id, row.run_id
+    )
 
 
 def find(engine: Engine, discovery_id: str) -> Discovery:
@@ -101,6 +143,7 @@ def save_page(
         discoveries = tables.discoveries
         started = sa.and_(discoveries.c.id == discovery_id, discoveries.c.state == "planned")
         connection.execute(sa.update(discoveries).where(started).values(state="scanning"))
+        note_change(connection, "discovery", discovery_id)
         if not rows:
             return
         statement = insert(tables.looks)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,23 @@ from activities.adoption import AdoptionActivities
 from activities.discovery import DiscoveryActivities
 from activities.verification import VerificationActivities
 from domain.certificate import LookOutcome, Slot
-from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, DiscoveryRequest, LookAgain, Observation, ScanPage
+from domain.contracts import (
+    AdoptDiscovery,
+    AdoptionReport,
+    Consult,
+    DiscoveryRequest,
+    EndpointRow,
+    LookAgain,
+    Observation,
+    ScanPage,
+    Snapshot,
+)
 from domain.errors import NotFound
 from domain.tiers import Policy, Tier
 from store import tables
+from store.facts import record
 from tests.activities.estates import TestCA, clock, context, listening, policy
+from tests.store.test_facts import batch, event, snapshot
 
 pytestmark = pytest.mark.server
 
@@ -193,3 +206,38 @@ async def test_what_a_discovery_saw_before_a_verification_is_the_past(database: 
         assert (await house.adoption.adopt(AdoptDiscovery("d2"))).notices == 0
         assert (await house.discover("d3")).notices == 0
     assert looked.looks[0].fingerprint == renewed and looked.candidates == ()
+
+
+async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(database: Engine, tmp_path: Path) -> None:
+    """Rule 10: a slot belongs to at most one managed certificate, and a given-up one to none."""
+    ca, paths = TestCA(), (tmp_path / "a.pem", tmp_path / "b.pem")
+    first = ca.issue(paths[0], "a.example")
+    paths[1].write_bytes(paths[0].read_bytes())
+    async with listening(context(paths[0])) as kept, listening(there := context(paths[1])) as given:
+        house = House(database, policy(ca, (kept, given)))
+        assert (await house.discover("d1")).new == 1
+        rows = tuple(EndpointRow(f"tls://127.0.0.1:{port}", "ecdsa") for port in (kept, given))
+        both = snapshot("mc-0", names=("a.example",), fingerprint=first, endpoints=rows)
+        left = replace(both, endpoints=rows[:1])
+
+        def recorded(seq: int, kind: str, cause: str, read_model: Snapshot) -> dict[str, str]:
+            happened = replace(event(seq, kind), cause=cause)
+            record(database, batch(happened, managed_id="mc-0", read_model=read_model), "test", clock())
+            return owners(database)
+
+        # A slot that a discovery moved is its new owner's; only an answer gives one up.
+        assert len(recorded(0, "case_opened", "notice/n-0", both)) == 2
+        assert len(recorded(1, "slots_changed", "notice/n-1", left)) == 2
+        assert len(recorded(2, "slots_changed", "notice/n-2", both)) == 2
+        assert recorded(3, "slots_changed", "update/answer/u-1", left) == {rows[0].url: "mc-0"}
+
+        ca.issue(paths[1], "a.example")
+        there.load_cert_chain(paths[1])
+        assert (await house.discover("d2")).new == 1
+    assert owners(database) == {rows[0].url: "mc-0", rows[1].url: "mc-1"}
+
+
+def owners(database: Engine) -> dict[str, str]:
+    with database.connect() as connection:
+        c = tables.slots.c
+        return {row.url: row.managed_id for row in connection.execute(sa.select(c.url, c.managed_id))}

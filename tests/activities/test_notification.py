@@ -2,7 +2,6 @@ import asyncio
 import email
 import email.policy
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from sqlalchemy.engine import Engine
 from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
 from activities.notifiers.text import Code, compose
+from cli.process import free_port
 from domain.contracts import Deliver, Delivery, Message, RedeemWarrant
 from domain.errors import BadInput, NotReady
 from domain.tiers import Person, Role
@@ -67,9 +67,7 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture
 def smtp_url(mailbox: Mailbox) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     controller = Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     yield f"smtp://127.0.0.1:{port}"

@@ -28,6 +28,7 @@ from domain.people.approval import refusal
 from domain.people.messages import Decide, Receipt, Warranted, clean_code, code_hash
 from domain.tiers import Role, Tier
 from store import access, facts
+from tests.api.browsers import Browser, browser_of
 from tests.domain.simulation import World
 
 
@@ -87,8 +88,8 @@ class WorldGateway:
                 "running", progress={"done": 1, "pages": 3, "seen": 9}
             )
 
-    async def discovery(self, discovery_id: str) -> DiscoveryRun | None:
-        return self.discoveries.get(discovery_id)
+    async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
+        return self.discoveries.get(workflow_id.removeprefix("discovery/"))
 
     async def answers(self) -> bool:
         return self.deaf is None
@@ -162,3 +163,8 @@ async def house(database: Engine, world: World) -> AsyncIterator[House]:
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://everleaf") as client:
         yield House(app, client, gateway, tokens)
+
+
+@pytest_asyncio.fixture
+async def head(house: House, database: Engine) -> Browser:
+    return await browser_of(house, database, Role.SECURITY_HEAD)

@@ -54,6 +54,15 @@ async def test_a_comment_is_kept_and_shown_beside_its_approval(house: House) -> 
     assert [comment["text"] for comment in comments] == ["<b>seen</b>"]
 
 
+async def test_the_comment_of_a_refused_decision_is_shown_beside_none(house: House) -> None:
+    item = await pending(house)
+    assert (await decide(house, comment="too late", version="another")).status_code == 412
+    assert (await decide(house, comment="seen")).status_code == 200
+    assert (await decide(house, comment="me too")).status_code == 409
+    comments = (await house.ask("GET", f"/v1/approvals/{item['id']}")).json()["comments"]
+    assert [comment["text"] for comment in comments] == ["seen"]
+
+
 async def test_a_decision_on_another_plan_is_stale_and_changes_nothing(house: House) -> None:
     by_body = await decide(house, version="another")
     by_header = await decide(house, headers={"if-match": '"another"'})

@@ -9,8 +9,6 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from api.gateway import DiscoveryRun
-from domain.tiers import Person, Role
-from store import access
 from store.histories import History, keep_history
 from tests.api.conftest import House, open_house
 from tests.domain.simulation import World
@@ -149,23 +147,6 @@ async def test_status_counts_and_says_settled(house: House) -> None:
     assert seen["temporal"] == {"reachable": True}
 
 
-async def test_a_login_link_tells_who_you_are_once(house: House, database: Engine) -> None:
-    access.sync_people(database, [Person("asha", "Asha Rao", "asha@example.in", Role.SECURITY_HEAD)])
-    code = access.create_login_link(database, Role.SECURITY_HEAD)
-    answer = await house.ask("GET", f"/login?code={code}", "")
-    assert answer.headers["cache-control"] == "no-store"
-    told = answer.json()
-    assert (told["id"], told["role"]) == ("person/asha", "security-head")
-    me = (await house.ask("GET", "/v1/me", told["token"])).json()
-    assert me["id"] == "person/asha"
-    assert "decide_approval" in me["routes"]
-    assert (await house.ask("GET", f"/login?code={code}", "")).status_code == 401
-    code = access.create_login_link(database, Role.AUDITOR)
-    page = await house.ask("GET", f"/login?code={code}", "", headers={"accept": "text/html"})
-    assert page.headers["content-type"].startswith("text/html")
-    assert "auditor" in page.text
-
-
 async def test_the_description_is_generated_with_stable_names(house: House) -> None:
     described = (await house.ask("GET", "/openapi.json", "")).json()
     assert described["openapi"].startswith("3.1")
@@ -185,9 +166,3 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(house: House) -> 
     assert "<script" not in page.text
     assert "http://" not in page.text
     assert "https://" not in page.text
-
-
-async def test_the_front_door_leads_to_what_can_be_asked(house: House) -> None:
-    answer = await house.ask("GET", "/", "")
-    assert answer.status_code == 307
-    assert answer.headers["location"] == "/docs"

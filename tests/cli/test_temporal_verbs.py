@@ -97,7 +97,7 @@ async def test_upgrade_signals_every_lifecycle_once(temporal_binary: Path) -> No
 
 async def all_listed(made: WorkflowEnvironment, count: int) -> None:
     """Visibility follows the start by some milliseconds."""
-    for _ in range(200):
+    for _ in range(1200):
         if (await made.client.count_workflows('ExecutionStatus = "Running"')).count == count:
             return
         await asyncio.sleep(0.05)

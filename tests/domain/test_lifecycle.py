@@ -9,7 +9,7 @@ import pytest
 
 from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, Consult, Deploy, Observation, PlaceOrder, RollBack
-from domain.lifecycle.commands import DeliveryReported
+from domain.lifecycle.commands import DeliveryReported, Redeemed, Reserve
 from domain.lifecycle.leads import escalates_at, opens_at
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated, severity, snapshot
@@ -366,6 +366,19 @@ def test_who_asked_may_not_approve() -> None:
     assert w.send(w.decision(), "person/b").outcome == "accepted"
     w.work()
     assert w.state.generation == 2
+
+
+def test_who_asked_with_a_token_may_not_approve_in_person() -> None:
+    w = world(Tier.CUSTOMER_FACING)
+    assert w.send(RenewNow(w.code()), "token/7").outcome == "accepted"
+    for actor, person, asker, outcome in (
+        ("person/a", "person/a", "person/a", "refused"),
+        ("token/9", "person/a", "person/a", "refused"),
+        ("person/b", "person/b", "person/a", "accepted"),
+    ):
+        message = w.decision()
+        w.tell(Reserve(message))
+        assert w.tell(Redeemed(message, actor, person, asker)).outcome == outcome
 
 
 def test_an_acknowledgement_stops_repeats_but_not_the_next_rung() -> None:

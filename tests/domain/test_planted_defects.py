@@ -37,7 +37,7 @@ DEFECTS: dict[str, tuple[Change, ...]] = {
     "an issuer that ends first, believed": (
         ("lifecycle/outcomes.py", "if life.ends_at - present.ends_at < needed - planned / 20:", "if False:"),
     ),
-    "a decision by whoever asked": (("lifecycle/decide.py", "if actor == case.requested_by:", "if False:"),),
+    "a decision by whoever asked": (("lifecycle/decide.py", "if _is_asker(case, command):", "if False:"),),
 }
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from domain.contracts import CollectOrder, Deploy, EventRecord, LookAgain, Observation, PlaceOrder, RevokeOrder
 from domain.errors import BadInput
 from domain.lifecycle import events as e
-from domain.lifecycle.commands import NoticeArrived, Step, StepBroke
+from domain.lifecycle.commands import NoticeArrived, Redeemed, Reserve, Step, StepBroke
 from domain.lifecycle.decoding import KINDS, happened_of
 from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState, Stage
@@ -300,6 +300,19 @@ def test_nothing_but_a_resumption_or_an_acknowledgement_is_taken_while_forked() 
     until = world.now + DAY
     world.run_until(world.state.life.ends_at if world.state.life else world.now)
     assert world.send(Acknowledge(world.code(), "security-head", max(until, world.now + DAY))).outcome == "accepted"
+
+
+def test_a_message_that_was_reserved_before_the_fork_was_known_is_refused() -> None:
+    world = mid_case()
+    world.reset_to(world.first("order_accepted").seq + 1)
+    world.store_is_away = True
+    retire = Retire(world.code(), "decommissioned")
+    assert world.tell(Reserve(retire)).outcome == "accepted"
+    world.store_is_away = False
+    world.record()
+    assert world.state.forked
+    assert world.tell(Redeemed(retire, "person/head")).outcome == "refused"
+    assert not world.state.retired
 
 
 def test_notices_that_the_reset_run_heard_are_not_lost() -> None:

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from cli.home import PROJECT
 from tests.e2e.product import READY_SECONDS, SETTLED_SECONDS, Product, clean_environment, everleaf
 from tests.launcher.waiting import has_ended
 
 # The search for keys reads what all the others left; what changes the estate comes after what counts it.
-ORDER = ("test_key_search", "test_bad_input", "test_the_loop", "test_discovery", "test_keys")
+ORDER: tuple[str, ...] = (
+    "test_key_search",
+    "test_bad_input",
+    "test_the_loop",
+    "test_browser_reading",
+    "test_browser_deciding",
+)
+ORDER += ("test_many_decisions", "test_discovery", "test_keys")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,6 +70,19 @@ def _take_down(data_dir: Path) -> None:
     left = [part["name"] for part in parts if part["pid"] and not has_ended(part["pid"])]
     assert not left, f"these survived `everleaf down`: {left}"
     assert json.loads(everleaf(data_dir, "status", "--output", "json").stdout)["state"] == "stopped"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, driven by Playwright."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("NO chromium: no page was tried in a browser; `.ci/run` installs it")
+    with sync_playwright() as playwright:
+        # As root a browser has no sandbox of its own; the pages it opens here are all ours.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def test_no_server_survives_the_kill_of_its_parent_and_the_next_start_works(home
     _, pid = parent.stdout.readline().split()
 
     parent.send_signal(signal.SIGKILL)
-    parent.wait(10)
+    parent.wait(60)
     next_server = EmbeddedPostgres(home, durable=False)
     next_server.start()
 

@@ -57,7 +57,7 @@ def test_a_part_that_is_killed_is_started_again_and_counted(supervisor: Supervis
     assert part.child is not None
     assert part.child.process is not None
     part.child.process.kill()
-    part.child.process.wait(10)
+    part.child.process.wait(60)
 
     supervisor.watch()
     assert supervisor.home.read_run()["state"] == "degraded"
@@ -95,7 +95,7 @@ def test_a_child_does_not_survive_the_kill_of_its_parent(tmp_path: Path) -> None
     pid = int(parent.stdout.readline())
 
     parent.send_signal(signal.SIGKILL)
-    parent.wait(10)
+    parent.wait(60)
 
     assert has_ended(pid)
 

@@ -65,7 +65,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     installation.run("down")
     if installation.up is not None and installation.up.poll() is None:
         installation.up.kill()
-        installation.up.wait(10)
+        installation.up.wait(60)
 
 
 def test_nothing_survives_a_kill_and_the_second_start_continues(installation: Installation) -> None:
@@ -75,7 +75,7 @@ def test_nothing_survives_a_kill_and_the_second_start_continues(installation: In
     assert installation.up is not None
 
     installation.up.send_signal(signal.SIGKILL)
-    installation.up.wait(10)
+    installation.up.wait(60)
 
     assert all(has_ended(part["pid"]) for part in first["parts"])
     assert installation.status()["state"] == "stopped"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def has_ended(pid: int, within_seconds: float = 20) -> bool:
+def has_ended(pid: int, within_seconds: float = 60) -> bool:
     """A zombie whose parent never reaped it has ended too."""
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:
@@ -18,7 +18,7 @@ def has_ended(pid: int, within_seconds: float = 20) -> bool:
     return False
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -53,14 +53,39 @@ def test_a_security_heads_token_may_decide(database: Engine) -> None:
 def test_a_login_link_works_once_and_stands_for_the_person_of_its_role(database: Engine) -> None:
     people(database)
     code = access.create_login_link(database, Role.SECURITY_HEAD)
-    session = access.use_login_link(database, code)
+    cookie = access.log_in(database, code)
+    assert cookie is not None
+    session = access.session_of(database, cookie)
     assert session is not None
-    actor = access.authenticate(database, session)
-    assert actor is not None
-    assert actor.id == "person/asha"
-    assert access.use_login_link(database, code) is None
+    assert session.actor.id == "person/asha"
+    assert access.log_in(database, code) is None
+    assert access.session_of(database, cookie[:-1]) is None
     access.sync_people(database, [Person("asha", "Asha Rao", "asha@example.in", Role.NOC)])
-    assert access.authenticate(database, session) is None
+    assert access.session_of(database, cookie) is None
+
+
+@pytest.mark.parametrize("column", ["seen_at", "expires_at"])
+def test_a_session_ends_by_idleness_and_at_the_latest_after_a_shift(database: Engine, column: str) -> None:
+    cookie = access.log_in(database, access.create_login_link(database, Role.NOC))
+    assert cookie is not None
+    assert access.session_of(database, cookie) is not None
+    with database.begin() as connection:
+        past = sa.text(f"UPDATE sessions SET {column} = now() - interval '31 minutes'")
+        connection.execute(past)
+    assert access.session_of(database, cookie) is None
+
+
+def test_a_session_can_be_ended_and_is_listed_without_its_cookie(database: Engine) -> None:
+    cookie = access.log_in(database, access.create_login_link(database, Role.AUDITOR))
+    assert cookie is not None
+    listed = access.living_sessions(database)
+    assert len(listed) == 1
+    assert cookie not in str(listed)
+    assert access.end_session(database, listed[0]["id"], "person/asha")
+    assert not access.end_session(database, listed[0]["id"], "person/asha")
+    assert access.session_of(database, cookie) is None
+    kinds = [event["kind"] for event in access.security_events(database)]
+    assert kinds[:2] == ["logout", "login"]
 
 
 def test_a_code_is_redeemed_once_and_its_command_hears_the_same_again(database: Engine) -> None:
@@ -144,4 +169,5 @@ def test_a_persons_token_is_the_person_where_four_eyes_are_counted(database: Eng
     code = minted(database)
     refused = access.redeem(database, replace(asking(code), requested_by=f"token/{token_id}"), NOW)
     assert not refused.allowed
+    assert (refused.person, refused.asker) == ("person/asha", "person/asha")
     assert "may not approve it" in refused.reason

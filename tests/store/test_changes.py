@@ -1,12 +1,20 @@
 """What pages must show anew: nothing is passed over, whatever order transactions end in."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from domain.certificate import Look, LookOutcome
+from domain.contracts import AdoptionReport
 from domain.errors import BadInput
 from store import tables
-from store.changes import changes_after, forget_changes, newest_place, note_change, oldest_place, read_place
+from store.changes import forget_changes, note_change
+from store.reader.changes import changes_after, newest_place, oldest_place, read_place
+from store.sightings.adoptions import Adoption, adopting, write
+from store.sightings.looks import Discovery, begin, find, mark_failed, mark_scanned, save_page
 
 
 def note(database: Engine, subject: str) -> None:
@@ -59,6 +67,39 @@ def test_old_changes_are_forgotten_and_a_reader_can_tell(database: Engine) -> No
     assert changes_after(database, start) == []
     with database.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.changes)).scalar_one() == 0
+
+
+def test_every_step_of_a_discovery_is_heard_of_and_a_repetition_is_not(database: Engine) -> None:
+    start, now = newest_place(database), datetime(2026, 11, 24, 6, tzinfo=UTC)
+    adopted = Adoption("d-1", [], [], [], [], AdoptionReport("d-1"))
+    looked = Look("tls://127.0.0.1:1", "other", now, LookOutcome.REFUSED)
+
+    def heard(step: Callable[[], object]) -> list[tuple[str, str]]:
+        nonlocal start
+        step()
+        found = changes_after(database, start)
+        start = found[-1].place if found else start
+        return [(change.kind, change.subject) for change in found]
+
+    def write_adoption() -> None:
+        with adopting(database) as connection:
+            write(connection, adopted, now)
+
+    one = [("discovery", "d-1")]
+    for step, again in (
+        (lambda: begin(database, Discovery("d-1", "test", {}, 1, 1), now), []),
+        (lambda: save_page(database, ("d-1", 0), [looked], []), one),
+        (lambda: mark_scanned(database, "d-1"), []),
+        (write_adoption, one),
+    ):
+        assert heard(step) == one
+        assert heard(step) == again
+    # What was adopted stays adopted.
+    assert heard(lambda: mark_failed(database, Discovery("d-1", "test", {}, 1, 1), "late", now)) == []
+    assert find(database, "d-1").state == "adopted"
+    never = Discovery("d-2", "test", {}, 0, 0, workflow_id="nightly", run_id="r-1")
+    assert heard(lambda: mark_failed(database, never, "outside the scope", now)) == [("discovery", "d-2")]
+    assert (find(database, "d-2").state, find(database, "d-2").workflow_id) == ("failed", "nightly")
 
 
 @pytest.mark.parametrize("text", ["", "7", "7-", "-7", "a-b", "1-2-3", "٣-٤", f"{2**70}-1"])

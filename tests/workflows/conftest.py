@@ -97,6 +97,13 @@ def without_paths(text: str) -> str:
     return json.dumps(history, indent=2)
 
 
+def keep_history(path: Path, text: str) -> None:
+    """Store a history that is not stored yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(without_paths(text))
+
+
 async def register(env: WorkflowEnvironment) -> None:
     types = {
         "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -140,10 +147,7 @@ class Theatre:
             return
         for stage in self.stages:
             for number, text in enumerate(await self.runs(stage.handle.id), start=1):
-                path = Path(folder) / "CertificateLifecycle" / f"{scenario}-{number}.json"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if not path.exists():
-                    path.write_text(without_paths(text))
+                keep_history(Path(folder) / "CertificateLifecycle" / f"{scenario}-{number}.json", text)
 
     async def runs(self, workflow_id: str) -> list[str]:
         """The histories of all runs that have ended, oldest first; each run names the one it continues."""

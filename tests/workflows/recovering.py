@@ -18,13 +18,13 @@ from workflows.messenger import Messenger
 
 async def until(stage: Stage, kind: str, count: int = 1) -> None:
     """Wait for the fact itself: ``count`` recorded events of ``kind``."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while stage.kinds().count(kind) < count:  # noqa: ASYNC110  # the fact is in the fake store, which has no event
             await asyncio.sleep(0.05)
 
 
 async def until_state(stage: Stage, holds: Callable[[LifecycleState], bool]) -> LifecycleState:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             state = await stage.state()
             if holds(state):
@@ -45,7 +45,7 @@ async def late_notice(stage: Stage, notice: str, *, known: bool = False) -> None
 
 
 async def resumed(stage: Stage) -> bool:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 return (await stage.send("resume", Resume(stage.world.code()))).outcome == "accepted"

@@ -20,6 +20,8 @@ END $$
 
 
 def upgrade() -> None:
+    # Trusted since PostgreSQL 13: the owner of the database may create it.
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     metadata.create_all(op.get_bind())
     op.execute(APPEND_ONLY)
     op.execute(

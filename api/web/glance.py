@@ -1,0 +1,121 @@
+"""The whole at a glance: the headline, the rows that need somebody, what is in flight, how Everleaf itself is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
+
+# Columns of the track -> the stages that stand in them.
+TRACK = (
+    ("Awaiting approval", ("awaiting-approval", "rejected", "held")),
+    ("Ordering", ("ordering", "waiting-for-ca", "unroutable")),
+    ("Deploying", ("deploying", "unreachable-target", "rolling-back", "waiting-for-person")),
+    ("Verifying", ("verifying",)),
+)
+
+
+def headline(found: Any, reader: Reader) -> tuple[str, str]:
+    """(sentence, second sentence) of Situation: the answer to "is anything wrong?"."""
+    by = dict.fromkeys(SEVERITIES, 0)
+    for (_, severity), count in found.matrix.items():
+        by[severity] += count
+    others = found.managed - found.needing
+    urgent = by["critical"]
+    if found.managed == 0:
+        return (
+            "No certificate is known yet",
+            "Start a discovery: it looks at the policy's scope and adopts what it finds.",
+        )
+    if urgent:
+        first = f"{_many(urgent, 'certificate')} cannot wait"
+    elif by["major"]:
+        first = f"{_many(by['major'], 'certificate')} must be dealt with this month"
+    elif by["minor"]:
+        first = f"{_many(by['minor'], 'certificate')} wait{'s' if by['minor'] == 1 else ''} for somebody, with time"
+    else:
+        return "All clear", f"{found.managed:,} of {found.managed:,} certificates need nobody."
+    worst = found.attention[0] if found.attention else None
+    second = ""
+    if worst is not None:
+        who = worst["service"] or "A certificate without a service"
+        ended = worst["not_after"] <= reader.times.now
+        when = "has ended" if ended else f"ends {reader.times.until(worst['not_after'])}"
+        second = f"The worst, of {who}, {when}. "
+    return first, f"{second}The other {others:,} need nobody now."
+
+
+def _many(count: int, noun: str) -> str:
+    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+    said = words[count] if count < len(words) else f"{count:,}"
+    return f"{said} {noun}" if count == 1 else f"{said} {noun}s"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRow:
+    """One row of "Attention required": everything its template prints."""
+
+    row: Row
+    said: str
+    stake: str
+    of_what: str
+    verb: str
+    address: str
+
+
+def attention_row(row: Row, reader: Reader) -> AttentionRow:
+    label, address = verb(row, reader)
+    much, of_what = stake(row)
+    return AttentionRow(row, happened(row, reader), much, of_what, label, address)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stage of the track: how many, and the stuck ones with the reason."""
+
+    name: str
+    count: int
+    stages: tuple[str, ...]
+    stuck: list[tuple[Row, str]]
+
+
+def track(found: Any, reader: Reader) -> list[Stop]:
+    stops = []
+    for name, stages in TRACK:
+        stuck = [(row, stuck_because(row, reader)) for row in found.stuck if row["stage"] in stages]
+        stuck.sort(key=lambda pair: SEVERITIES.index(pair[0]["severity"]))
+        stops.append(Stop(name, sum(found.flight.get(stage, 0) for stage in stages), stages, stuck[:3]))
+    return stops
+
+
+def stuck_because(row: Row, reader: Reader) -> str:
+    if row["failure"]:
+        return str(row["failure"])
+    if row["retry_at"] is not None and row["retry_at"] > reader.times.now:
+        return f"{STAGES[row['stage']].lower()}, {reader.times.until(row['retry_at'])}"
+    return f"for {reader.times.span(reader.times.now - row['opened_at'])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of Everleaf itself; ``well`` False: somebody must look."""
+
+    name: str
+    said: str
+    well: bool
+
+
+def health(counts: Any, alive: bool, checked_at: datetime | None, reader: Reader) -> list[Part]:
+    looked = "never" if checked_at is None else reader.times.until(checked_at)
+    stale = checked_at is None or (reader.times.now - checked_at).days >= 1
+    return [
+        Part("Temporal", "answers" if alive else "does not answer: renewals wait, nothing is lost", alive),
+        Part("Database", "answers", True),
+        Part("Lifecycles", f"{counts.managed - counts.unrecorded:,} of {counts.managed:,}", counts.unrecorded == 0),
+        Part(
+            "Overdue", "none" if counts.overdue == 0 else f"{counts.overdue:,} moments have passed", counts.overdue == 0
+        ),
+        Part("Notices", "all sent" if counts.unsent_notices == 0 else f"{counts.unsent_notices:,} unsent", True),
+        Part("Messages", "none waits" if counts.queued_deliveries == 0 else f"{counts.queued_deliveries:,} wait", True),
+        Part("Last discovery", looked, not stale),
+    ]

@@ -1,0 +1,118 @@
+"""Recorded events as sentences: what happened, by whom.  What only a machine needs is left to the timeline of the API.
+
+To add one: a row in SENTENCES; ``{name}`` takes a fact of the event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+# "" : of no interest to a person.
+SENTENCES: dict[str, str] = {
+    "notice_came": "",
+    "notice_read": "",
+    "consult_delayed": "",
+    "adopted": "Adopted by discovery, with {slots_count} where it is served.",
+    "terms_changed": "The policy changed what holds for it.",
+    "slots_changed": "Served in {slots_count} now.",
+    "looks_taken": "",
+    "look_scheduled": "",
+    "case_opened": "Renewal case {number} opened: {cause_words}.",
+    "approval_asked": "Asked for approval of plan {version}.",
+    "became_unroutable": "No plan can renew it: {why}.",
+    "decision_reserved": "",
+    "code_burnt": "",
+    "reservation_ended": "",
+    "decision_refused": "A message ({message}) was refused: {reason}.",
+    "approved": "Approved by {approver}{hold}.",
+    "rejected": "Rejected by {approver}; it asks again.",
+    "order_intended": "Order {order_key} intended.",
+    "order_accepted": "Ordered: key made, request stored.",
+    "order_pending": "The CA has not answered yet. {detail}",
+    "certificate_issued": "Issued: a new certificate until {life_ends}.",
+    "order_closed": "Order closed as {reason}. {detail}",
+    "order_revoked": "The certificate of {order_key} was revoked.",
+    "revocation_delayed": "Its revocation waits. {detail}",
+    "step_failed": "{step} failed: {detail}",
+    "retry_due": "",
+    "budget_spent": "{failures} failures: its owner is called.",
+    "installed": "Installed in {slots_count}; not yet looked at.",
+    "verification_looked": "Looked: {verified_count} serve it, {wrong_count} something else, {silent_count} silent.",
+    "rollback_ordered": "Roll-back ordered: {why}.",
+    "rollback_withheld": "Not rolled back: {why}.",
+    "rolled_back": "Rolled back in {slots_count}; the old one is served again.",
+    "case_closed": "Case {number} closed: {outcome}.",
+    "generation_began": "Generation {generation} began, until {life_ends}.",
+    "rungs_passed": "",
+    "rung_fired": "{mark}: told {to_words}{again_words}.",
+    "owner_called": "Its owner was called: {why}.",
+    "acknowledged": "Acknowledged for {level}: quiet until {until}. It approves nothing.",
+    "question_asked": "Asked {to_words}: {question}. {detail}",
+    "question_ended": "The question {question} was answered: {answer}.",
+    "finding_raised": "Found: {finding}. {detail}",
+    "finding_cleared": "No longer found: {finding}.",
+    "foreign_seen": "A certificate that is not ours was seen in its place.",
+    "served_ends": "",
+    "suspect_seen": "A certificate renewed by hand was seen, look {looks}.",
+    "suspect_forgotten": "",
+    "told": "",
+    "undeliverable": "A message could not be delivered.",
+    "forked": "Its run was reset: it waits for a person.",
+    "resumed": "Resumed.",
+    "roll_asked": "",
+    "retired": "Retired: {reason}.",
+}
+CAUSES = {"lead-time": "its time had come", "renew-now": "asked for by hand", "expired": "it had ended"}
+AUDIENCE = {"security-head": "the head of IT security", "owner": "its owner"}
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """``said``: our words, with foreign text inside: to be shown, not trusted."""
+
+    at: datetime
+    said: str
+    by: str
+
+
+def happenings(events: list[dict[str, Any]], most: int = 40) -> list[Happening]:
+    """Newest first, without what says nothing to a person."""
+    found = [happening for event in events if (happening := happening_of(event)) is not None]
+    return found[:most]
+
+
+def happening_of(event: Mapping[str, Any]) -> Happening | None:
+    """None for what says nothing to a person; a kind of a later release is named as it is."""
+    sentence = SENTENCES.get(event["kind"], f"{event['kind'].replace('_', ' ')}.")
+    if not sentence:
+        return None
+    said = " ".join(sentence.format_map(_Facts(_words(event["facts"]))).split())
+    by = "" if event["by"] == "everleaf" else str(event["by"])
+    return Happening(datetime.fromisoformat(event["at"]), said, by)
+
+
+class _Facts(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def _words(facts: Mapping[str, Any]) -> dict[str, str]:
+    words = {name: str(value) for name, value in facts.items() if isinstance(value, str | int)}
+    for name in ("slots", "verified", "wrong", "silent"):
+        count = len(facts.get(name) or ())
+        words[f"{name}_count"] = f"{count} place{'' if count == 1 else 's'}" if name == "slots" else str(count)
+    words["cause_words"] = CAUSES.get(words.get("cause", ""), words.get("cause", ""))
+    words["to_words"] = AUDIENCE.get(words.get("to", ""), "")
+    words["again_words"] = " again" if facts.get("again") else ""
+    words["version"] = words.get("plan_version", "")[:8]
+    words["hold"] = f", held until {_day(facts['hold_until'])}" if facts.get("hold_until") else ""
+    words["life_ends"] = _day(facts["life"]["ends_at"]) if facts.get("life") else ""
+    words["until"] = _day(words["until"]) if "until" in words else ""
+    if "mark" in words:
+        words["mark"] = words["mark"][:1].upper() + words["mark"][1:]
+    return words
+
+
+def _day(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%d %b %Y %H:%M} UTC"

@@ -1,0 +1,90 @@
+"""What a reader of a certificate's page may do with it; each is the same errand as the API's, asked by a form."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from api import schemas
+from api.parts import Caller, CallerDep
+from api.problems import status_of
+from api.routes import commands
+from api.schemas import Operation
+from api.web.door import pages
+from api.web.pages.certificate import render_certificate
+from api.web.text import plain
+from domain.errors import EverleafError
+from domain.tiers import Audience
+
+router = pages()
+
+Key = Annotated[str, Form(max_length=64)]
+
+
+async def _answer(request: Request, caller: Caller, certificate_id: str, asked: tuple[str, Any]) -> Response:
+    """``asked``: (name of the act, its coroutine).  A refusal is shown on the page that asked."""
+    name, coming = asked
+    try:
+        operation: Operation = await coming
+    except EverleafError as error:
+        status, title = status_of(error)
+        told = {"problem": f"{title}: {error}", "status": status}
+        return await render_certificate(request, caller, certificate_id, told)
+    told_name = "unknown" if operation.status == "unknown" else name
+    return RedirectResponse(f"/certificates/{certificate_id}?told={told_name}", status_code=303)
+
+
+@router.post("/certificates/{certificate_id}/renewal")
+async def renew_on_page(request: Request, certificate_id: str, caller: CallerDep, key: Key) -> Response:
+    asked = commands.start_renewal(certificate_id, caller, key)
+    return await _answer(request, caller, certificate_id, ("renewal", asked))
+
+
+@router.post("/certificates/{certificate_id}/resumption")
+async def resume_on_page(request: Request, certificate_id: str, caller: CallerDep, key: Key) -> Response:
+    return await _answer(request, caller, certificate_id, ("resumption", commands.resume(certificate_id, caller, key)))
+
+
+@router.post("/certificates/{certificate_id}/retirement")
+async def retire_on_page(
+    request: Request,
+    certificate_id: str,
+    caller: CallerDep,
+    reason: Annotated[Literal["decommissioned", "replaced", "moved", "mistake"], Form()],
+    key: Key,
+    comment: Annotated[schemas.Text, Form()] = "",
+) -> Response:
+    body = schemas.RetirementAsked(reason=reason, comment=plain(comment))
+    asked = commands.retire_certificate(certificate_id, body, Response(), caller, key)
+    return await _answer(request, caller, certificate_id, ("retirement", asked))
+
+
+@router.post("/certificates/{certificate_id}/acknowledgement")
+async def acknowledge_on_page(
+    request: Request,
+    certificate_id: str,
+    caller: CallerDep,
+    level: Annotated[Audience, Form()],
+    days: Annotated[int, Form(ge=1, le=14)],
+    key: Key,
+) -> Response:
+    # A second less than the whole: the lifecycle's clock may be a moment behind ours.
+    until: datetime = caller.parts.clock() + timedelta(days=days) - timedelta(seconds=5)
+    body = schemas.AcknowledgementAsked(level=level, until=until)
+    asked = commands.acknowledge(certificate_id, body, Response(), caller, key)
+    return await _answer(request, caller, certificate_id, ("acknowledgement", asked))
+
+
+@router.post("/certificates/{certificate_id}/answer")
+async def answer_on_page(
+    request: Request,
+    certificate_id: str,
+    caller: CallerDep,
+    question: Annotated[schemas.Question, Form()],
+    answer: Annotated[str, Form(min_length=1, max_length=200)],
+    key: Key,
+) -> Response:
+    body = schemas.AnswerAsked(question=question, answer=plain(answer))
+    asked = commands.answer_question(certificate_id, body, Response(), caller, key)
+    return await _answer(request, caller, certificate_id, ("answer", asked))

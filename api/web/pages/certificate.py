@@ -1,0 +1,108 @@
+"""One certificate: why, who, next; its dates with their sums, where it is served, its lives, what happened."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.gateway import Explanation
+from api.parts import Caller, CallerDep
+from api.web import charts, history, words
+from api.web.door import pages
+from api.web.render import page, reader_of, workflow_url
+from domain.errors import EverleafError
+from domain.people.messages import ANSWERS
+from store import reader
+
+router = pages()
+
+# What an act answered, by its name in the address: never a text from the address itself.
+TOLD = {
+    "renewal": "A renewal is open. It asks whom it must ask, and goes on by itself.",
+    "retirement": "It is retired. An order that was under way is collected and revoked.",
+    "acknowledgement": "Acknowledged: this reminder is quiet until then. It approves nothing.",
+    "resumption": "It tries again now.",
+    "answer": "Your answer is recorded.",
+    "unknown": "It is not known yet whether it was taken; this page shows it as soon as it is.",
+}
+
+
+@router.get("/certificates/{certificate_id}")
+async def show_certificate(request: Request, certificate_id: str, caller: CallerDep, told: str = "") -> Response:
+    """Everything about one managed certificate."""
+    return await render_certificate(request, caller, certificate_id, {"told": TOLD.get(told, "")})
+
+
+async def render_certificate(request: Request, caller: Caller, certificate_id: str, more: dict[str, Any]) -> Response:
+    here = await run_in_threadpool(_here, caller, certificate_id)
+    explained: Explanation | None = None
+    silent = ""
+    try:
+        explained = await caller.gateway.explain(certificate_id)
+    except EverleafError as error:
+        silent = str(error)
+    here |= {"explained": explained, "silent": silent, "problem": "", "told": "", **more}
+    here["line"] = _line(here["row"], explained, reader_of(caller)) if explained else None
+    return await run_in_threadpool(page, request, caller, "certificate.html", here)
+
+
+def _here(caller: Caller, certificate_id: str) -> dict[str, Any]:
+    reading, engine = reader_of(caller), caller.engine
+    row = reader.get_certificate(engine, certificate_id)
+    name = row["names"][0] if row["names"] else certificate_id
+    lives = reader.lives_of(engine, certificate_id)
+    kinds = {question["kind"] for question in row["questions"]}
+    seen = reader.seen_certificate(engine, row["fingerprint"])
+    return {
+        "title": name,
+        "row": row,
+        "why": words.happened(row, reading),
+        "who": words.who_must_act(row, reading),
+        "next": words.next_sentence(row, reading),
+        "verb": words.verb(row, reading),
+        "countdown": reading.times.countdown(row["not_after"]),
+        "endpoints": [
+            {**place, "answer": words.answer_of(place, "foreign-certificate" in kinds), "seen": _at(place)}
+            for place in row["endpoints"]
+        ],
+        "findings": [words.finding(text) for text in row["findings"]],
+        "questions": [{**question, "answers": ANSWERS.get(question["kind"], ())} for question in row["questions"]],
+        "lives": lives,
+        "bars": charts.life_bars([(life["not_before"], life["not_after"]) for life in lives]) if lives else [],
+        "happened": history.happenings(reader.newest_events(engine, certificate_id)),
+        "orders": reader.list_orders(engine, certificate_id)[:5],
+        "deliveries": reader.deliveries_for(engine, certificate_id, 8),
+        "facts": (seen or {}).get("facts") or {},
+        "run": workflow_url(caller, certificate_id),
+        "key": uuid.uuid4().hex,
+    }
+
+
+def _at(place: dict[str, Any]) -> datetime | None:
+    text = place["last_seen_at"]
+    return datetime.fromisoformat(text) if text else None
+
+
+def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader) -> charts.LifeLine:
+    """The ruler from the first moment of the plan, or the begin of a short life, to the end."""
+    times, end = reading.times, row["not_after"]
+    told = {"the renewal case opens": "case opens", "the order is placed without asking": "ordered without asking"}
+    told |= {"the latest an approver may hold the order": "latest hold"}
+    moments, heads = [], [line.at for line in explained.because if HEAD_IS_TOLD in line.what]
+    for line in explained.because:
+        if line.at >= end:
+            continue
+        said = told.get(line.what, "")
+        if not said and heads and line.at == heads[0]:
+            said = "head of IT security told"
+        moments.append(charts.Moment(line.at, line.lead.replace(" days", " d") or "end", times.day(line.at), said))
+    first = min((moment.at for moment in moments), default=end - timedelta(days=90))
+    begin = max(min(first, end - timedelta(seconds=1)), row["not_before"])
+    if times.now < begin:
+        begin = max(row["not_before"], times.now)
+    return charts.life_line(moments, (begin, end), times.now, heads[0] if heads else end)
+
+
+HEAD_IS_TOLD = "the head of IT security is told"

@@ -1,0 +1,77 @@
+"""The policy in force, as a security head reads it; and a new one, checked before anybody puts it in place."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Form, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.parts import Caller, CallerDep
+from api.web.door import pages
+from api.web.render import page
+from domain.errors import BadPolicy
+from domain.lifecycle.leads import days
+from domain.tiers import Matcher
+from formats.policy import parse_policy
+
+router = pages()
+
+
+@router.get("/policy")
+async def show_policy(request: Request, caller: CallerDep) -> Response:
+    """Who is told when, what belongs to whom, which CA is asked, where discovery may look."""
+    return await run_in_threadpool(page, request, caller, "policy.html", await run_in_threadpool(_here, caller))
+
+
+@router.post("/policy/check")
+async def check_policy_on_page(
+    request: Request, caller: CallerDep, text: Annotated[str, Form(max_length=900_000)] = ""
+) -> Response:
+    """What a policy would be refused for; nothing is put in force here."""
+    here = await run_in_threadpool(_here, caller)
+    try:
+        policy = await run_in_threadpool(parse_policy, text.encode(), "the text below")
+        here |= {
+            "checked": f"This is a good policy: {len(policy.rules)} rules, {len(policy.services)} services.",
+            "bad": False,
+        }
+    except BadPolicy as error:
+        here |= {"checked": str(error), "bad": True}
+    here["given"] = text
+    return await run_in_threadpool(page, request, caller, "policy.html", here)
+
+
+def _here(caller: Caller) -> dict[str, Any]:
+    file = Path(caller.parts.policy)
+    here: dict[str, Any] = {
+        "title": "The policy",
+        "policy": None,
+        "problem": "",
+        "checked": "",
+        "bad": False,
+        "given": "",
+    }
+    here |= {"text": "", "version": "", "days": days, "matched": matched}
+    if not caller.parts.policy or not file.is_file():
+        return here | {"problem": "This process was given no policy file (EVERLEAF_POLICY)."}
+    content = file.read_bytes()
+    here |= {"text": content.decode(errors="replace"), "version": sha256(content).hexdigest()[:12]}
+    try:
+        here["policy"] = parse_policy(content, file.name)
+    except BadPolicy as error:
+        here["problem"] = f"The policy in force cannot be read: {error}"
+    return here
+
+
+def matched(when: Matcher) -> Mapping[str, str]:
+    """Field -> what it must match, for those that are given."""
+    given = {
+        "names": when.names,
+        "addresses": when.hosts,
+        "ports": when.ports,
+        "issuers": when.issuers,
+        "paths": when.paths,
+    }
+    return {field: ", ".join(str(value) for value in values) for field, values in given.items() if values}

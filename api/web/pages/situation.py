@@ -1,0 +1,49 @@
+"""Situation: is anything wrong, which, how long, what does one press."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.parts import CallerDep
+from api.web import charts, glance
+from api.web.door import pages
+from api.web.render import page, reader_of
+from store import reader
+
+router = pages()
+
+# Answered without scrolling; the rest is one hop away.
+SHOWN = 12
+
+
+@router.get("/")
+async def show_situation(request: Request, caller: CallerDep) -> Response:
+    """What needs somebody, worst first; how it stands; what is in flight; when everything ends."""
+    alive = await caller.gateway.answers()
+    here = await run_in_threadpool(_here, caller, alive)
+    return await run_in_threadpool(page, request, caller, "situation.html", here)
+
+
+def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
+    reading = reader_of(caller)
+    now, zone = reading.times.now, caller.parts.timezone
+    found = reader.situation(caller.engine, now, SHOWN)
+    first, second = glance.headline(found, reading)
+    today = reading.times.local(now).date()
+    last = (today.replace(day=1) + timedelta(days=366)).replace(day=1)
+    counts = reader.ends_by_day(caller.engine, today.replace(day=1), last, zone)
+    points = reader.backlog_by_day(caller.engine, now, zone)
+    return {
+        "title": first,
+        "headline": first,
+        "second": second,
+        "found": found,
+        "rows": [glance.attention_row(row, reading) for row in found.attention],
+        "track": glance.track(found, reading),
+        "calendar": charts.calendar(counts, today),
+        "today": today,
+        "backlog": charts.backlog(points),
+        "health": glance.health(reader.health(caller.engine, now), alive, found.checked_at, reading),
+    }

@@ -1,0 +1,239 @@
+"""Facts of the read model as sentences: what happened, who must act, what happens next.
+
+"You" is said only to the person meant; everybody else reads the role.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.web.times import Times, number
+from domain.tiers import Role
+from store.access import Actor
+
+Row = Mapping[str, Any]
+
+SEVERITIES = ("critical", "major", "minor", "warning", "cleared")
+TIERS = ("customer-facing", "network-critical", "internal", "unplaced")
+HEAD = "the head of IT security"
+ANSWERERS = (Role.OPERATOR, Role.SECURITY_HEAD, Role.ADMIN)
+STAGES = {
+    "awaiting-approval": "Awaiting approval",
+    "rejected": "Rejected, asks again",
+    "held": "Held",
+    "ordering": "Ordering",
+    "waiting-for-ca": "Waiting for the CA",
+    "deploying": "Deploying",
+    "unreachable-target": "Target unreachable",
+    "verifying": "Verifying",
+    "rolling-back": "Rolling back",
+    "waiting-for-person": "Waiting for a person",
+    "unroutable": "Unroutable",
+    "sleeping": "Sleeping",
+    "unseen": "Unseen",
+    "retired": "Retired",
+    "adopting": "Being adopted",
+}
+QUESTIONS = {
+    "tier": "No rule places it. Which tier and service is it?",
+    "owner": "Nobody owns it. Who answers for it?",
+    "unseen": "It was not seen in three looks. Was it retired, moved, or is it broken?",
+    "names-changed": "Other names are served than ours. Which hold?",
+    "forked": "Its run was reset. Shall it go on from what is stored?",
+    "undeliverable": "A message about it cannot be delivered. Is the address mended?",
+    "drift": "An earlier certificate of ours is served again. Is that known?",
+    "foreign-certificate": "A certificate that is not ours is served. Is that known?",
+}
+CAUSES = {
+    "lead-time": "its time has come",
+    "renew-now": "asked for by hand",
+    "expired": "it had ended already",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads, and when."""
+
+    actor: Actor
+    times: Times
+
+    @property
+    def is_head(self) -> bool:
+        return self.actor.role is Role.SECURITY_HEAD
+
+    def head(self, *, begin: bool = False) -> str:
+        """The head of IT security, who reads "you"."""
+        said = "you" if self.is_head else HEAD
+        return said[0].upper() + said[1:] if begin else said
+
+
+def happened(row: Row, reader: Reader) -> str:
+    """One sentence: what stands in the way.  At most about 80 characters."""
+    times, kinds = reader.times, {question["kind"] for question in row["questions"]}
+    findings = {str(finding).partition(":")[0] for finding in row["findings"]}
+    stage = row.get("stage")
+    if "rolled-back" in findings or row.get("rolled_back"):
+        return "Rolled back: the new one was not served as it should be. The old one holds."
+    for kind in SAID:
+        if kind in kinds:
+            return SAID[kind]
+    if stage == "awaiting-approval":
+        return _asked(row, reader)
+    if stage == "rejected":
+        return f"Its renewal was rejected; it asks again {_soon(row.get('retry_at'), times)}."
+    if stage == "unroutable":
+        return f"No plan can renew it: {row.get('failure') or 'no issuer or no target'}."
+    if stage in ("waiting-for-person", "unreachable-target", "waiting-for-ca"):
+        return f"{STAGES[stage]}: {row.get('failure') or 'no answer yet'}."
+    if stage == "held":
+        return f"Held by its approver; ordered {_soon(row.get('retry_at'), times)}."
+    if stage is not None:
+        return f"{STAGES.get(stage, stage)}: a renewal is under way, opened {times.until(row['opened_at'])}."
+    if "tier" in kinds:
+        return "No rule places it: it runs on customer-facing dates until one does."
+    if "owner" in kinds:
+        return "Nobody owns it: name an owner for its service in the policy."
+    if row["not_after"] <= times.now:
+        return "Expired, and no case has been opened yet."
+    return "; ".join(str(finding) for finding in row["findings"][:2]) or "Nothing to do."
+
+
+SAID = {
+    "foreign-certificate": "A certificate that is not ours is served in its place.",
+    "drift": "Drift: an earlier certificate of ours is served again.",
+    "names-changed": "Other names are served; nothing is deployed until its owner says which hold.",
+    "forked": "Its run was reset in Temporal; it waits for a person before it goes on.",
+    "unseen": "Unseen in three looks. Its owner must say retired, moved or broken.",
+    "undeliverable": "A message about it could not be delivered: nobody has heard.",
+}
+
+
+def _asked(row: Row, reader: Reader) -> str:
+    times = reader.times
+    again = f"asks again {_soon(row.get('deadline'), times)}"
+    if row["escalated"]:
+        told = row.get("last_rung_at")
+        when = f" {times.until(told)}" if told else ""
+        quiet = row.get("acknowledged_until")
+        if quiet is not None and quiet > times.now:
+            return f"Escalated to {reader.head()}{when} and acknowledged; not approved, {again}."
+        return f"Escalated to {reader.head()}{when}, no answer yet; {again}."
+    asked = f" {times.until(row['asked_at'])}" if row.get("asked_at") else ""
+    return f"Asked {reader.head()}{asked}; unanswered, it climbs {_soon(row.get('deadline'), times)}."
+
+
+def _soon(at: datetime | None, times: Times) -> str:
+    return times.until(at) if at is not None else "soon"
+
+
+def verb(row: Row, reader: Reader) -> tuple[str, str]:
+    """(label, address) of the one action that helps."""
+    here = f"/certificates/{row['id']}"
+    kinds = {question["kind"] for question in row["questions"]}
+    if row.get("approval_id") and row.get("approval_state") in ("pending", "rejected"):
+        return ("Review and approve" if reader.is_head else "Read the question"), f"/approvals/{row['approval_id']}"
+    if kinds - {"tier", "owner"}:
+        return ("Answer…" if reader.actor.role in ANSWERERS else "See what is asked"), f"{here}#questions"
+    if "tier" in kinds:
+        return "Place it", f"{here}#tier"
+    if "owner" in kinds:
+        return "Find its owner", f"{here}#questions"
+    if row.get("failure") or row.get("rolled_back"):
+        return "See what broke", here
+    return "See it", here
+
+
+def stake(row: Row) -> tuple[str, str]:
+    """(number, of what)."""
+    if row["subscribers"]:
+        return number(row["subscribers"]), "subscribers"
+    return ("0", "subscribers") if row["service"] else ("?", "unknown")
+
+
+def stands(row: Row, reader: Reader) -> str:
+    """Where it stands, in a cell of a list."""
+    kinds = {question["kind"] for question in row["questions"]}
+    if row.get("rolled_back"):
+        return "Rolled back"
+    if row["state"] == "awaiting-approval":
+        return f"Awaiting {'your' if reader.is_head else 'the head’s'} approval"
+    for kind, said in (("drift", "Drift"), ("foreign-certificate", "Foreign certificate"), ("forked", "Reset, waits")):
+        if kind in kinds:
+            return said
+    if row["state"] == "sleeping" and row["next_action_at"] is not None:
+        return f"Sleeps, next {reader.times.day(row['next_action_at'])}"
+    return STAGES.get(row["state"], str(row["state"]))
+
+
+# Finding -> what to do about it.
+REMEDIES = {
+    "rolled-back": "See the last look below: mend the target, then let it try again.",
+    "not-served": "The target took the certificate and does not serve it: reload it, or mend its configuration.",
+    "drift": "Something put an earlier certificate back: find what writes there (a restore, an old job).",
+    "foreign-certificate": "Find who installed it. If it is right, renew through Everleaf or say that it is known.",
+    "unseen": "Look whether it is switched off, moved or broken, and say so.",
+    "broken-chain": "Serve the intermediate certificates with it; the next renewal deploys the whole chain.",
+    "weak key": "The planned certificate has a stronger key; renew it now.",
+    "weak signature": "Renew it now: the issuer signs with a stronger hash.",
+    "wrong name": "Correct the endpoint's name, or renew it with the name that clients ask for.",
+    "no owner": "Name an owner for its service in the policy.",
+    "unplaced": "Add a rule to the policy; the next discovery applies it.",
+    "shared key": "Give each service a key of its own at the next renewal.",
+    "too long-lived": "Renew it now with a profile of the policy.",
+    "public clientAuth": "Public CAs are ending clientAuth: move it to the private CA.",
+    "names-changed": "Say which names hold.",
+    "expired": "Renew it now.",
+}
+
+
+def finding(text: str) -> tuple[str, str, str]:
+    """(kind, detail, remedy) of a finding as it is recorded."""
+    kind, _, detail = text.partition(": ")
+    return kind, detail, REMEDIES.get(kind, REMEDIES.get(kind.replace("-", " "), ""))
+
+
+def answer_of(endpoint: Row, not_ours: bool) -> tuple[str, str]:
+    """(severity, word) of what the last look at one place saw."""
+    if endpoint["matches"] is None:
+        return "minor", "Not seen"
+    if endpoint["matches"]:
+        return "cleared", "Match"
+    return ("warning", "Foreign certificate") if not_ours else ("major", "Another certificate")
+
+
+def who_must_act(row: Row, reader: Reader) -> str:
+    owner = f"its owner, {row['owner']}" if row["owner"] else "nobody: it has no owner"
+    if row.get("approval_state") in ("pending", "rejected"):
+        return f"{reader.head(begin=True)}. Whoever asked for it or changed its plan may not."
+    levels = {question["level"] for question in row["questions"]}
+    if "security-head" in levels:
+        return f"{reader.head(begin=True)}, because its owner has not answered."
+    if row["questions"]:
+        return f"{owner[0].upper()}{owner[1:]}; unanswered, it climbs to {reader.head()}."
+    if row["escalated"]:
+        return f"{reader.head(begin=True)} has been told; {owner} works on it."
+    return "Nobody: Everleaf does it by itself."
+
+
+def next_sentence(row: Row, reader: Reader) -> str:
+    at = row["next_action_at"]
+    if row["retired"]:
+        return "Nothing: it is retired."
+    action = row["next_action"] or "it is looked at again"
+    first = action[0].upper() + action[1:]
+    when = f", {reader.times.until(at)}, {reader.times.short(at)}" if at is not None else ""
+    if row["not_after"] <= reader.times.now:
+        return f"{first}{when}. It has ended: {consequence(row)}"
+    return f"{first}{when}. Without a replacement it ends {reader.times.short(row['not_after'])}: {consequence(row)}"
+
+
+def consequence(row: Row) -> str:
+    if row["subscribers"]:
+        return f"{number(row['subscribers'])} subscribers of {row['service']} are hit."
+    return f"whoever uses {row['service'] or 'it'} is hit."
+
+
+def places(count: int) -> str:
+    return f"{count:,} place{'' if count == 1 else 's'}"

@@ -1,0 +1,81 @@
+"""DESIGN rule 4: never back to a certificate that is expired, revoked, compromised or past its escalation mark."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from domain.contracts import AdoptionReport, Plan, RevokeOrder, Terms
+from domain.tiers import DEFAULT_TIERS, Tier
+from store.sightings.adoptions import Adoption, ManagedRow, adopting, write
+from store.sightings.looks import Discovery, begin
+from tests.activities.test_deployment import Site, site
+
+__all__ = ["site"]
+
+
+def govern(engine: Engine, managed_id: str) -> None:
+    """As a discovery adopts it: an internal one under the default lead times."""
+    row = next(row for row in DEFAULT_TIERS if row.tier is Tier.INTERNAL)
+    terms = Terms("sha256:1", row.tier, "rule x", row, "it", "nms", "p-owner", "p-head")
+    now = datetime.now(UTC)
+    begin(engine, Discovery("d-1", "test", {}, 0, 0), now)
+    with adopting(engine) as connection:
+        managed = [ManagedRow(managed_id, ("ff" * 32,), ("nms.example.in",), terms)]
+        write(connection, Adoption("d-1", managed, [], [], [], AdoptionReport("d-1", new=1)), now)
+
+
+@pytest.mark.parametrize("why", ["ended", "was revoked", "past its escalation mark"])
+def test_a_failed_reload_never_puts_back_what_may_not_be_served(site: Site, plan: Plan, why: str) -> None:
+    first = site.order(1, plan)
+    site.deploy(1, first)
+    if why == "ended":
+        site.house.clock.advance(timedelta(days=91))
+    elif why == "past its escalation mark":
+        # 14 days, scaled by a life of 90 days: the last 7 of it.
+        govern(site.house.engine, "mc-1")
+        site.house.clock.advance(timedelta(days=84))
+    else:
+        site.house.issuance.revoke_order(RevokeOrder("mc-1.1.1.1", "cessationOfOperation"))
+    second = site.order(2, plan)
+    site.break_reload(1)
+    [receipt] = site.deploy(2, second).receipts
+    assert receipt.outcome == "refused"
+    assert "config test failed" in receipt.detail
+    assert why in receipt.detail
+    assert "the new certificate stays" in receipt.detail
+    assert site.served == second
+    assert site.is_whole
+
+
+def test_nothing_that_ended_or_was_revoked_is_put_back(site: Site, plan: Plan) -> None:
+    short = replace(plan, validity_seconds=1200)
+    first, second, third = site.order(1, plan), site.order(2, short), site.order(3, plan)
+    site.deploy(1, first)
+    site.deploy(2, second)
+    site.house.issuance.revoke_order(RevokeOrder("mc-1.1.1.1", "keyCompromise"))
+    [revoked] = site.roll_back(2, second).receipts
+    assert revoked.outcome == "refused"
+    assert "keyCompromise" in revoked.detail
+    site.deploy(3, third)
+    site.house.clock.advance(timedelta(hours=1))
+    [ended] = site.roll_back(3, third).receipts
+    assert ended.outcome == "refused"
+    assert "ended" in ended.detail
+    assert site.served == third
+
+
+def test_nothing_past_its_escalation_mark_is_put_back(site: Site, plan: Plan) -> None:
+    govern(site.house.engine, "mc-1")
+    first, second = site.order(1, plan), site.order(2, plan)
+    site.deploy(1, first)
+    site.deploy(2, second)
+    site.house.clock.advance(timedelta(days=82))
+    assert site.roll_back(2, second).receipts[0].outcome == "installed"
+    site.deploy(2, second)
+    site.house.clock.advance(timedelta(days=2))
+    [late] = site.roll_back(2, second).receipts
+    assert late.outcome == "refused"
+    assert "past its escalation mark" in late.detail
+    assert site.served == second

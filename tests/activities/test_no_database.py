@@ -1,0 +1,106 @@
+"""A rung's message goes out while the database is down: a real PostgreSQL that is stopped, a real mail server."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from activities.notification import NotificationActivities
+from domain.contracts import Deliver, Delivery, Undelivered
+from domain.errors import NotReady
+from domain.tiers import Person, Role
+from store import reader
+from store.engine import create_engine
+from store.migrate import upgrade
+from tests.activities.test_notification import ASK, Mailbox, activities, batched, mailbox, people, smtp_url
+from tests.conftest import TEMPLATE, Cluster, postgres_binaries
+
+__all__ = ["mailbox", "smtp_url"]
+
+RUNG = replace(ASK, id="mc-1.7", topic="rung")
+HEAD = Person("asha", "Asha Rao", "asha.of.the.file@example.in", Role.SECURITY_HEAD)
+
+
+@pytest.fixture
+def mortal() -> Iterator[tuple[Cluster, Engine]]:
+    """A PostgreSQL of this test alone, which it may stop."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        pytest.skip("NO POSTGRESQL: nothing was stopped here")
+    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        running = Cluster(binaries, Path(home))
+        try:
+            running.wait()
+            running.execute(f"CREATE DATABASE {TEMPLATE}")
+            upgrade(running.url(TEMPLATE))
+            engine = create_engine(running.url(TEMPLATE))
+            yield running, engine
+            engine.dispose()
+        finally:
+            running.stop()
+
+
+def telling(engine: Engine, smtp: str, *named: Person) -> NotificationActivities:
+    made = activities(engine, smtp)
+    made._parts = replace(made._parts, people=lambda: named)
+    return made
+
+
+def test_a_rung_goes_out_says_so_and_is_noted_later(
+    mortal: tuple[Cluster, Engine], mailbox: Mailbox, smtp_url: str
+) -> None:
+    cluster, engine = mortal
+    people(engine)
+    worker = telling(engine, smtp_url, HEAD)
+    cluster.interrupt()
+
+    # A worker that has never written to this person: the policy's file says where to.
+    asyncio.run(worker.send(RUNG))
+    assert worker.deliver(batched(RUNG)) == Delivery("delivered")
+
+    assert mailbox.letters[0]["To"] == "asha.of.the.file@example.in"
+    assert "not replaced yet" in str(mailbox.letters[0]["Subject"])
+    assert "details could not be read" in mailbox.text()
+    assert '"code"' not in mailbox.text()
+    # This worker knows what it posted, although it could not note it.
+    assert worker.deliver(batched(RUNG)) == Delivery("delivered", "was delivered before")
+    assert len(mailbox.letters) == 1
+
+    cluster.start()
+    cluster.wait()
+    assert worker.deliver(batched(ASK)) == Delivery("delivered")
+    states = {row["message_id"]: row["state"] for row in reader.deliveries_for(engine, "mc-1")}
+    assert states == {RUNG.id: "delivered", ASK.id: "delivered"}
+    assert "details could not be read" not in mailbox.text()
+
+
+def test_another_worker_sends_it_again_rather_than_not_at_all(
+    mortal: tuple[Cluster, Engine], mailbox: Mailbox, smtp_url: str
+) -> None:
+    cluster, engine = mortal
+    cluster.interrupt()
+    for _ in range(2):
+        assert telling(engine, smtp_url, HEAD).deliver(batched(RUNG)).state == "delivered"
+    assert len(mailbox.letters) == 2
+
+
+def test_nobody_is_given_up_on_a_guess(mortal: tuple[Cluster, Engine], smtp_url: str) -> None:
+    cluster, engine = mortal
+    cluster.interrupt()
+    with pytest.raises(NotReady, match="names no person"):
+        telling(engine, smtp_url).deliver(batched(RUNG))
+
+
+def test_what_a_courier_gave_up_is_noted_unless_it_arrived(database: Engine, mailbox: Mailbox, smtp_url: str) -> None:
+    people(database)
+    worker = telling(database, smtp_url)
+    worker.deliver(batched(ASK))
+    asyncio.run(worker.send(RUNG))
+    both = Deliver("asha", "email", (ASK, RUNG))
+    assert worker.note_undelivered(Undelivered(both, "the mail server is gone")).state == "undeliverable"
+    rows = {row["message_id"]: (row["state"], row["detail"]) for row in reader.deliveries_for(database, "mc-1")}
+    assert rows == {ASK.id: ("delivered", ""), RUNG.id: ("undeliverable", "the mail server is gone")}

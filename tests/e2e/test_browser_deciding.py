@@ -1,0 +1,158 @@
+"""In a real browser: the head of IT security decides, on the page and in the Temporal UI, and sees it served anew."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from domain.tiers import Role
+from store import access
+from store.engine import create_engine
+from tests.e2e.browser import browsing
+from tests.e2e.product import Product, eventually, served
+
+pytestmark = pytest.mark.e2e
+RENEWED_MS = 150_000
+
+
+def pending(product: Product) -> list[dict[str, Any]]:
+    """Escalated approvals that are open, the one with the most time first: nothing else may decide them meanwhile."""
+    found = [item for item in product.every("/v1/approvals?state=pending") if item["escalated"]]
+    return sorted(found, key=lambda item: item["deadline"], reverse=True)
+
+
+def served_anew(product: Product, certificate_id: str) -> None:
+    detail = product.renewed(certificate_id, 120)
+    for endpoint in detail["endpoints"]:
+        if endpoint["url"].startswith("tls://"):
+            assert served(endpoint["url"]) == detail["fingerprint"]
+
+
+def test_the_head_approves_with_the_keyboard_alone_and_sees_it_served_without_reload(
+    chromium: Browser, product: Product
+) -> None:
+    approval = pending(product)[0]
+    with browsing(chromium, product, Role.SECURITY_HEAD) as page:
+        page.goto(f"{product.api}/approvals/{approval['id']}")
+        page.locator("#age", has_text="Live").wait_for()
+        page.keyboard.press("a")
+        assert page.evaluate("document.activeElement.innerText") == "Approve"
+        page.keyboard.press("Enter")
+        page.wait_for_url("**?told=approve")
+        page.evaluate("window.sameDocument = true")
+
+        expect(page.locator("#outcome")).to_contain_text("served and verified", timeout=RENEWED_MS)
+
+        assert page.evaluate("window.sameDocument") is True
+    served_anew(product, approval["certificate_id"])
+
+
+def test_the_head_approves_in_the_temporal_ui_with_a_code_of_her_own(chromium: Browser, product: Product) -> None:
+    approval = pending(product)[0]
+    workflow = f"certificate/{approval['certificate_id']}"
+    with browsing(chromium, product, Role.SECURITY_HEAD) as page:
+        page.goto(f"{product.api}/approvals/{approval['id']}")
+        page.get_by_role("button", name="Show a code").click()
+        paste = json.loads(page.locator("#the-paste").inner_text())
+        assert paste["code"] == page.locator("#the-code").inner_text()
+        address = page.get_by_role("link", name="Open the run").last.get_attribute("href")
+        assert address is not None
+    temporal = chromium.new_page(viewport={"width": 1440, "height": 900})
+    try:
+        send_update(temporal, address, "decide", paste)
+    finally:
+        temporal.close()
+    served_anew(product, approval["certificate_id"])
+    events = product.get(f"/v1/certificates/{approval['certificate_id']}/timeline")["items"]
+    approved = [event for event in events if event["kind"] == "approved"]
+    # The UI sends no identity: the code did.
+    assert approved[-1]["facts"]["approver"].startswith("person/")
+    assert workflow.endswith(approval["certificate_id"])
+
+
+def send_update(page: Page, address: str, name: str, payload: dict[str, Any]) -> None:
+    """What a person does in the Temporal UI: More Actions, Send an Update, the name, the JSON, Submit."""
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    page.get_by_role("button", name="More Actions").click()
+    page.get_by_role("menuitem", name="Send an Update").click()
+    page.locator("#update-select").click()
+    page.get_by_role("option").filter(has_text=name).first.click()
+    dialog = page.get_by_role("dialog").filter(has=page.locator("#update-id"))
+    editor = dialog.locator(".cm-content[contenteditable=true]")
+    editor.click()
+    page.keyboard.insert_text(json.dumps(payload))
+    dialog.get_by_test_id("confirm-modal-button").click()
+    dialog.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("message", ["retire", "renew_now", "reassign", "change_policy", "decide", "answer"])
+def test_a_message_without_a_warrant_changes_nothing(product: Product, message: str) -> None:
+    item = product.get("/v1/certificates?tier=customer-facing&state=sleeping&limit=1")["items"][0]
+    before = product.get(f"/v1/certificates/{item['id']}/timeline?limit=500")["items"]
+    bodies = {
+        "retire": {"code": "made-up", "reason": "mistake"},
+        "decide": {"code": "made-up", "decision": "approve", "case": 1, "generation": 1, "plan_version": "x"},
+        "answer": {"code": "made-up", "question": "unseen", "answer": "retired"},
+    }
+    body = json.dumps(bodies.get(message, {"code": "made-up"}))
+    target = ["--workflow-id", f"certificate/{item['id']}", "--name", message, "--input", body]
+
+    done = product.temporal("workflow", "update", "execute", *target)
+
+    after = product.certificate(item["id"])
+    assert (after["state"], after["tier"], after["owner"], after["generation"]) == (
+        item["state"],
+        item["tier"],
+        item["owner"],
+        item["generation"],
+    )
+    events = product.get(f"/v1/certificates/{item['id']}/timeline?limit=500")["items"]
+    # Refused by the validator it leaves nothing; refused for its warrant it leaves the refusal alone.
+    assert {event["kind"] for event in events[len(before) :]} <= {
+        "decision_reserved",
+        "code_burnt",
+        "reservation_ended",
+        "decision_refused",
+    }, done.stdout
+    assert not [event for event in events if event["kind"] in ("retired", "case_opened", "approved")]
+
+
+@pytest.mark.parametrize("signal", ["retire", "decide", "cancel_everything"])
+def test_a_signal_of_a_strangers_making_changes_nothing(product: Product, signal: str) -> None:
+    item = product.get("/v1/certificates?tier=network-critical&state=sleeping&limit=1")["items"][0]
+    target = ["--workflow-id", f"certificate/{item['id']}", "--name", signal, "--input", '{"code": "x"}']
+    product.temporal("workflow", "signal", *target)
+    after = product.certificate(item["id"])
+    assert (after["state"], after["generation"]) == (item["state"], item["generation"])
+
+
+def test_a_logged_out_session_hears_it_and_is_led_to_the_login(chromium: Browser, product: Product) -> None:
+    expected = ("Failed to load resource",)
+    with browsing(chromium, product, Role.AUDITOR, expected=expected) as page:
+        engine = create_engine(product.status["database_url"])
+        for session in access.living_sessions(engine):
+            if session["role"] == "auditor":
+                access.end_session(engine, session["id"], "test")
+        kinds = [event["kind"] for event in access.security_events(engine, datetime(2026, 1, 1, tzinfo=UTC), 50)]
+        engine.dispose()
+        assert "logout" in kinds
+        page.goto(f"{product.api}/certificates")
+        page.wait_for_url("**/login?back=**")
+
+
+def test_a_refused_page_says_what_and_nothing_happens(chromium: Browser, product: Product) -> None:
+    with browsing(chromium, product, Role.NOC, expected=("Failed to load resource",)) as page:
+        token = page.locator("meta[name=csrf]").get_attribute("content")
+        approval = eventually(lambda: product.get("/v1/approvals?state=pending")["items"], "an approval")[0]
+        status = page.evaluate(
+            """async ([path, token]) => {
+              const body = new URLSearchParams({decision: "approve", version: "x", key: "k"});
+              return (await fetch(path, {method: "POST", headers: {"x-csrf-token": token}, body})).status;
+            }""",
+            [f"/approvals/{approval['id']}/decision", token],
+        )
+        assert status == 403
+        assert product.get(f"/v1/approvals/{approval['id']}")["state"] == "pending"

@@ -1,0 +1,133 @@
+"""In a real browser: what NOC, automation and the auditor do, and what every page promises to every reader."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from domain.tiers import Role
+from tests.e2e.browser import PATIENCE_MS, browsing, violations
+from tests.e2e.product import Product, everleaf
+
+pytestmark = pytest.mark.e2e
+PAGES: tuple[str, ...] = (
+    "/",
+    "/certificates",
+    "/certificates?attention=true&sort=severity",
+    "/approvals",
+    "/discovery",
+    "/policy",
+)
+PAGES += ("/access", "/help")
+
+
+def troubled(product: Product) -> str:
+    items = product.get("/v1/certificates?sort=severity&limit=1")["items"]
+    return f"/certificates/{items[0]['id']}"
+
+
+def test_noc_finds_the_worst_certificate_and_why_in_one_hop(chromium: Browser, product: Product) -> None:
+    with browsing(chromium, product, Role.NOC) as page:
+        worst = product.get("/v1/certificates?sort=severity&limit=1")["items"][0]
+        first = page.locator(".attention > li").first
+        expect(first).to_contain_text(worst["severity"].capitalize())
+        name = first.locator("a.name").inner_text()
+
+        first.locator("a.name").click()
+
+        expect(page.locator("h1")).to_have_text(name)
+        for word in ("Why", "Who", "Next"):
+            answer = page.locator(".answers div").filter(has=page.locator("dt", has_text=word)).locator("dd")
+            assert len(answer.inner_text()) > 10
+        assert page.get_by_role("button", name="Retire").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(chromium: Browser, product: Product, scheme: str) -> None:
+    with browsing(chromium, product, Role.SECURITY_HEAD, color_scheme=scheme) as page:
+        found = []
+        for path in (*PAGES, troubled(product)):
+            page.goto(product.api + path)
+            page.locator("#age", has_text="Live").wait_for()
+            found += [f"{path}: {one}" for one in violations(page)]
+        assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", [390, 720, 1024])
+def test_no_page_is_wider_than_its_window(chromium: Browser, product: Product, width: int) -> None:
+    with browsing(chromium, product, Role.SECURITY_HEAD, viewport={"width": width, "height": 844}) as page:
+        for path in (*PAGES, troubled(product)):
+            page.goto(product.api + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_the_keyboard_alone_reaches_a_certificate(chromium: Browser, product: Product) -> None:
+    with browsing(chromium, product, Role.NOC) as page:
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        name = page.evaluate("document.activeElement.innerText")
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_have_text(name)
+        page.keyboard.press("g")
+        page.keyboard.press("c")
+        page.wait_for_url("**/certificates")
+        page.keyboard.press("/")
+        page.keyboard.type("vpn")
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_contain_text("match “vpn”")
+
+
+def test_a_page_whose_stream_is_lost_says_so_and_switches_decisions_off(chromium: Browser, product: Product) -> None:
+    lost = ("Failed to load resource", "ERR_INTERNET_DISCONNECTED", "net::")
+    with browsing(chromium, product, Role.SECURITY_HEAD, expected=lost) as page:
+        page.goto(product.api + "/approvals")
+        page.locator("#age", has_text="Live").wait_for()
+        assert page.get_by_role("button", name="Approve", exact=True).is_enabled()
+
+        page.context.set_offline(True)
+        page.evaluate("document.getElementById('reconnect').click()")
+        page.locator("#lost").wait_for(state="visible")
+
+        assert page.get_by_role("button", name="Approve", exact=True).is_disabled()
+        assert "old" in page.locator("#age").inner_text()
+        page.context.set_offline(False)
+        page.locator("#reconnect").click()
+        page.locator("#lost").wait_for(state="hidden")
+        expect(page.get_by_role("button", name="Approve", exact=True)).to_be_enabled()
+
+
+def test_a_discovery_that_automation_starts_appears_without_reload(chromium: Browser, product: Product) -> None:
+    token = product.new_token("automation")
+    with browsing(chromium, product, Role.NOC) as page:
+        page.goto(product.api + "/discovery")
+        page.locator("#age", has_text="Live").wait_for()
+        page.evaluate("window.sameDocument = true")
+        before = page.locator("#runs").locator("xpath=../..").locator("tbody tr").count()
+
+        started = product.ask("POST", "/v1/discoveries", {}, token).json()
+
+        expect(page.locator("section:has(> .section-head #run)")).to_contain_text(started["id"], timeout=PATIENCE_MS)
+        assert page.evaluate("window.sameDocument") is True
+        assert before >= 1
+
+
+def test_the_auditor_downloads_a_history_and_replays_it(chromium: Browser, product: Product, tmp_path: Path) -> None:
+    with browsing(chromium, product, Role.AUDITOR) as page:
+        page.goto(product.api + troubled(product))
+        with page.expect_download() as coming:
+            page.get_by_role("link", name="Download the history").click()
+        file = tmp_path / "history.json"
+        coming.value.save_as(file)
+        assert json.loads(file.read_text())["events"]
+        done = everleaf(product.data_dir, "replay", str(file))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_prints_without_its_rail_and_its_buttons(chromium: Browser, product: Product) -> None:
+    with browsing(chromium, product, Role.AUDITOR) as page:
+        page.goto(product.api + troubled(product))
+        page.emulate_media(media="print")
+        assert not page.locator(".rail").is_visible()
+        assert page.locator(".print-only").first.is_visible()
+        assert len(page.pdf()) > 10_000
