@@ -100,6 +100,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         adoption.adopt,
         adoption.consult,
         recording.record,
+        recording.recall,
         recording.archive,
         recording.sweep,
         notification.send,

@@ -11,10 +11,12 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded, SweepRuns, Swept
+from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
+from domain.lifecycle.decoding import happened_of
+from domain.lifecycle.refold import Recalled, refold
 from domain.names import LIFECYCLE_WORKFLOW
-from store.facts import record
+from store.facts import events_of, record
 from store.histories import History, has_history, keep_history, last_generation
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,15 @@ class RecordingActivities:
         answer = record(self._parts.engine, batch, self._parts.release, self._parts.clock())
         self._parts.failpoint("record.committed")
         return answer
+
+    @activity.defn
+    def recall(self, asked: Recall) -> Recalled:
+        """The state that the recorded events of one lifecycle amount to.
+
+        Raises BadInput where one is missing, or was written by a release that this one cannot read.
+        """
+        state = refold(asked.managed_id, map(happened_of, events_of(self._parts.engine, asked.managed_id)))
+        return Recalled(state if state.seq else None, state.seq - 1)
 
     @activity.defn
     async def archive(self, asked: ArchiveRun) -> Archived:
