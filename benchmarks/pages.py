@@ -20,9 +20,13 @@ from typing import Any
 
 import httpx2
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from cli.home import PROJECT
+from store.changes import note_change
 from store.engine import create_engine
+from store.reader.certificates import SORTS, CertificateQuery, where_of
+from store.reader.situation import with_case
 
 # One row of the read model in the proportions of an operator: a tenth asks, a hundredth is late, a thousandth expired.
 FILL = """
@@ -35,15 +39,18 @@ SELECT 'mc-' || lpad(i::text, 8, '0'), 1 + i % 5,
   'owner-' || i % 83, 'service-' || i % 211, (i % 211) * 20000, 'CN=Issuing CA ' || i % 9,
   CASE WHEN i % 3 = 2 THEN 'private' ELSE 'public' END,
   ARRAY['host-' || i || '.zone-' || i % 97 || '.operator.example', 'alias-' || i || '.operator.example'],
-  md5(i::text) || md5('x' || i), now() - interval '100 days', now() + make_interval(secs => (i::bigint * 7919 % 34560000) - 34560),
+  md5(i::text) || md5('x' || i), now() - interval '100 days',
+  now() + make_interval(secs => (i::bigint * 7919 % 34560000) - 34560),
   (ARRAY['critical', 'major', 'minor', 'warning', 'cleared'])[rank], rank - 1, 'the renewal case opens',
   now() + make_interval(secs => i % 8640000 + 60), i % 100 = 0,
   jsonb_build_array(jsonb_build_object('url', 'tls://10.0.0.1:443?sni=host-' || i, 'algorithm', 'ecdsa',
     'last_seen_fingerprint', md5(i::text) || md5('x' || i), 'last_seen_at', '2026-11-24T00:00:00Z', 'matches', true)),
   ARRAY[]::text[], false, i % 500 <> 0, '[]'::jsonb,
-  'host-' || i || '.zone-' || i % 97 || '.operator.example' || chr(10) || 'owner-' || i % 83 || chr(10) || 'service-' || i % 211,
+  'host-' || i || '.zone-' || i % 97 || '.operator.example' || chr(10) || 'owner-' || i % 83 || chr(10)
+    || 'service-' || i % 211,
   5, now()
-FROM (SELECT i, CASE WHEN i % 1000 = 0 THEN 1 WHEN i % 100 = 0 THEN 2 WHEN i % 10 = 0 THEN 3 WHEN i % 7 = 0 THEN 4 ELSE 5 END AS rank
+FROM (SELECT i, CASE WHEN i % 1000 = 0 THEN 1 WHEN i % 100 = 0 THEN 2 WHEN i % 10 = 0 THEN 3
+                     WHEN i % 7 = 0 THEN 4 ELSE 5 END AS rank
       FROM generate_series(1, :count) AS i) AS numbered
 """
 CASES = """
@@ -52,7 +59,8 @@ SELECT id, generation, 1, 'lead-time', 'awaiting-approval', '', '', now() - inte
 FROM managed_certificates WHERE state = 'awaiting-approval'
 """
 APPROVALS = """
-INSERT INTO approvals (id, managed_id, generation, case_number, version, plan, tier, state, escalated, asked_at, deadline)
+INSERT INTO approvals
+  (id, managed_id, generation, case_number, version, plan, tier, state, escalated, asked_at, deadline)
 SELECT id || '.1', id, generation, 1, 'v', '{"names": []}'::jsonb, tier, 'pending', escalated, now(), not_after
 FROM managed_certificates WHERE state = 'awaiting-approval'
 """
@@ -206,19 +214,12 @@ async def streams(status: dict[str, Any], clients: int, changes: int) -> None:
 
 
 def write_change(engine: sa.Engine, subject: str) -> None:
-    from store.changes import note_change
-
     with engine.begin() as connection:
         note_change(connection, "certificate", subject)
 
 
 def explain_plans(status: dict[str, Any], file: Path) -> None:
     """The plans of one list of each kind, of the counts and of Situation's parts, as PostgreSQL makes and runs them."""
-    from sqlalchemy.dialects import postgresql
-
-    from store.reader.certificates import SORTS, CertificateQuery, _where
-    from store.reader.situation import with_case
-
     engine = create_engine(status["database_url"])
     asked = (
         CertificateQuery(),
@@ -230,7 +231,7 @@ def explain_plans(status: dict[str, Any], file: Path) -> None:
     lines = ["# Plans over 100,000 certificates (EXPLAIN ANALYZE)", ""]
     with engine.connect() as connection:
         for one in asked:
-            query = with_case().where(*_where(one)).order_by(*SORTS[one.sort].columns).limit(51)
+            query = with_case().where(*where_of(one)).order_by(*SORTS[one.sort].columns).limit(51)
             text = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
             plan = connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS) " + text.replace("%", "%%")).scalars().all()
             lines += [f"## {one}", "", "```", *plan, "```", ""]

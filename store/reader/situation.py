@@ -13,7 +13,7 @@ from store.reader.pages import Row
 
 READ = tables.managed_certificates
 COLUMN = READ.c
-LIVING = COLUMN.retired.is_(False)
+LIVING = sa.not_(COLUMN.retired)
 # X.733: minor and worse need somebody (store.facts.SEVERITY_RANK).
 NEEDS_SOMEBODY = 2
 BACKLOG_WITHIN = timedelta(days=90)
