@@ -207,8 +207,9 @@ async def streams(status: dict[str, Any], clients: int, changes: int) -> None:
             task.cancel()
     engine.dispose()
     lost = sum(changes - len(found) for found in heard)
+    late_ms = 1000 * p95(delays)
     print(
-        f"{clients} streams, {changes} changes: {lost} of {clients * changes} lost, p95 {1000 * p95(delays):.0f} ms after the write"
+        f"{clients} streams, {changes} changes: {lost} of {clients * changes} lost, p95 {late_ms:.0f} ms behind the write"
     )
     assert lost == 0
 

@@ -48,6 +48,7 @@ def environment() -> Environment:
         "fingers": fingers,
         "sentence": sentence,
     }
+    made.tests["contains"] = lambda text, part: part in str(text)
     made.globals |= {
         "static": static_files.url,
         "mixed_script": text.mixed_script,

@@ -54,7 +54,7 @@ def take(chromium: Browser, product: Product, out: Path) -> None:
             with browsing(chromium, product, Role.SECURITY_HEAD, **shape) as page:
                 for name in chosen:
                     shoot(page, product, name, pages[name], out / f"{name}-{scheme}{suffix}.png")
-        context = chromium.new_context(**WIDE, color_scheme=scheme)  # type: ignore[arg-type]
+        context = chromium.new_context(**WIDE, color_scheme=scheme)
         page = context.new_page()
         page.goto(f"{product.api}/login")
         page.screenshot(path=out / f"login-{scheme}.png")
