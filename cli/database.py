@@ -3,10 +3,9 @@
 from datetime import datetime
 
 import psycopg
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-from domain.errors import BadInput, NotReady
+from domain.errors import NotReady
+from store.engine import conninfo
 
 CONNECT_SECONDS = 5
 
@@ -22,7 +21,7 @@ def answers(url: str) -> bool:
 def clock(url: str) -> datetime:
     """The present instant of the server.  Raises NotReady without the URL: it may hold a password."""
     try:
-        with psycopg.connect(_dsn(url), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+        with psycopg.connect(conninfo(url), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
             row = connection.execute("SELECT clock_timestamp()").fetchone()
     except psycopg.Error as problem:
         reason = str(problem).strip().splitlines()[-1]
@@ -31,10 +30,3 @@ def clock(url: str) -> datetime:
     found = row[0]
     assert isinstance(found, datetime)
     return found
-
-
-def _dsn(url: str) -> str:
-    try:
-        return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    except ArgumentError:
-        raise BadInput("EVERLEAF_DATABASE_URL", "is not a URL", "Write postgresql://user@host/database.") from None

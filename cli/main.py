@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -125,9 +126,18 @@ def create_token(
 
 
 @app.command(epilog="Example: `EVERLEAF_DATABASE_URL=postgresql://... everleaf migrate`")
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the schema of this release."""
-    running.migrate(chosen(data_dir))
+def migrate(
+    data_dir: DataDir = None,
+    roles: Annotated[
+        Path | None,
+        typer.Option("--roles", metavar="DIR", help="Only make databases and roles; their passwords' files."),
+    ] = None,
+) -> None:
+    """Bring the database to the schema of this release, and each role to its privileges."""
+    if roles is not None:
+        running.make_roles(chosen(data_dir), roles)
+    else:
+        running.migrate(chosen(data_dir))
 
 
 @app.command(epilog="Example: `everleaf worker lifecycle,deploy`")

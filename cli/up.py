@@ -21,6 +21,7 @@ from cli.postgres import EmbeddedPostgres
 from cli.process import accepts, claim, open_log
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, EverleafError, NotReady
+from domain.settings import with_password_file
 from formats.policy import parse_policy
 
 ROUND_SECONDS = 0.25
@@ -173,8 +174,9 @@ def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
 
 
 def _start_database(home: Home, supervisor: Supervisor) -> str:
-    url = os.environ.get("EVERLEAF_DATABASE_URL")
-    if url:
+    given = os.environ.get("EVERLEAF_DATABASE_URL")
+    if given:
+        url = with_password_file(given, os.environ.get("EVERLEAF_DATABASE_PASSWORD_FILE", ""))
         database.clock(url)
         supervisor.adopt("postgres", lambda: database.answers(url), "the database of EVERLEAF_DATABASE_URL is silent")
         return url
