@@ -208,9 +208,8 @@ async def streams(status: dict[str, Any], clients: int, changes: int) -> None:
     engine.dispose()
     lost = sum(changes - len(found) for found in heard)
     late_ms = 1000 * p95(delays)
-    print(
-        f"{clients} streams, {changes} changes: {lost} of {clients * changes} lost, p95 {late_ms:.0f} ms behind the write"
-    )
+    sent = clients * changes
+    print(f"{clients} streams, {changes} changes: {lost} of {sent} lost, p95 {late_ms:.0f} ms behind the write")
     assert lost == 0
 
 
