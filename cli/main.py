@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli import doctor, running, status, suite, verbs
-from cli.home import chosen
+from cli import access, doctor, running, status, suite, verbs
+from cli.home import chosen, settle_paths
 from cli.options import DataDir, Output, OutputOption
 from domain.errors import EverleafError
 from domain.tiers import Role
@@ -172,6 +172,7 @@ def run_suite(
 
 
 verbs.register(app)
+access.register(app, token_app)
 
 
 def _print_json(value: Mapping[str, Any] | list[Any]) -> None:
@@ -193,6 +194,7 @@ def _edge() -> Iterator[None]:
 
 
 def main() -> None:
+    settle_paths()
     with _edge():
         app(prog_name="everleaf")
 

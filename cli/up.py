@@ -80,7 +80,9 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     smtp_url = (
         f"smtp://127.0.0.1:{parts.mailbox_port(home)}" if options.demo else os.environ.get("EVERLEAF_SMTP_URL", "")
     )
-    surroundings = Surroundings(home, database_url, address, namespace(), ports.api, smtp_url, policy)
+    surroundings = Surroundings(
+        home, database_url, address, namespace(), ports.api, smtp_url, policy, _temporal_ui(ports)
+    )
     supervisor.facts["environment"] = surroundings.settings()
     supervisor.start(*parts.workers(surroundings), parts.api(surroundings))
     first.make_token(home, database_url)
@@ -130,6 +132,12 @@ def detach(options: Options, console: Console) -> None:
     console.print(f"Links to log in: {home.up_log}. Stop it with `everleaf down`.", highlight=False, soft_wrap=True)
 
 
+def _temporal_ui(ports: Ports) -> str:
+    """Where people see runs: what is set, else the development server's own; beside a server of theirs, not known."""
+    own = "" if os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") else f"http://127.0.0.1:{ports.temporal_ui}"
+    return os.environ.get("EVERLEAF_TEMPORAL_UI") or own
+
+
 def namespace() -> str:
     return os.environ.get("EVERLEAF_TEMPORAL_NAMESPACE", "default")
 
@@ -145,7 +153,7 @@ def _facts(options: Options, ports: Ports) -> dict[str, object]:
             "dashboard": base + "/",
             "api": base,
             "docs": base + "/docs",
-            "temporal_ui": "" if external else f"http://127.0.0.1:{ports.temporal_ui}",
+            "temporal_ui": _temporal_ui(ports),
         },
         "temporal": {"address": external or f"127.0.0.1:{ports.temporal}", "namespace": namespace()},
         "mail_dir": str(options.home.path / "demo" / "mail") if options.demo else "",
@@ -227,7 +235,7 @@ def _news(surroundings: Surroundings) -> tuple[str, bool]:
     """One line about the first discovery, and whether there is nothing more to wait for."""
     try:
         seen = first.overview(surroundings.home, surroundings.api_url)
-    except NotReady:
+    except EverleafError:
         return "", False
     numbers = [f"{name.replace('_', ' ')} {value}" for name, value in seen.items() if isinstance(value, int)]
     settled = seen.get("settled") is True

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.errors import BadInput
 
@@ -30,6 +31,8 @@ class Settings:
     api_port         EVERLEAF_API_PORT
     api_host         EVERLEAF_API_HOST          where the API listens; another than loopback needs a proxy with TLS
     health_file      EVERLEAF_HEALTH_FILE       touched by a worker while its database and Temporal answer; empty: never
+    timezone         EVERLEAF_TIMEZONE          in which people read times, as the IANA names it
+    temporal_ui      EVERLEAF_TEMPORAL_UI       base URL of the Temporal UI, for links to runs; empty: no links
     failpoint        EVERLEAF_FAILPOINT         test only: the named point at which a worker ends itself
     """
 
@@ -47,6 +50,8 @@ class Settings:
     api_host: str = "127.0.0.1"
     health_file: str = ""
     database_password_file: str = ""
+    timezone: str = "Asia/Kolkata"
+    temporal_ui: str = ""
     failpoint: str = ""
 
 
@@ -55,6 +60,16 @@ def with_password_file(url: str, file: str) -> str:
     if not file:
         return url
     return f"{url}{'&' if '?' in url else '?'}{PASSWORD_FILE}={quote(file)}"
+
+
+def _known_timezone(name: str) -> str:
+    """``name``, which zoneinfo knows.  Raises BadInput."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # OSError: the name of a directory of zones, as "Asia".
+        remedy = "Write a name such as Asia/Kolkata or UTC."
+        raise BadInput("EVERLEAF_TIMEZONE", f"{name!r} is no time zone that is known here", remedy) from None
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -86,5 +101,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         api_port=int(port),
         api_host=text("EVERLEAF_API_HOST", "127.0.0.1"),
         health_file=text("EVERLEAF_HEALTH_FILE", ""),
+        timezone=_known_timezone(text("EVERLEAF_TIMEZONE", "Asia/Kolkata")),
+        temporal_ui=text("EVERLEAF_TEMPORAL_UI", "").rstrip("/"),
         failpoint=text("EVERLEAF_FAILPOINT", ""),
     )
