@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli import access, doctor, running, status, suite, verbs
+from cli import access, doctor, production, running, status, suite, verbs
 from cli.home import chosen, settle_paths
 from cli.options import DataDir, Output, OutputOption
 from domain.errors import EverleafError
@@ -95,9 +95,15 @@ def reset(
 
 
 @app.command(name="doctor", epilog="Example: `everleaf doctor --output json`")
-def doctor_(data_dir: DataDir = None, output: OutputOption = Output.TABLE) -> None:
+def doctor_(
+    data_dir: DataDir = None,
+    for_production: Annotated[
+        bool, typer.Option("--production", help="Refuse what only a demonstration may do.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Check what a start needs and what a running installation depends on, each with its remedy."""
-    findings = doctor.examine(chosen(data_dir))
+    findings = doctor.examine(chosen(data_dir), production.RULES if for_production else doctor.CHECKS)
     if output is Output.JSON:
         _print_json([{"name": name, **dataclasses.asdict(finding)} for name, finding in findings])
     else:
