@@ -11,6 +11,8 @@ from domain.errors import BadInput, NotReady
 from domain.settings import parse, with_password_file
 from domain.tiers import Role
 
+STREAMS_SECONDS = 2
+
 
 def surroundings(home: Home) -> Mapping[str, str]:
     """The environment of our parts: what is set here wins over what the running supervisor wrote down."""
@@ -94,4 +96,12 @@ def api(home: Home) -> None:
     # The factory reads the environment itself, as every process does at its entry.
     os.environ.update(environment)
     host, port = settings.api_host, settings.api_port
-    uvicorn.run("api.main:create_app", factory=True, host=host, port=port, log_level="warning")
+    uvicorn.run(
+        "api.main:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        log_level="warning",
+        # Streams of news never end by themselves; whoever reads one comes back to the next process.
+        timeout_graceful_shutdown=STREAMS_SECONDS,
+    )

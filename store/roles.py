@@ -46,7 +46,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     },
     # Adopts, records, tells, redeems.
     "everleaf_lifecycle": {
-        **dict.fromkeys(("certificates", "looks", "orders", "tokens"), READ),
+        # Sessions and tokens: whether who asked for a code still holds the role.
+        **dict.fromkeys(("certificates", "looks", "orders", "sessions", "tokens"), READ),
         **dict.fromkeys(("events", "histories", "log_queue", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
