@@ -120,9 +120,36 @@ class CaseItem(BaseModel):
     opened_at: datetime
 
 
+class QuestionItem(BaseModel):
+    """What only a person can say.  ``climbs_at``: when the next level hears of it, if nobody answers ``level``."""
+
+    kind: str
+    asked_at: datetime
+    climbs_at: datetime
+    level: str
+    detail: str = ""
+
+
+class LifeItem(BaseModel):
+    """One generation: ours from ``began_at`` until ``ended_at``, null for the present one."""
+
+    generation: int
+    fingerprint: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    began_at: datetime
+    ended_at: datetime | None
+
+
 class CertificateDetail(CertificateItem):
+    """``lives``: every generation, newest first."""
+
+    placed: bool
     endpoints: list[EndpointItem]
     case: CaseItem | None
+    questions: list[QuestionItem]
+    lives: list[LifeItem]
     orders: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     links: dict[str, str]

@@ -87,8 +87,9 @@ def _where(asked: CertificateQuery) -> list[sa.ColumnElement[bool]]:
     if asked.attention:
         found.append(COLUMN.severity_rank <= NEEDS_SOMEBODY)
     if asked.open:
-        case = tables.cases.c
-        found.append(sa.exists().where(case.managed_id == COLUMN.id, case.closed_at.is_(None)))
+        # An alias: the list itself joins cases, and this question would be taken for that join.
+        case = tables.cases.alias("open_case")
+        found.append(sa.exists().where(case.c.managed_id == COLUMN.id, case.c.closed_at.is_(None)))
     if asked.finding:
         found.append(sa.func.array_to_string(COLUMN.findings, "\n").contains(f"{asked.finding}:", autoescape=True))
     if asked.q and asked.q.strip():
