@@ -14,8 +14,10 @@ from api.auth import ROLES
 from api.feed import Feed
 from api.gateway import TemporalGateway
 from api.headers import SecurityHeaders
-from api.limit import BodyLimit
+from api.hosts import KnownHosts
+from api.limit import SizeLimit
 from api.parts import Parts
+from api.rates import OncePerMinute, RateLimit, Rates
 from api.routes import BEARER, approvals, certificates, codes, commands, discoveries, events, histories, orders, system
 from api.web import static_files
 from api.web.pages import access, acts, certificate, discovery, help, login, policy, situation
@@ -48,6 +50,7 @@ def create_app() -> FastAPI:
             version("everleaf"),
             namespace=settings.namespace,
             feed=feed,
+            api_url=settings.api_url,
         )
         yield
         feed.stop()
@@ -85,8 +88,9 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
+    # The last one stands outermost.
+    for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders):
+        app.add_middleware(layer)
     for room in GUARDED:
         app.include_router(room.router, dependencies=[Depends(BEARER)], responses=PROBLEMS)
     app.include_router(system.public, responses=PROBLEMS)
@@ -95,6 +99,8 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
     for room in PAGE_ROOMS:
         app.include_router(room.router)
     app.state.routes = tuple(ROLES)
+    app.state.rates = Rates()
+    app.state.refusals = OncePerMinute()
     return app
 
 

@@ -141,7 +141,7 @@ class House:
 
 def open_house(database: Engine, world: World, policy: str = "") -> tuple[FastAPI, WorldGateway, dict[str, str]]:
     gateway = WorldGateway(database, world)
-    app = build(Parts(database, gateway, lambda: world.now, policy, "test"))
+    app = build(Parts(database, gateway, lambda: world.now, policy, "test", api_url="http://everleaf"))
     tokens = {role.value: access.create_token(database, name=role.value, role=role) for role in Role}
     tokens["decider"] = access.create_token(database, name="bot", role=Role.AUTOMATION, may_decide=True)
     return app, gateway, tokens
