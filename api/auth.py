@@ -43,6 +43,9 @@ ROLES: dict[str, frozenset[Role]] = {
     "list_approvals": EVERYBODY,
     "get_approval": EVERYBODY,
     "get_order": EVERYBODY,
+    "get_policy": EVERYBODY,
+    "validate_policy": EVERYBODY,
+    "get_metrics": EVERYBODY,
     "follow_events": EVERYBODY,
     "start_discovery": STARTERS,
     "start_renewal": DOERS,
@@ -90,8 +93,9 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 JSON = ("application/json",)
 FORM = ("application/x-www-form-urlencoded",)
 PEM = ("application/x-pem-file", "application/pem-certificate-chain", "text/plain", "application/octet-stream")
+YAML = ("application/yaml", "text/plain")
 # What a route reads that does not read JSON.
-READS: dict[str, tuple[str, ...]] = {"upload_certificate": PEM}
+READS: dict[str, tuple[str, ...]] = {"upload_certificate": PEM, "validate_policy": YAML}
 
 
 def may(route: str, actor: Actor) -> bool:

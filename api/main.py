@@ -18,7 +18,20 @@ from api.hosts import KnownHosts
 from api.limit import SizeLimit
 from api.parts import Parts
 from api.rates import OncePerMinute, RateLimit, Rates
-from api.routes import BEARER, approvals, certificates, codes, commands, discoveries, events, histories, orders, system
+from api.routes import (
+    BEARER,
+    approvals,
+    certificates,
+    codes,
+    commands,
+    discoveries,
+    events,
+    histories,
+    metrics,
+    orders,
+    system,
+)
+from api.routes import policy as policy_routes
 from api.web import static_files
 from api.web.pages import access, acts, certificate, discovery, help, login, policy, situation
 from api.web.pages import approvals as approvals_page
@@ -27,7 +40,10 @@ from domain.settings import parse
 from store.engine import create_engine
 from workflows.client import connect
 
-GUARDED = (certificates, histories, commands, codes, approvals, discoveries, orders, events, system)
+GUARDED = (
+    *(certificates, histories, commands, codes, approvals, discoveries, orders),
+    *(policy_routes, events, metrics, system),
+)
 PAGE_ROOMS = (login, situation, certificates_page, certificate, acts, approvals_page, discovery, policy, access, help)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

@@ -289,6 +289,28 @@ class OrderItem(BaseModel):
     closed_at: datetime | None
 
 
+class PolicyItem(BaseModel):
+    """``version``: ``sha256:`` and the hash of the file's bytes; durations in ``policy`` are ISO 8601, in days."""
+
+    version: str
+    policy: dict[str, Any]
+
+
+class PolicyMistake(BaseModel):
+    line: int
+    field: str
+    detail: str
+    remedy: str
+
+
+class PolicyValidation(BaseModel):
+    """``errors``: the first mistake; those behind it show when it is mended."""
+
+    valid: bool
+    version: str
+    errors: list[PolicyMistake]
+
+
 class StatusItem(BaseModel):
     """``settled``: the first discovery is adopted and every due step has had its first outcome."""
 

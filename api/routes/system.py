@@ -23,11 +23,14 @@ DIRECTORY = {
     "discoveries": "/v1/discoveries",
     "approvals": "/v1/approvals{?state}",
     "orders": "/v1/orders/{order_key}",
+    "policy": "/v1/policy",
+    "events": "/v1/events",
     "status": "/v1/status",
     "me": "/v1/me",
     "openapi": "/openapi.json",
     "docs": "/docs",
     "health": "/health/ready",
+    "metrics": "/metrics",
 }
 
 
