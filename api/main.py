@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from api import problems
 from api.auth import ROLES
+from api.describe import DescribedApp
 from api.feed import Feed
 from api.gateway import TemporalGateway
 from api.headers import SecurityHeaders
@@ -82,6 +84,11 @@ def build(parts: Parts) -> FastAPI:
     return app
 
 
+def description() -> dict[str, Any]:
+    """The OpenAPI description of this release; needs no part."""
+    return _assemble(None).openapi()
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -92,14 +99,14 @@ def operation_id(route: APIRoute) -> str:
 
 
 def _assemble(lifespan: Lifespan | None) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApp(
         title="Everleaf",
         version=version("everleaf"),
         summary="Keeps every certificate alive: discover, ask, renew, deploy, look again, record.",
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
-        # The framework's pages load scripts from elsewhere; ours is at /docs.
+        # The framework's pages load scripts from elsewhere; ours, at /docs, loads its own (api.web.static).
         docs_url=None,
         redoc_url=None,
     )
@@ -108,8 +115,8 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
     for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders):
         app.add_middleware(layer)
     for room in GUARDED:
-        app.include_router(room.router, dependencies=[Depends(BEARER)], responses=PROBLEMS)
-    app.include_router(system.public, responses=PROBLEMS)
+        app.include_router(room.router, dependencies=[Depends(BEARER)])
+    app.include_router(system.public)
     app.include_router(static_files.router)
     app.include_router(login.public)
     for room in PAGE_ROOMS:
@@ -118,25 +125,3 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
     app.state.rates = Rates()
     app.state.refusals = OncePerMinute()
     return app
-
-
-PROBLEMS: dict[int | str, dict[str, object]] = {
-    "default": {
-        "description": "RFC 9457 problem",
-        "content": {
-            problems.MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail"],
-                    "properties": {
-                        "type": {"type": "string"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "detail": {"type": "string"},
-                        "errors": {"type": "array", "items": {"type": "object"}},
-                    },
-                }
-            }
-        },
-    }
-}

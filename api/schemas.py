@@ -65,7 +65,10 @@ class CodeAsked(_Asked):
 
 
 class Operation(BaseModel):
-    """Work that was asked for.  ``unknown``: not answered in time; ask again with the same Idempotency-Key."""
+    """Work that was asked for.  ``resource``: where its outcome is read; operations have no other address.
+
+    ``unknown``: not answered in time; ask again with the same Idempotency-Key, and the first answer is found.
+    """
 
     id: str
     kind: str
@@ -287,45 +290,3 @@ class OrderItem(BaseModel):
     detail: str
     placed_at: datetime
     closed_at: datetime | None
-
-
-class PolicyItem(BaseModel):
-    """``version``: ``sha256:`` and the hash of the file's bytes; durations in ``policy`` are ISO 8601, in days."""
-
-    version: str
-    policy: dict[str, Any]
-
-
-class PolicyMistake(BaseModel):
-    line: int
-    field: str
-    detail: str
-    remedy: str
-
-
-class PolicyValidation(BaseModel):
-    """``errors``: the first mistake; those behind it show when it is mended."""
-
-    valid: bool
-    version: str
-    errors: list[PolicyMistake]
-
-
-class StatusItem(BaseModel):
-    """``settled``: the first discovery is adopted and every due step has had its first outcome."""
-
-    state: Literal["settled", "working", "degraded"]
-    settled: bool
-    managed: int
-    due_without_outcome: int
-    pending_approvals: int
-    temporal: dict[str, bool]
-    counts: dict[str, Any]
-
-
-class MeItem(BaseModel):
-    id: str
-    name: str
-    role: str
-    may_decide: bool
-    routes: list[str]

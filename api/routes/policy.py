@@ -8,12 +8,12 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from api import schemas
 from api.auth import YAML
 from api.filters import IfNoneMatch
 from api.lists import tag
 from api.parts import CallerDep
 from api.routes import guarded
+from api.system_schemas import PolicyItem, PolicyMistake, PolicyValidation
 from domain.errors import BadPolicy, NotFound, NotReady
 from domain.tiers import Policy
 from formats.policy import parse_policy
@@ -27,9 +27,7 @@ YAML_BODY: dict[str, Any] = {"content": {kind: {"schema": {"type": "string"}} fo
 
 
 @router.get("/policy")
-def get_policy(
-    request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None
-) -> schemas.PolicyItem:
+def get_policy(request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None) -> PolicyItem:
     """The policy in force, with its version."""
     file = Path(caller.parts.policy)
     if not caller.parts.policy or not file.is_file():
@@ -41,11 +39,11 @@ def get_policy(
         raise NotReady(f"The policy in force cannot be read: {error}") from error
     tag(request, response, policy.version)
     shown = SHAPE.dump_python(policy, mode="json")
-    return schemas.PolicyItem(version=shown.pop("version"), policy=shown)
+    return PolicyItem(version=shown.pop("version"), policy=shown)
 
 
 @router.post("/policy/validations", openapi_extra={"requestBody": YAML_BODY})
-async def validate_policy(request: Request, caller: CallerDep) -> schemas.PolicyValidation:
+async def validate_policy(request: Request, caller: CallerDep) -> PolicyValidation:
     """Whether a policy would be accepted: its YAML in, its first mistake out, with line and remedy."""
     text = await request.body()
     if len(text) > LARGEST_POLICY_BYTES:
@@ -53,6 +51,6 @@ async def validate_policy(request: Request, caller: CallerDep) -> schemas.Policy
     try:
         policy = await run_in_threadpool(parse_policy, text, "policy")
     except BadPolicy as error:
-        mistake = schemas.PolicyMistake(line=error.line, field=error.field, detail=error.problem, remedy=error.remedy)
-        return schemas.PolicyValidation(valid=False, version="", errors=[mistake])
-    return schemas.PolicyValidation(valid=True, version=policy.version, errors=[])
+        mistake = PolicyMistake(line=error.line, field=error.field, detail=error.problem, remedy=error.remedy)
+        return PolicyValidation(valid=False, version="", errors=[mistake])
+    return PolicyValidation(valid=True, version=policy.version, errors=[])

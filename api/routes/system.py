@@ -10,7 +10,7 @@ from api.auth import may
 from api.limit import LARGEST_BODY_BYTES
 from api.parts import CallerDep, PartsDep
 from api.routes import guarded
-from api.schemas import MeItem, StatusItem
+from api.system_schemas import MeItem, StatusItem
 from domain.errors import NotReady
 from store import reader
 from store.reader import Health
