@@ -5,7 +5,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
-from api import reference
+from api import swagger
 from api.auth import may
 from api.limit import LARGEST_BODY_BYTES
 from api.parts import CallerDep, PartsDep
@@ -91,4 +91,4 @@ async def get_readiness(parts: PartsDep) -> dict[str, str]:
 @public.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 def read_reference(request: Request) -> Response:
     """What can be asked, for people."""
-    return HTMLResponse(reference.page(request.app.openapi()))
+    return HTMLResponse(swagger.page(request.app.openapi()))
