@@ -18,8 +18,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -58,6 +61,7 @@ from workflows.scheduling import keep_schedule
 # Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
 GRACE = timedelta(seconds=30)
 POLICY_READ_EVERY = timedelta(minutes=1)
+HEALTH_EVERY = timedelta(seconds=5)
 THREADS = 16
 
 
@@ -100,6 +104,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         adoption.adopt,
         adoption.consult,
         recording.record,
+        recording.recall,
         recording.archive,
         recording.sweep,
         notification.send,
@@ -155,6 +160,27 @@ async def keep_reading(load_policy: Callable[[], Policy]) -> None:
     while True:
         await asyncio.sleep(POLICY_READ_EVERY.total_seconds())
         await asyncio.to_thread(load_policy)
+
+
+async def keep_saying(parts: Parts) -> None:
+    """Touch the health file for as long as the database and Temporal answer: what a health check looks at."""
+
+    def database_answers() -> bool:
+        try:
+            with parts.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, EverleafError):
+            return False
+        return True
+
+    while True:
+        try:
+            temporal_answers = await parts.client.service_client.check_health(timeout=HEALTH_EVERY)
+        except RPCError:
+            temporal_answers = False
+        if temporal_answers and await asyncio.to_thread(database_answers):
+            Path(parts.settings.health_file).touch(mode=0o600)
+        await asyncio.sleep(HEALTH_EVERY.total_seconds())
 
 
 def deploy(parts: Parts) -> list[Any]:
@@ -217,9 +243,11 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         workers = [build(parts, queue, executor) for queue in queues]
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
-        reading = asyncio.create_task(keep_reading(policy.load))
+        beside = [asyncio.create_task(keep_reading(policy.load))]
+        beside += [asyncio.create_task(keep_saying(parts))] if settings.health_file else []
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        reading.cancel()
+        for task in beside:
+            task.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
     engine.dispose()

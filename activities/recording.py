@@ -4,20 +4,26 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded, SweepRuns, Swept
+from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
+from domain.lifecycle.decoding import happened_of
+from domain.lifecycle.refold import Recalled, refold
 from domain.names import LIFECYCLE_WORKFLOW
-from store.facts import record
+from store.changes import forget_changes
+from store.facts import events_of, record
 from store.histories import History, has_history, keep_history, last_generation
 
 log = logging.getLogger(__name__)
+
+# A page that was asleep for longer reads everything anew.
+CHANGES_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,15 @@ class RecordingActivities:
         return answer
 
     @activity.defn
+    def recall(self, asked: Recall) -> Recalled:
+        """The state that the recorded events of one lifecycle amount to.
+
+        Raises BadInput where one is missing, or was written by a release that this one cannot read.
+        """
+        state = refold(asked.managed_id, map(happened_of, events_of(self._parts.engine, asked.managed_id)))
+        return Recalled(state if state.seq else None, state.seq - 1)
+
+    @activity.defn
     async def archive(self, asked: ArchiveRun) -> Archived:
         """Keep the history of an ended run.  Raises NotFound where Temporal has forgotten it."""
         handle = self._parts.client.get_workflow_handle(asked.workflow_id, run_id=asked.run_id)
@@ -65,8 +80,12 @@ class RecordingActivities:
 
     @activity.defn
     async def sweep(self, asked: SweepRuns) -> Swept:
-        """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``."""
+        """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``.
+
+        On the same round the feed of changes forgets what no open page can still be waiting for.
+        """
         engine, archived = self._parts.engine, 0
+        await asyncio.to_thread(forget_changes, engine, self._parts.clock() - CHANGES_KEPT)
         query = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus != 'Running'"
         query += " AND ExecutionStatus != 'ContinuedAsNew'"
         async for run in self._parts.client.list_workflows(query):

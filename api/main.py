@@ -66,6 +66,8 @@ def create_app() -> FastAPI:
             now,
             settings.policy,
             version("everleaf"),
+            timezone=settings.timezone,
+            temporal_ui=settings.temporal_ui,
             namespace=settings.namespace,
             feed=feed,
             api_url=settings.api_url,

@@ -1,7 +1,7 @@
 """What a request may use: given once when the app is built, so that tests give other parts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from sqlalchemy.engine import Engine
 
 from api.feed import Feed
 from api.gateway import Gateway
+from api.memory import Memory
 from store.access import Actor
 
 
@@ -29,6 +30,7 @@ class Parts:
     namespace: str = "default"
     feed: Feed | None = None
     api_url: str = ""
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)

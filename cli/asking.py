@@ -12,7 +12,7 @@ from cli.home import Home
 from domain.errors import EverleafError, NotFound, NotReady, Refused
 
 # Longer than the API itself waits for a lifecycle's answer.
-PATIENCE_SECONDS = 45
+PATIENCE_SECONDS = 45.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -22,6 +22,7 @@ class Api:
 
     url: str
     token: str
+    patience_seconds: float = PATIENCE_SECONDS
 
     def get(self, path: str, **filters: Any) -> dict[str, Any]:
         """The object at ``path``; filters that are None are left out.  Raises NotFound, Refused or NotReady."""
@@ -47,7 +48,7 @@ class Api:
     def _ask(self, method: str, path: str, **more: Any) -> httpx2.Response:
         headers = {**(more.pop("headers", None) or {}), "authorization": f"Bearer {self.token}"}
         try:
-            answer = httpx2.request(method, self.url + path, headers=headers, timeout=PATIENCE_SECONDS, **more)
+            answer = httpx2.request(method, self.url + path, headers=headers, timeout=self.patience_seconds, **more)
         except (httpx2.TransportError, httpx2.InvalidURL) as problem:
             raise NotReady(f"the API does not answer at {self.url}: {problem}. See `everleaf status`.") from problem
         if answer.is_error:

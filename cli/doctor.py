@@ -17,6 +17,7 @@ from cli.home import LEAST_FREE_BYTES, Home, read_json
 from cli.postgres import binaries
 from cli.process import in_own_user_namespace, is_free
 from domain.errors import EverleafError
+from domain.settings import with_password_file
 
 # Certificates and codes live to the second; two hosts that keep NTP differ by milliseconds.
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=2)
@@ -38,9 +39,18 @@ class Patient:
     is_running: bool
     run: Mapping[str, Any]
 
+    def setting(self, name: str) -> str:
+        """What is set here, else what the running supervisor gave its parts; empty: nothing."""
+        given = self.run.get("environment", {}) if self.is_running else {}
+        return os.environ.get(name) or str(given.get(name, ""))
+
     @property
     def database_url(self) -> str:
-        return os.environ.get("EVERLEAF_DATABASE_URL") or (self.run.get("database_url", "") if self.is_running else "")
+        """Raises BadInput where it is no URL of PostgreSQL."""
+        given = os.environ.get("EVERLEAF_DATABASE_URL")
+        if given:
+            return with_password_file(given, os.environ.get("EVERLEAF_DATABASE_PASSWORD_FILE", ""))
+        return str(self.run.get("database_url", "")) if self.is_running else ""
 
     @property
     def temporal_address(self) -> str:
@@ -127,7 +137,7 @@ def clock(patient: Patient) -> Finding:
 def temporal(patient: Patient) -> Finding:
     if not patient.temporal_address:
         return NOT_RUNNING
-    namespace = patient.run.get("temporal", {}).get("namespace", "default")
+    namespace = patient.setting("EVERLEAF_TEMPORAL_NAMESPACE") or "default"
     kept = temporal_server.retention(patient.temporal_address, namespace)
     good = kept >= temporal_server.LEAST_RETENTION
     remedy = f"temporal operator namespace update -n {namespace} --retention 8784h"
@@ -151,7 +161,10 @@ def certificate_authority(patient: Patient) -> Finding:
     return Finding("good" if good else "bad", "its worker is up" if good else "its worker is not up", remedy)
 
 
-CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
+# (name, check)
+Checks = tuple[tuple[str, Callable[[Patient], Finding]], ...]
+
+CHECKS: Checks = (
     ("python", python),
     ("process guards", process_guards),
     ("user namespaces", user_namespaces),
@@ -166,10 +179,10 @@ CHECKS: tuple[tuple[str, Callable[[Patient], Finding]], ...] = (
 )
 
 
-def examine(home: Home) -> list[tuple[str, Finding]]:
+def examine(home: Home, checks: Checks = CHECKS) -> list[tuple[str, Finding]]:
     patient = Patient(home, home.is_held(), home.read_run())
     findings = []
-    for name, check in CHECKS:
+    for name, check in checks:
         try:
             findings.append((name, check(patient)))
         except EverleafError as problem:

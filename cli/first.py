@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import httpx2
-
+from cli.asking import Api
 from cli.home import Home, write_private
 from domain.errors import NotReady
 from domain.tiers import Role
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 10.0
+FIRST_DISCOVERY = "first-discovery"
 
 
 def make_token(home: Home, database_url: str) -> None:
@@ -26,42 +26,40 @@ def make_token(home: Home, database_url: str) -> None:
 
 def login_links(database_url: str, api_url: str) -> dict[str, str]:
     """One link for each role, good for one login."""
+    return {role.value: login_link(database_url, api_url, role) for role in Role}
+
+
+def login_link(database_url: str, api_url: str, role: Role) -> str:
+    """Good for one login as ``role``.  The code stands behind #: a browser sends it to nobody, the page posts it."""
     from store.access import create_login_link
     from store.engine import create_engine
 
     engine = create_engine(database_url)
-    links = {role.value: f"{api_url}/login?code={create_login_link(engine, role)}" for role in Role}
-    engine.dispose()
-    return links
+    try:
+        return f"{api_url.rstrip('/')}/login#{create_login_link(engine, role)}"
+    finally:
+        engine.dispose()
 
 
 def discover(home: Home, api_url: str) -> bool:
-    """Start the first discovery if the store has none; says whether it did.  Raises NotReady."""
-    listed = ask(home, "GET", f"{api_url}/v1/discoveries")
-    if listed["items"]:
+    """Start the first discovery if the store has none; says whether it did.  Raises EverleafError as the API told."""
+    api = local_api(home, api_url)
+    if api.get("/v1/discoveries")["items"]:
         return False
-    ask(home, "POST", f"{api_url}/v1/discoveries", {})
+    # Where the answer is lost, the next start means the same discovery.
+    api.post("/v1/discoveries", {}, {"idempotency-key": FIRST_DISCOVERY})
     return True
 
 
 def overview(home: Home, api_url: str) -> dict[str, Any]:
-    """What the API says about the whole: ``settled`` and its counts."""
-    return ask(home, "GET", f"{api_url}/v1/status")
+    """What the API says about the whole: ``settled`` and its counts.  Raises EverleafError as the API told."""
+    return local_api(home, api_url).get("/v1/status")
 
 
-def ask(home: Home, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One call to our own API with the local token.  Raises NotReady with the API's own words."""
+def local_api(home: Home, api_url: str) -> Api:
+    """Our own API with the local token.  Raises NotReady where there is none yet."""
     try:
-        headers = {"authorization": f"Bearer {home.token_file.read_text().strip()}"}
-        answer = httpx2.request(method, url, json=body, headers=headers, timeout=PATIENCE_SECONDS)
-    except (FileNotFoundError, httpx2.TransportError) as problem:
-        raise NotReady(f"the API does not answer at {url}: {problem}") from problem
-    if answer.is_error:
-        raise NotReady(f"{method} {url} answered {answer.status_code}: {answer.text[:300]}")
-    try:
-        found = answer.json()
-    except ValueError as problem:
-        raise NotReady(f"{method} {url} did not answer JSON") from problem
-    if not isinstance(found, dict):
-        raise NotReady(f"{method} {url} did not answer an object")
-    return found
+        token = home.token_file.read_text().strip()
+    except OSError as problem:
+        raise NotReady(f"the local token {home.token_file} cannot be read: {problem.strerror}") from problem
+    return Api(api_url, token, PATIENCE_SECONDS)

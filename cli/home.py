@@ -115,6 +115,24 @@ class Home:
         write_private(self.run_file, json.dumps(run, indent=2).encode())
 
 
+# Variables that name a file.  What is relative in them is relative to where the user stands.
+PATHS = (
+    "EVERLEAF_HOME",
+    "EVERLEAF_POLICY",
+    "EVERLEAF_CA_KEK",
+    "EVERLEAF_LEAF_KEK",
+    "EVERLEAF_DATABASE_PASSWORD_FILE",
+    "EVERLEAF_HEALTH_FILE",
+)
+
+
+def settle_paths() -> None:
+    """Make them absolute, once, at the entry: what is started from here runs in another directory."""
+    for name in PATHS:
+        if given := os.environ.get(name):
+            os.environ[name] = str(Path(given).expanduser().absolute())
+
+
 def chosen(data_dir: Path | None) -> Home:
     """The data directory of this call: --data-dir, else EVERLEAF_HOME, else ``var`` beside the launcher."""
     given = data_dir or (Path(os.environ["EVERLEAF_HOME"]) if os.environ.get("EVERLEAF_HOME") else None)

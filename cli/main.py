@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli import doctor, running, status, suite, verbs
-from cli.home import chosen
+from cli import access, doctor, production, running, status, suite, verbs
+from cli.home import chosen, settle_paths
 from cli.options import DataDir, Output, OutputOption
 from domain.errors import EverleafError
 from domain.tiers import Role
@@ -94,9 +95,15 @@ def reset(
 
 
 @app.command(name="doctor", epilog="Example: `everleaf doctor --output json`")
-def doctor_(data_dir: DataDir = None, output: OutputOption = Output.TABLE) -> None:
+def doctor_(
+    data_dir: DataDir = None,
+    for_production: Annotated[
+        bool, typer.Option("--production", help="Refuse what only a demonstration may do.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Check what a start needs and what a running installation depends on, each with its remedy."""
-    findings = doctor.examine(chosen(data_dir))
+    findings = doctor.examine(chosen(data_dir), production.RULES if for_production else doctor.CHECKS)
     if output is Output.JSON:
         _print_json([{"name": name, **dataclasses.asdict(finding)} for name, finding in findings])
     else:
@@ -125,9 +132,18 @@ def create_token(
 
 
 @app.command(epilog="Example: `EVERLEAF_DATABASE_URL=postgresql://... everleaf migrate`")
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the schema of this release."""
-    running.migrate(chosen(data_dir))
+def migrate(
+    data_dir: DataDir = None,
+    roles: Annotated[
+        Path | None,
+        typer.Option("--roles", metavar="DIR", help="Only make databases and roles; their passwords' files."),
+    ] = None,
+) -> None:
+    """Bring the database to the schema of this release, and each role to its privileges."""
+    if roles is not None:
+        running.make_roles(chosen(data_dir), roles)
+    else:
+        running.migrate(chosen(data_dir))
 
 
 @app.command(epilog="Example: `everleaf worker lifecycle,deploy`")
@@ -162,6 +178,7 @@ def run_suite(
 
 
 verbs.register(app)
+access.register(app, token_app)
 
 
 def _print_json(value: Mapping[str, Any] | list[Any]) -> None:
@@ -183,6 +200,7 @@ def _edge() -> Iterator[None]:
 
 
 def main() -> None:
+    settle_paths()
     with _edge():
         app(prog_name="everleaf")
 

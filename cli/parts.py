@@ -27,6 +27,7 @@ class Surroundings:
     api_port: int
     smtp_url: str
     policy: str
+    temporal_ui: str = ""
 
     @property
     def api_url(self) -> str:
@@ -47,6 +48,7 @@ class Surroundings:
             "EVERLEAF_TEMPORAL_NAMESPACE": self.namespace,
             "EVERLEAF_POLICY": self.policy,
             "EVERLEAF_SMTP_URL": self.smtp_url,
+            "EVERLEAF_TEMPORAL_UI": self.temporal_ui,
             "EVERLEAF_API_PORT": str(self.api_port),
             "EVERLEAF_API_URL": os.environ.get("EVERLEAF_API_URL", self.api_url),
             # What a part prints reaches its log at once, also when it is killed.

@@ -4,11 +4,14 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cli.home import PROJECT, Home
 from domain.errors import BadInput, NotReady
-from domain.settings import parse
+from domain.settings import parse, with_password_file
 from domain.tiers import Role
+
+STREAMS_SECONDS = 2
 
 
 def surroundings(home: Home) -> Mapping[str, str]:
@@ -20,6 +23,7 @@ def surroundings(home: Home) -> Mapping[str, str]:
 def database_url(home: Home) -> str:
     """Raises NotReady if nothing runs here and none is named."""
     found = os.environ.get("EVERLEAF_DATABASE_URL")
+    found = with_password_file(found, os.environ.get("EVERLEAF_DATABASE_PASSWORD_FILE", "")) if found else None
     found = found or (home.read_run().get("database_url") if home.is_held() else None)
     if not found:
         raise NotReady(f"there is no database: nothing runs in {home.path}. Start it, or set EVERLEAF_DATABASE_URL.")
@@ -60,6 +64,17 @@ def migrate(home: Home) -> None:
     upgrade(database_url(home))
 
 
+def make_roles(home: Home, passwords: Path) -> None:
+    """``passwords``: the folder with one file for each role.  Raises NotReady where one cannot be read."""
+    from store import roles
+
+    try:
+        words = {role: (passwords / f"{role}_password").read_text().strip() for role in (*roles.LOGINS, roles.TEMPORAL)}
+    except OSError as problem:
+        raise NotReady(f"{problem.filename} cannot be read ({problem.strerror}); each role needs such a file") from None
+    roles.make(database_url(home), words)
+
+
 def worker(home: Home, queues: str) -> None:
     """Becomes the worker process, with the keys its queues need."""
     environment = dict(surroundings(home))
@@ -80,4 +95,13 @@ def api(home: Home) -> None:
     settings = parse(environment)
     # The factory reads the environment itself, as every process does at its entry.
     os.environ.update(environment)
-    uvicorn.run("api.main:create_app", factory=True, host="127.0.0.1", port=settings.api_port, log_level="warning")
+    host, port = settings.api_host, settings.api_port
+    uvicorn.run(
+        "api.main:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        log_level="warning",
+        # Streams of news never end by themselves; whoever reads one comes back to the next process.
+        timeout_graceful_shutdown=STREAMS_SECONDS,
+    )

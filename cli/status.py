@@ -15,7 +15,7 @@ from rich.table import Table
 from cli import first
 from cli.home import PROJECT, Home
 from cli.postgres import EmbeddedPostgres
-from domain.errors import NotReady, Refused
+from domain.errors import EverleafError, NotReady, Refused
 
 State = Literal["starting", "ready", "degraded", "stopped"]
 Goal = Literal["ready", "settled"]
@@ -81,7 +81,7 @@ def _missing(status: Status, goal: Goal) -> str:
         return ""
     try:
         seen = first.overview(status.home, status.run["urls"]["api"])
-    except NotReady as problem:
+    except EverleafError as problem:
         return str(problem)
     return "" if seen.get("settled") is True else "the first discovery or a due step is still under way"
 

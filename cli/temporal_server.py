@@ -77,6 +77,12 @@ def retention(address: str, namespace: str) -> timedelta:
     return timedelta(seconds=float(str(said["config"]["workflowExecutionRetentionTtl"]).removesuffix("s")))
 
 
+def stores(address: str) -> set[str]:
+    """The kinds of store that the server keeps histories and lists in, as "postgres12" or "sqlite"."""
+    said = json.loads(_ask(address, "operator", "cluster", "describe", "-o", "json"))
+    return {str(said[name]) for name in ("persistenceStore", "visibilityStore")}
+
+
 def _register(address: str, namespace: str) -> None:
     known = _ask(address, "operator", "search-attribute", "list", "-n", namespace)
     missing = [(name, kind) for name, kind in ATTRIBUTES if name not in known]

@@ -21,6 +21,7 @@ from cli.postgres import EmbeddedPostgres
 from cli.process import accepts, claim, open_log
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, EverleafError, NotReady
+from domain.settings import with_password_file
 from formats.policy import parse_policy
 
 ROUND_SECONDS = 0.25
@@ -79,7 +80,9 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     smtp_url = (
         f"smtp://127.0.0.1:{parts.mailbox_port(home)}" if options.demo else os.environ.get("EVERLEAF_SMTP_URL", "")
     )
-    surroundings = Surroundings(home, database_url, address, namespace(), ports.api, smtp_url, policy)
+    surroundings = Surroundings(
+        home, database_url, address, namespace(), ports.api, smtp_url, policy, _temporal_ui(ports)
+    )
     supervisor.facts["environment"] = surroundings.settings()
     supervisor.start(*parts.workers(surroundings), parts.api(surroundings))
     first.make_token(home, database_url)
@@ -129,6 +132,12 @@ def detach(options: Options, console: Console) -> None:
     console.print(f"Links to log in: {home.up_log}. Stop it with `everleaf down`.", highlight=False, soft_wrap=True)
 
 
+def _temporal_ui(ports: Ports) -> str:
+    """Where people see runs: what is set, else the development server's own; beside a server of theirs, not known."""
+    own = "" if os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") else f"http://127.0.0.1:{ports.temporal_ui}"
+    return os.environ.get("EVERLEAF_TEMPORAL_UI") or own
+
+
 def namespace() -> str:
     return os.environ.get("EVERLEAF_TEMPORAL_NAMESPACE", "default")
 
@@ -144,7 +153,7 @@ def _facts(options: Options, ports: Ports) -> dict[str, object]:
             "dashboard": base + "/",
             "api": base,
             "docs": base + "/docs",
-            "temporal_ui": "" if external else f"http://127.0.0.1:{ports.temporal_ui}",
+            "temporal_ui": _temporal_ui(ports),
         },
         "temporal": {"address": external or f"127.0.0.1:{ports.temporal}", "namespace": namespace()},
         "mail_dir": str(options.home.path / "demo" / "mail") if options.demo else "",
@@ -173,8 +182,9 @@ def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
 
 
 def _start_database(home: Home, supervisor: Supervisor) -> str:
-    url = os.environ.get("EVERLEAF_DATABASE_URL")
-    if url:
+    given = os.environ.get("EVERLEAF_DATABASE_URL")
+    if given:
+        url = with_password_file(given, os.environ.get("EVERLEAF_DATABASE_PASSWORD_FILE", ""))
         database.clock(url)
         supervisor.adopt("postgres", lambda: database.answers(url), "the database of EVERLEAF_DATABASE_URL is silent")
         return url
@@ -225,7 +235,7 @@ def _news(surroundings: Surroundings) -> tuple[str, bool]:
     """One line about the first discovery, and whether there is nothing more to wait for."""
     try:
         seen = first.overview(surroundings.home, surroundings.api_url)
-    except NotReady:
+    except EverleafError:
         return "", False
     numbers = [f"{name.replace('_', ' ')} {value}" for name, value in seen.items() if isinstance(value, int)]
     settled = seen.get("settled") is True

@@ -471,10 +471,17 @@ class RecordBatch:
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """``forked``: the store already holds other events under these numbers (a reset re-made them); ``head`` is the
-    store's last seq.  The lifecycle then waits for a person."""
+    store's last seq.  The lifecycle then waits for a person, and after that goes on as the store says."""
 
     outcome: Literal["recorded", "forked"]
     head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Read what was recorded of one lifecycle; ``domain.lifecycle.refold.Recalled`` is what it amounts to."""
+
+    managed_id: str
 
 
 @dataclass(frozen=True, slots=True)

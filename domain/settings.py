@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.errors import BadInput
+
+# The part of a database URL that names the file with its password; ours, taken out before a driver sees the URL.
+PASSWORD_FILE = "password_file"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +17,8 @@ class Settings:
     """One frozen value for all processes.  Paths are strings; an empty one means: not given to this process.
 
     database_url     EVERLEAF_DATABASE_URL      SQLAlchemy URL of PostgreSQL 15 or newer
+    database_password_file  EVERLEAF_DATABASE_PASSWORD_FILE  file with its password, read at every connect; ``parse``
+                     makes it a part of ``database_url``, as ``with_password_file`` does
     temporal_address EVERLEAF_TEMPORAL_ADDRESS  host:port of the Temporal front end
     namespace        EVERLEAF_TEMPORAL_NAMESPACE
     home             EVERLEAF_HOME              data directory, mode 0700
@@ -22,6 +29,10 @@ class Settings:
     mail_from        EVERLEAF_MAIL_FROM
     api_url          EVERLEAF_API_URL           the base of links in mails
     api_port         EVERLEAF_API_PORT
+    api_host         EVERLEAF_API_HOST          where the API listens; another than loopback needs a proxy with TLS
+    health_file      EVERLEAF_HEALTH_FILE       touched by a worker while its database and Temporal answer; empty: never
+    timezone         EVERLEAF_TIMEZONE          in which people read times, as the IANA names it
+    temporal_ui      EVERLEAF_TEMPORAL_UI       base URL of the Temporal UI, for links to runs; empty: no links
     failpoint        EVERLEAF_FAILPOINT         test only: the named point at which a worker ends itself
     """
 
@@ -36,7 +47,29 @@ class Settings:
     mail_from: str = "everleaf@localhost"
     api_url: str = "http://127.0.0.1:8460"
     api_port: int = 8460
+    api_host: str = "127.0.0.1"
+    health_file: str = ""
+    database_password_file: str = ""
+    timezone: str = "Asia/Kolkata"
+    temporal_ui: str = ""
     failpoint: str = ""
+
+
+def with_password_file(url: str, file: str) -> str:
+    """``url`` with the path of the file that its password is read from; as it is where ``file`` is empty."""
+    if not file:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{PASSWORD_FILE}={quote(file)}"
+
+
+def _known_timezone(name: str) -> str:
+    """``name``, which zoneinfo knows.  Raises BadInput."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # OSError: the name of a directory of zones, as "Asia".
+        remedy = "Write a name such as Asia/Kolkata or UTC."
+        raise BadInput("EVERLEAF_TIMEZONE", f"{name!r} is no time zone that is known here", remedy) from None
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -52,8 +85,10 @@ def parse(environment: Mapping[str, str]) -> Settings:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise BadInput("EVERLEAF_API_PORT", f"{port!r} is not a port", "Write a number from 1 to 65535.")
     home = text("EVERLEAF_HOME")
+    password_file = text("EVERLEAF_DATABASE_PASSWORD_FILE", "")
     return Settings(
-        database_url=text("EVERLEAF_DATABASE_URL"),
+        database_url=with_password_file(text("EVERLEAF_DATABASE_URL"), password_file),
+        database_password_file=password_file,
         temporal_address=text("EVERLEAF_TEMPORAL_ADDRESS"),
         home=home,
         namespace=text("EVERLEAF_TEMPORAL_NAMESPACE", "default"),
@@ -64,5 +99,9 @@ def parse(environment: Mapping[str, str]) -> Settings:
         mail_from=text("EVERLEAF_MAIL_FROM", "everleaf@localhost"),
         api_url=text("EVERLEAF_API_URL", f"http://127.0.0.1:{port}"),
         api_port=int(port),
+        api_host=text("EVERLEAF_API_HOST", "127.0.0.1"),
+        health_file=text("EVERLEAF_HEALTH_FILE", ""),
+        timezone=_known_timezone(text("EVERLEAF_TIMEZONE", "Asia/Kolkata")),
+        temporal_ui=text("EVERLEAF_TEMPORAL_UI", "").rstrip("/"),
         failpoint=text("EVERLEAF_FAILPOINT", ""),
     )

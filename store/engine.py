@@ -1,9 +1,14 @@
 """How every process reaches PostgreSQL: one engine per process, every wait bounded."""
 
+from pathlib import Path
+from typing import Any
+
 import sqlalchemy
+from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
-from domain.errors import BadInput
+from domain.errors import BadInput, NotReady
+from domain.settings import PASSWORD_FILE
 
 # Shorter than every activity's patience, so that a blocked statement ends before a second copy of it starts.
 STATEMENT_TIMEOUT_SECONDS = 10
@@ -26,6 +31,31 @@ def psycopg_url(url: str) -> sqlalchemy.URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
+def conninfo(url: str) -> str:
+    """``url`` as libpq takes it, with the password of its file.  Raises BadInput or NotReady."""
+    address, password_file = _parted(url)
+    if password_file:
+        address = address.set(password=_password(password_file))
+    return address.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _parted(url: str) -> tuple[sqlalchemy.URL, str]:
+    """The URL for the driver, and the file of its password; empty: it needs none, or holds it."""
+    parsed = psycopg_url(url)
+    file = parsed.query.get(PASSWORD_FILE, "")
+    return parsed.difference_update_query([PASSWORD_FILE]), file if isinstance(file, str) else file[-1]
+
+
+def _password(file: str) -> str:
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise NotReady(
+            f"the password file of the database, {file}, cannot be read ({error.strerror}). "
+            "Correct EVERLEAF_DATABASE_PASSWORD_FILE, or give this process's user the file."
+        ) from error
+
+
 def create_engine(url: str, *, statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS) -> Engine:
     """An engine for ``url``; connects at first use.  0 seconds: no statement timeout (migrations)."""
     settings = {
@@ -34,8 +64,9 @@ def create_engine(url: str, *, statement_timeout_seconds: int = STATEMENT_TIMEOU
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
     }
-    return sqlalchemy.create_engine(
-        psycopg_url(url),
+    address, password_file = _parted(url)
+    engine = sqlalchemy.create_engine(
+        address,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=STATEMENT_TIMEOUT_SECONDS,
@@ -48,3 +79,11 @@ def create_engine(url: str, *, statement_timeout_seconds: int = STATEMENT_TIMEOU
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
     )
+    if password_file:
+
+        @event.listens_for(engine, "do_connect")
+        def _give_password(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+            # At every connect, so that a password that was changed needs no restart.
+            parameters["password"] = _password(password_file)
+
+    return engine

@@ -1,5 +1,7 @@
 """What lifecycles recorded: the append-only events, and the read model that they amount to, in one transaction."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
@@ -64,6 +66,25 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
             _write_read_model(connection, batch.snapshot, last, now)
             note_change(connection, "certificate", batch.managed_id)
     return Recorded("recorded", last)
+
+
+def events_of(engine: Engine, stream: str) -> Iterator[EventRecord]:
+    """Every recorded event of one lifecycle, whole and in its order; one look at the store, however many there are."""
+    column = tables.events.c
+    query = sa.select(column.body).where(column.stream == stream).order_by(column.seq)
+    with engine.connect().execution_options(yield_per=500) as connection:
+        for row in connection.execute(query):
+            said = json.loads(bytes(row.body))
+            yield EventRecord(
+                seq=said["seq"],
+                kind=said["kind"],
+                at=datetime.fromisoformat(said["at"]),
+                cause=said["cause"],
+                generation=said["generation"],
+                case=said["case"],
+                by=said["by"],
+                facts=said["facts"],
+            )
 
 
 def _locked_head(connection: Connection, stream: str) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ from alembic.config import Config
 
 from domain.errors import NotReady
 from store.engine import create_engine
+from store.roles import become_owner, grant
 
 # One migration at a time over all processes; the number is arbitrary and ours.
 MIGRATION_LOCK = 0x45564C46
@@ -19,10 +20,12 @@ def upgrade(database_url: str) -> None:
     try:
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            become_owner(connection)
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            grant(connection)
     except sqlalchemy.exc.OperationalError as error:
         reason = str(error.orig).splitlines()[0]
         raise NotReady(f"The database does not answer: {reason}. Start it, or check EVERLEAF_DATABASE_URL.") from error

@@ -19,6 +19,7 @@ from domain.contracts import (
     LookAgain,
     Message,
     PlaceOrder,
+    Recall,
     RecordBatch,
     RedeemWarrant,
     RevokeOrder,
@@ -28,7 +29,7 @@ from domain.lifecycle import commands as do
 from domain.lifecycle import events as e
 from domain.lifecycle import view
 from domain.lifecycle.agenda import Moment, agenda, next_moment
-from domain.lifecycle.decide import decide
+from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
 from domain.lifecycle.leads import Because, explain
 from domain.lifecycle.state import LifecycleState
@@ -86,8 +87,12 @@ class CertificateLifecycle:
     def tell(self, command: do.Command, cause: str = "") -> m.Receipt:
         """The only place where the state changes: no await between reading and writing."""
         receipt, happened = decide(self.state, command, workflow.now(), cause)
-        if isinstance(command, do.RecordForked):
+        base = base_of(self.state, command)
+        if base is not self.state or isinstance(command, do.RecordForked):
+            # The store's events stand under these numbers: ours are never recorded.
             self.outbox.clear()
+        if base is not self.state:
+            self.state, self.generation = base, base.generation
         for fact in happened:
             self.state = evolve(self.state, fact)
             self.outbox.append(record_of(self.state, fact))
@@ -143,12 +148,18 @@ class CertificateLifecycle:
             self.acting_now = False
 
     def step(self) -> do.Step | None:
-        return next_step(self.state, workflow.now())
+        step = next_step(self.state, workflow.now())
+        # What the store is asked for must be there; but nothing of a lifecycle without a life will ever be taken.
+        if isinstance(step, Recall) and self.outbox and self.state.life is not None:
+            return None
+        return step
 
     async def perform(self, step: do.Step) -> do.StepDone | do.StepBroke:
         urgent = view.is_escalated(self.state)
         try:
             match step:
+                case Recall():
+                    return do.StepDone(step, await steps.recall(step))
                 case Consult():
                     return do.StepDone(step, await steps.consult(step))
                 case PlaceOrder():
@@ -189,7 +200,7 @@ class CertificateLifecycle:
         if info.continued_run_id is not None:
             self.unarchived.append(ArchiveRun(info.workflow_id, info.continued_run_id, self.continued_generation))
         while True:
-            await workflow.wait_condition(lambda: bool(self.outbox or self.unarchived) and not self.wants_to_roll())
+            await workflow.wait_condition(lambda: self.has_to_record() and not self.wants_to_roll())
             self.recording_since = workflow.now()
             if self.unarchived:
                 await self.archive(self.unarchived[0])
@@ -197,6 +208,11 @@ class CertificateLifecycle:
             else:
                 await self.record(tuple(self.outbox[:EVENTS_AT_ONCE]))
             self.recording_since = None
+
+    def has_to_record(self) -> bool:
+        """A lifecycle without a life that asks the store for it makes events that the store has under these numbers."""
+        is_void = self.state.life is None and self.state.recall is not None
+        return bool(self.unarchived) or (bool(self.outbox) and not is_void)
 
     async def archive(self, run: ArchiveRun) -> None:
         try:
@@ -211,14 +227,22 @@ class CertificateLifecycle:
         try:
             recorded = await steps.record(batch)
         except ActivityError as error:
+            if self.is_replaced(events):
+                return
             # The store refuses the batch for good; it stays in the outbox, and the head of IT security is asked.
             self.tell(do.RecordRefused(str(error.cause or error)))
             await workflow.sleep(REFUSED_AGAIN, summary="the store refused what was recorded")
+            return
+        if self.is_replaced(events):
             return
         if recorded.outcome == "forked":
             self.tell(do.RecordForked(recorded.head))
         else:
             self.outbox = self.outbox[len(events) :]
+
+    def is_replaced(self, events: tuple[EventRecord, ...]) -> bool:
+        """Whether the store's state came while ``events`` were under way: what became of them concerns nobody."""
+        return tuple(self.outbox[: len(events)]) != events
 
     # --- rolling and ending -------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 
 from domain import contracts as c
+from domain.lifecycle.refold import Recalled
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 
 In = TypeVar("In")
@@ -84,6 +85,7 @@ note_undelivered = Step("note_undelivered", c.Undelivered, c.Delivery, LIFECYCLE
 # Shorter than the 60 s for which a decision is reserved.
 redeem = Step("redeem", c.RedeemWarrant, c.Redeemed, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE)
 record = Step("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
+recall = Step("recall", c.Recall, Recalled, LIFECYCLE_QUEUE, seconds(60), retry=SOME)
 archive = Step("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
 sweep = Step("sweep", c.SweepRuns, c.Swept, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME)
 
@@ -104,6 +106,7 @@ STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of 
     note_undelivered,
     redeem,
     record,
+    recall,
     archive,
     sweep,
 )

@@ -48,6 +48,7 @@ def environment() -> Environment:
         "fingers": fingers,
         "sentence": sentence,
     }
+    made.tests["contains"] = lambda text, part: part in str(text)
     made.globals |= {
         "static": static_files.url,
         "mixed_script": text.mixed_script,
@@ -91,6 +92,7 @@ def reader_of(caller: Caller) -> words.Reader:
 
 
 def around(caller: Caller) -> Around:
+    """Two counts along an index: a page can afford them."""
     managed, pending = reader.rail_counts(caller.engine)
     return Around(managed, pending, caller.parts.clock())
 

@@ -15,9 +15,14 @@ class Moment:
 
 def agenda(state: LifecycleState) -> tuple[Moment, ...]:
     """All moments of ``state``, earliest first; those in the past are due.  Empty once retired and finished."""
-    moments = [Moment(order.retry_at, "revoke an order") for order in state.to_revoke if order.retry_at is not None]
-    if state.consult_at is not None and state.unread:
-        moments.append(Moment(state.consult_at, "a notice is looked up again"))
+    moments = []
+    if state.recall is not None and state.recall.retry_at is not None:
+        moments.append(Moment(state.recall.retry_at, "the store is asked for its state again"))
+    if not state.forked and state.recall is None:
+        waiting = [order.retry_at for order in state.to_revoke if order.retry_at is not None]
+        moments += [Moment(again, "revoke an order") for again in waiting]
+        if state.consult_at is not None and state.unread:
+            moments.append(Moment(state.consult_at, "a notice is looked up again"))
     if state.life is None or state.terms is None or state.retired:
         return tuple(sorted(moments))
     moments += _ladder(state)

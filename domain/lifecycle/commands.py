@@ -14,14 +14,16 @@ from domain.contracts import (
     OrderOutcome,
     OrderPlaced,
     PlaceOrder,
+    Recall,
     Revoked,
     RevokeOrder,
     RollBack,
 )
+from domain.lifecycle.refold import Recalled
 from domain.people.messages import Warranted
 
-Step = Consult | PlaceOrder | CollectOrder | Deploy | LookAgain | RollBack | RevokeOrder
-Outcome = Observation | OrderPlaced | OrderOutcome | DeployReport | LookReport | Revoked
+Step = Recall | Consult | PlaceOrder | CollectOrder | Deploy | LookAgain | RollBack | RevokeOrder
+Outcome = Recalled | Observation | OrderPlaced | OrderOutcome | DeployReport | LookReport | Revoked
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from domain.contracts import Recall
 from domain.lifecycle import events as e
-from domain.lifecycle import outcomes
+from domain.lifecycle import outcomes, recalling
 from domain.lifecycle.commands import (
     Command,
     DeliveryReported,
@@ -21,10 +22,18 @@ from domain.lifecycle.commands import (
     Upgrade,
 )
 from domain.lifecycle.due import ask_head, intend, key_of, resume_stage, route, settle
+from domain.lifecycle.refold import Recalled, base
 from domain.lifecycle.seen import is_unseen, supersede
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.lifecycle.turn import EVERLEAF, Turn
-from domain.people.approval import RESERVED_FOR, hold_until, may_decide, refusal
+from domain.people.approval import (
+    BEHIND_THE_STORE,
+    RESERVED_FOR,
+    hold_until,
+    is_heard_when_forked,
+    may_decide,
+    refusal,
+)
 from domain.people.messages import (
     Acknowledge,
     Answer,
@@ -50,12 +59,18 @@ def decide(
     ``cause`` names the command for the record: an update id, a step, a moment.
     """
     turn = Turn(state, now, cause or type(command).__name__, _actor(command))
-    # What is due is due before the command: a rung whose instant has come fires whatever is told now.
-    if not isinstance(command, MessageSent):
+    # What is due is due before the command: a rung whose instant has come fires whatever is told now.  Not so what is
+    # due to a state that the command replaces.
+    if not isinstance(command, MessageSent) and base_of(state, command) is state:
         _as_everleaf(turn)
     outcome, detail = _tell(turn, command)
     _as_everleaf(turn)
     return outcomes.receipt(turn, outcome, detail, _actor(command)), tuple(turn.happened)
+
+
+def base_of(state: LifecycleState, command: Command) -> LifecycleState:
+    """On which state the events of ``command`` are folded: ``state``, or what the store knew where that replaces it."""
+    return base(state, command.step, command.outcome) if isinstance(command, StepDone) else state
 
 
 def _as_everleaf(turn: Turn) -> None:
@@ -79,6 +94,14 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
             if notice in state.unread or notice in state.read:
                 return "accepted", "known"
             turn.emit(e.NoticeCame(notice))
+        case StepDone(step=Recall(), outcome=Recalled() as recalled):
+            return _recalled(turn, recalled)
+        case StepBroke(step=Recall()):
+            if state.recall is not None:
+                recalling.delayed(turn, command)
+        case StepDone() | StepBroke() if state.forked:
+            # It was begun on a branch that the store does not know; what it did is found again by its key.
+            return "accepted", "moot"
         case StepDone():
             return "accepted", outcomes.done(turn, command)
         case StepBroke():
@@ -98,11 +121,9 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
         case DeliveryReported(message_id=message_id, state="undeliverable"):
             _undeliverable(turn, message_id)
         case RecordForked(head=head):
-            # The store's events stand; ours go on behind its last one, and nothing acts until a person resumes.
-            turn.state = replace(state, seq=head + 1)
-            turn.emit(e.Forked(head))
-            if state.life is not None and not state.retired:
-                ask_head(turn, "forked", "the store holds other events under these numbers")
+            if state.life is not None:
+                turn.state = replace(state, seq=head + 1)
+            recalling.forked(turn, head)
         case RecordRefused(detail=detail):
             if state.life is not None and not state.retired:
                 ask_head(turn, "forked", detail)
@@ -128,6 +149,9 @@ def _reserve(turn: Turn, message: Warranted) -> tuple[str, str]:
 def _redeemed(turn: Turn, command: Redeemed) -> tuple[str, str]:
     if turn.state.retired or turn.state.life is None:
         return "refused", "retired: this managed certificate is retired"
+    if turn.state.forked and not is_heard_when_forked(command.message):
+        # It was reserved before the fork was known.
+        return "refused", BEHIND_THE_STORE
     match command.message:
         case Decide() as message:
             return _decided(turn, message, command)
@@ -187,9 +211,9 @@ def _earliest_order(turn: Turn) -> datetime:
 
 
 def _answered(turn: Turn, message: Answer) -> tuple[str, str]:
-    turn.emit(e.QuestionEnded(message.question, message.answer))
     if message.question == "forked":
         return _resumed(turn)
+    turn.emit(e.QuestionEnded(message.question, message.answer))
     if message.question == "unseen" and message.answer in ("retired", "moved"):
         _unseen_slots_go(turn, message.answer)
     if message.question == "names-changed":
@@ -212,9 +236,28 @@ def _unseen_slots_go(turn: Turn, answer: str) -> None:
 
 
 def _resumed(turn: Turn) -> tuple[str, str]:
+    if turn.state.forked:
+        recalling.ask_store(turn, "forked")
+        return "accepted", "resumed: it goes on as the store says"
     turn.emit(e.Resumed())
     if any(question.kind == "forked" for question in turn.state.questions):
         turn.emit(e.QuestionEnded("forked", "resumed"))
+    _go_on(turn)
+    return "accepted", "resumed"
+
+
+def _recalled(turn: Turn, recalled: Recalled) -> tuple[str, str]:
+    """The store's truth is ours; what a person resumed goes on at once, as after any other resumption."""
+    if turn.state.recall is None:
+        return "accepted", "moot"
+    resumed = turn.state.forked
+    if recalling.recalled(turn, recalled) and resumed:
+        _as_everleaf(turn)
+        _go_on(turn)
+    return "accepted", "recalled"
+
+
+def _go_on(turn: Turn) -> None:
     case = turn.state.case
     # A hold was somebody's decision, or is the policy's own date: resuming is for what waits for a person or a part.
     waits = case is not None and case.retry_at is not None and case.stage not in (Stage.AWAITING_APPROVAL, Stage.HELD)
@@ -225,7 +268,6 @@ def _resumed(turn: Turn) -> tuple[str, str]:
             turn.emit(e.RetryDue(resume_stage(turn)))
         else:
             route(turn)
-    return "accepted", "resumed"
 
 
 def _retire(turn: Turn, reason: str) -> None:

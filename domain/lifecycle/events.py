@@ -4,13 +4,13 @@ Longer than 300 lines because it is one list: an auditor looks up every kind of 
 """
 
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Literal
 
 from domain.certificate import Life, Slot
 from domain.contracts import SlotLook, Terms
-from domain.lifecycle.state import CaseOutcome, QuestionKind, Stage
+from domain.lifecycle.state import CaseOutcome, QuestionKind, RecallReason, Stage
 from domain.tiers import Audience
 
 
@@ -401,6 +401,31 @@ class Resumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecallAsked(Event):
+    """The store's truth is asked for.  ``notice_id``: the notice that a lifecycle without a life could not place."""
+
+    kind: ClassVar[str] = "recall_asked"
+    why: RecallReason
+    notice_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallDelayed(Event):
+    kind: ClassVar[str] = "recall_delayed"
+    retry_at: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecalled(Event):
+    """From here on the state is the fold of what is recorded up to ``head``; ``by`` asked for it."""
+
+    kind: ClassVar[str] = "state_recalled"
+    head: int
+    why: RecallReason
+
+
+@dataclass(frozen=True, slots=True)
 class RollAsked(Event):
     kind: ClassVar[str] = "roll_asked"
 
@@ -419,7 +444,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # A date that a person gave may be in any zone.
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if isinstance(value, timedelta):
         return int(value.total_seconds())
     if isinstance(value, tuple | list):

@@ -12,6 +12,7 @@ from domain.lifecycle.state import (
     LifecycleState,
     OrderToRevoke,
     Question,
+    Recalling,
     Reservation,
     SlotView,
     Stage,
@@ -26,11 +27,9 @@ NOTICES_KEPT = 50
 
 def evolve(state: LifecycleState, happened: e.Happened) -> LifecycleState:
     """``state`` after ``happened``; its number must be the next one, but for the fork that jumps behind the store's."""
-    if isinstance(happened.event, e.Forked):
-        state = replace(state, seq=happened.seq)
-    assert happened.seq == state.seq
+    assert happened.seq == state.seq or isinstance(happened.event, e.Forked)
     after = _case(_whole(state, happened), happened)
-    after = replace(after, seq=state.seq + 1)
+    after = replace(after, seq=happened.seq + 1)
     return replace(after, untold=after.untold + messages_for(after, happened))
 
 
@@ -74,10 +73,14 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return replace(state, findings=tuple(pair for pair in state.findings if pair[0] != kind))
         case e.Retired():
             return replace(state, retired=True, questions=(), reservation=None, look_at=None)
-        case e.Forked():
-            return replace(state, forked=True)
-        case e.Resumed():
-            return replace(state, forked=False)
+        case e.Forked() | e.Resumed():
+            return replace(state, forked=isinstance(happened.event, e.Forked))
+        case e.RecallAsked(why=why, notice_id=notice):
+            return replace(state, recall=Recalling(happened.by, why, notice))
+        case e.RecallDelayed(retry_at=retry_at) if state.recall is not None:
+            return replace(state, recall=replace(state.recall, retry_at=retry_at))
+        case e.StateRecalled():
+            return replace(state, forked=False, recall=None, roll=True)
         case e.RollAsked():
             return replace(state, roll=True)
         case _:

@@ -23,6 +23,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle import seen
 from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.due import ask, key_of, open_case, route, unroutable_again
+from domain.lifecycle.recalling import ask_store
 from domain.lifecycle.state import Stage
 from domain.lifecycle.turn import Turn
 from domain.lifecycle.verifying import verify
@@ -105,10 +106,17 @@ def _to_revoke(turn: Turn, order: str) -> bool:
 def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
     if step.notice_id not in turn.state.unread:
         return "moot"
+    is_first = observation.kind == "adopted" and observation.terms is not None and observation.life is not None
+    if turn.state.life is None and not is_first:
+        # It had a life once: terminated or deleted in Temporal, and begun again by this notice.
+        ask_store(turn, "ended", step.notice_id)
+        return "moot"
     turn.emit(e.NoticeRead(step.notice_id))
+    if turn.state.retired:
+        return "moot"
     if turn.state.life is None:
-        if observation.kind != "adopted" or observation.terms is None or observation.life is None:
-            return "moot"
+        assert observation.terms is not None
+        assert observation.life is not None
         turn.emit(e.Adopted(observation.terms, observation.life, observation.slots))
         _open_questions(turn)
     elif observation.kind == "terms" and observation.terms is not None:

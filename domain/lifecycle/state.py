@@ -32,6 +32,9 @@ QuestionKind = Literal[
     "tier", "owner", "unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"
 ]
 
+# forked: a reset by hand re-made events; ended: terminated or deleted in Temporal, and begun again by a notice.
+RecallReason = Literal["forked", "ended"]
+
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
@@ -132,6 +135,16 @@ class OrderToRevoke:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalling:
+    """The whole state is being read from the store.  ``by``: who asked; ``notice_id``: the notice that showed it."""
+
+    by: str
+    why: RecallReason
+    notice_id: str = ""
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LifecycleState:
     """``seq`` numbers events and never restarts; ``known_at`` is when the present E became known.
 
@@ -172,6 +185,7 @@ class LifecycleState:
     roll: bool = False
     retired: bool = False
     forked: bool = False
+    recall: Recalling | None = None
 
     @property
     def alarm_life(self) -> Life | None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from domain.contracts import CollectOrder, Consult, Deploy, LookAgain, PlaceOrder, RevokeOrder, RollBack
+from domain.contracts import CollectOrder, Consult, Deploy, LookAgain, PlaceOrder, Recall, RevokeOrder, RollBack
 from domain.lifecycle.commands import Step
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.names import order_key
@@ -10,12 +10,17 @@ from domain.names import order_key
 
 def next_step(state: LifecycleState, now: datetime) -> Step | None:
     """The most urgent step that may be taken at ``now``; None: sleep until the next moment or news."""
+    if state.recall is not None:
+        again = state.recall.retry_at
+        return Recall(state.managed_id) if again is None or again <= now else None
+    if state.forked:
+        return None
     if state.unread and (state.consult_at is None or state.consult_at <= now):
         return Consult(state.managed_id, state.unread[0])
     for order in state.to_revoke:
         if order.retry_at is None or order.retry_at <= now:
             return RevokeOrder(order.order_key, order.reason) if order.collected else CollectOrder(order.order_key)
-    if state.life is None or state.retired or state.forked:
+    if state.life is None or state.retired:
         return None
     if state.case is not None:
         step = _of_case(state, state.case, now)

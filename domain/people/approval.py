@@ -22,6 +22,14 @@ RESERVED_FOR = timedelta(seconds=60)
 LONGEST_ACKNOWLEDGEMENT = timedelta(days=14)
 
 
+BEHIND_THE_STORE = "stale: the store knows more of it than this run does; resume it first"
+
+
+def is_heard_when_forked(message: Warranted) -> bool:
+    """Everything else would be decided on a state that is about to be given up."""
+    return isinstance(message, Resume | Acknowledge) or (isinstance(message, Answer) and message.question == "forked")
+
+
 def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
     """Why ``message`` is refused by a validator, leaving nothing in the history; empty when it may be accepted.
 
@@ -35,6 +43,8 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
         return "retired: this managed certificate is retired"
     if code_hash(message.code) in state.burnt:
         return "burnt: this code was used already; ask for a new one"
+    if state.forked and not is_heard_when_forked(message):
+        return BEHIND_THE_STORE
     match message:
         case Decide():
             return _decide(state, message, now)

@@ -71,7 +71,7 @@ class RenewNow:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Try the waiting step again now; after a fork: go on behind the store's last event."""
+    """Try the waiting step again now; after a fork: take the state that the store holds, and go on from it."""
 
     code: str
     command_id: str = ""

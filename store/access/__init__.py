@@ -17,7 +17,7 @@ from store.access.papers import (
 from store.access.people import Actor, head_of, people_of, person, sync_people
 from store.access.security import record_security_event, security_events
 from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
-from store.access.tokens import authenticate, create_login_link, create_token, revoke_token
+from store.access.tokens import authenticate, create_login_link, create_token, revoke_token, tokens_of
 from store.access.warrants import Binding, mint_warrant, redeem
 
 __all__ = [
@@ -48,5 +48,6 @@ __all__ = [
     "security_events",
     "session_of",
     "sync_people",
+    "tokens_of",
     "uploads_for",
 ]

@@ -2,11 +2,12 @@
 
 import secrets
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, RowMapping
 
 from domain.errors import BadInput
 from domain.tiers import Role
@@ -94,6 +95,18 @@ def revoke_token(engine: Engine, token_id: str) -> bool:
     return bool(ended)
 
 
+def tokens_of(engine: Engine, *, every: bool = False) -> Sequence[RowMapping]:
+    """The living tokens, newest first, or ``every`` one; never a token or its hash."""
+    column = tables.tokens.c
+    shown = [one for one in column if one.name != "sha256"]
+    query = sa.select(*shown).order_by(column.made_at.desc(), column.id)
+    if not every:
+        unended = sa.or_(column.expires_at.is_(None), column.expires_at > sa.func.now())
+        query = query.where(column.revoked_at.is_(None), unended)
+    with engine.connect() as connection:
+        return connection.execute(query).mappings().all()
+
+
 def create_login_link(engine: Engine, role: Role) -> str:
     """A one-time code for ``role``; whoever uses it acts as the first person of that role, if the policy has one."""
     code = secrets.token_urlsafe(32)
@@ -102,4 +115,6 @@ def create_login_link(engine: Engine, role: Role) -> str:
     times = {"made_at": sa.func.now(), "expires_at": sa.func.now() + LOGIN_LINK_LIVES}
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.login_links).values(**row, **times))
+        stands_for = f"person/{whom.id}" if whom else ""
+        record_security_event(connection, "login-link-made", stands_for, f"role {role.value}")
     return code

@@ -1,6 +1,7 @@
 """What everybody may read: pages of the read model, never a write.  One file per kind of thing."""
 
 from store.reader.certificates import (
+    COUNTED,
     CertificateQuery,
     count_certificates,
     get_certificate,
@@ -37,6 +38,7 @@ from store.reader.work import (
 )
 
 __all__ = [
+    "COUNTED",
     "CertificateQuery",
     "Health",
     "Page",

@@ -46,7 +46,7 @@ class Health:
 
 def health(engine: Engine, now: datetime) -> Health:
     managed, read = tables.managed, tables.managed_certificates
-    living = read.c.retired.is_(False)
+    living = sa.not_(read.c.retired)
     unrecorded = sa.select(sa.func.count()).select_from(managed.outerjoin(read, managed.c.id == read.c.id))
     with engine.connect() as connection:
 
@@ -78,7 +78,7 @@ def health(engine: Engine, now: datetime) -> Health:
 
 def rail_counts(engine: Engine) -> tuple[int, int]:
     """(Living managed certificates, pending approvals): what stands beside the names of pages."""
-    living = sa.select(sa.func.count()).where(tables.managed_certificates.c.retired.is_(False)).scalar_subquery()
+    living = sa.select(sa.func.count()).where(sa.not_(tables.managed_certificates.c.retired)).scalar_subquery()
     asked = sa.select(sa.func.count()).where(tables.approvals.c.state == "pending").scalar_subquery()
     with engine.connect() as connection:
         row = connection.execute(sa.select(living, asked)).one()

@@ -7,12 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from domain.lifecycle.state import Stage
 from store import tables
 from store.reader.pages import Row
 
 READ = tables.managed_certificates
 COLUMN = READ.c
-LIVING = COLUMN.retired.is_(False)
+LIVING = sa.not_(COLUMN.retired)
 # X.733: minor and worse need somebody (store.facts.SEVERITY_RANK).
 NEEDS_SOMEBODY = 2
 BACKLOG_WITHIN = timedelta(days=90)
@@ -107,18 +108,16 @@ def _attention(connection: Connection, most: int) -> list[Row]:
 
 
 def _flight(connection: Connection, named: int = 3) -> tuple[dict[str, int], list[Row]]:
-    case = tables.cases.c
-    joined = tables.cases.join(READ, sa.and_(case.managed_id == COLUMN.id, LIVING))
-    open_cases = sa.and_(case.closed_at.is_(None), case.generation == COLUMN.generation)
-    counts = sa.select(case.stage, sa.func.count()).select_from(joined).where(open_cases).group_by(case.stage)
-    place = sa.func.row_number().over(
-        partition_by=case.stage, order_by=(COLUMN.severity_rank, COLUMN.subscribers.desc(), COLUMN.not_after)
-    )
-    shown = (COLUMN.id, COLUMN.names, COLUMN.severity, case.stage, case.opened_at, case.failure, case.retry_at)
-    numbered = sa.select(*shown, place.label("place")).select_from(joined).where(open_cases).subquery()
-    stuck = sa.select(numbered).where(numbered.c.place <= named).order_by(numbered.c.stage, numbered.c.place)
-    rows = [dict(row) for row in connection.execute(stuck).mappings()]
-    return {row[0]: row[1] for row in connection.execute(counts)}, rows
+    stages = tuple(stage.value for stage in Stage)
+    counts = sa.select(COLUMN.state, sa.func.count()).where(COLUMN.state.in_(stages)).group_by(COLUMN.state)
+    flight = {row[0]: row[1] for row in connection.execute(counts)}
+    rows: list[Row] = []
+    for stage in flight:
+        worst = (COLUMN.severity_rank, COLUMN.not_after, COLUMN.id)
+        first = sa.select(COLUMN.id).where(COLUMN.state == stage).order_by(*worst).limit(named).subquery()
+        stuck = with_case().where(COLUMN.id.in_(sa.select(first.c.id)), tables.cases.c.stage.is_not(None))
+        rows += [dict(row) for row in connection.execute(stuck.order_by(*worst)).mappings()]
+    return flight, rows
 
 
 def _verified(connection: Connection, since: datetime) -> tuple[int, int]:

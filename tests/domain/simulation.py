@@ -13,6 +13,7 @@ from domain.contracts import (
     Consult,
     Deploy,
     DeployReport,
+    EventRecord,
     LookAgain,
     LookReport,
     Observation,
@@ -20,6 +21,7 @@ from domain.contracts import (
     OrderPlaced,
     PlaceOrder,
     Plan,
+    Recall,
     Revoked,
     RevokeOrder,
     RollBack,
@@ -35,14 +37,16 @@ from domain.lifecycle.commands import (
     MessageSent,
     NoticeArrived,
     Outcome,
+    RecordForked,
     Redeemed,
     Reserve,
     Step,
     StepBroke,
     StepDone,
 )
-from domain.lifecycle.decide import decide
+from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
+from domain.lifecycle.refold import Recalled, refold
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.steps import next_step
 from domain.people.messages import Decide, Receipt, Warranted
@@ -85,7 +89,10 @@ def terms(tier: Tier, length: timedelta, **changes: object) -> Terms:
 
 @dataclass
 class World:
-    """``fail`` may turn a step into a failure; ``served`` is what a look sees; ``ca_ends_at`` bounds what is signed."""
+    """``fail`` may turn a step into a failure; ``served`` is what a look sees; ``ca_ends_at`` bounds what is signed.
+
+    ``happened`` is what the store holds; with ``store_is_away`` events wait in ``outbox``, as the workflow's do.
+    """
 
     tier: Tier = Tier.INTERNAL
     length: timedelta = timedelta(days=365)
@@ -98,6 +105,8 @@ class World:
     pending: bool = False
     state: LifecycleState = field(default_factory=lambda: LifecycleState("mc-1"))
     happened: list[e.Happened] = field(default_factory=list)
+    outbox: list[e.Happened] = field(default_factory=list)
+    store_is_away: bool = False
     served: dict[Slot, str] = field(default_factory=dict)
     before: dict[Slot, str] = field(default_factory=dict)
     dead: set[Slot] = field(default_factory=set)
@@ -121,10 +130,38 @@ class World:
 
     def tell(self, command: Command) -> Receipt:
         receipt, events = decide(self.state, command, self.now)
+        base = base_of(self.state, command)
+        if base is not self.state or isinstance(command, RecordForked):
+            self.outbox.clear()
+        self.state = base
         for event in events:
             self.state = evolve(self.state, event)
-        self.happened.extend(events)
+        self.outbox.extend(events)
+        if not self.store_is_away:
+            self.record()
         return receipt
+
+    def record(self) -> None:
+        """As the store does: what it holds under the same numbers must be the same, what follows is kept."""
+        if self.state.life is None and self.state.recall is not None:
+            return
+        for event in self.outbox:
+            if event.seq == len(self.happened):
+                self.happened.append(event)
+            elif self.happened[event.seq].event != event.event:
+                self.tell(RecordForked(len(self.happened) - 1))
+                return
+        self.outbox.clear()
+
+    def end_by_hand(self) -> None:
+        """Terminated or deleted in Temporal: what was not recorded is gone, and the next notice begins it anew."""
+        self.state = LifecycleState(self.state.managed_id)
+        self.outbox.clear()
+
+    def reset_to(self, seq: int) -> None:
+        """Reset by hand in Temporal, to just before event ``seq`` of the store was made."""
+        self.state = refold(self.state.managed_id, self.happened[:seq])
+        self.outbox.clear()
 
     def send(self, message: Warranted, actor: str = "person/head") -> Receipt:
         """Accept, redeem and tell, as the workflow's handler does."""
@@ -149,6 +186,8 @@ class World:
             for message in self.state.untold:
                 self.tell(MessageSent(message.id))
             step = next_step(self.state, self.now)
+            if isinstance(step, Recall) and (self.store_is_away or (self.outbox and self.state.life is not None)):
+                step = None
             if step is None:
                 return
             self.steps += 1
@@ -171,6 +210,9 @@ class World:
 
     def perform(self, step: Step) -> Outcome:
         match step:
+            case Recall(managed_id=managed_id):
+                known = refold(managed_id, self.happened) if self.happened else None
+                return Recalled(known, len(self.happened) - 1)
             case Consult(notice_id=notice):
                 return self.notices[notice]
             case PlaceOrder(order_key=key):
@@ -244,6 +286,11 @@ class World:
 
     def first(self, kind: str) -> e.Happened:
         return next(fact for fact in self.happened if fact.event.kind == kind)
+
+
+def stored(fact: e.Happened) -> EventRecord:
+    """``fact`` in the form in which the store keeps it; which case it belonged to does not matter to a fold."""
+    return EventRecord(fact.seq, fact.event.kind, fact.at, fact.cause, 1, 0, fact.by, e.facts(fact.event))
 
 
 def broken(step: Step, detail: str = "down", permanent: bool = False) -> StepBroke:

@@ -5,6 +5,7 @@ Longer than 300 lines because Hypothesis wants all rules and invariants of a mac
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -24,12 +25,14 @@ from domain.contracts import CollectOrder, Deploy, LookAgain, Observation, Place
 from domain.lifecycle import events as e
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.commands import DeliveryReported, Step, StepBroke
+from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.leads import escalates_at, ladder
+from domain.lifecycle.refold import refold
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated
 from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire
 from domain.tiers import Tier
-from tests.domain.simulation import World, life, plan, terms
+from tests.domain.simulation import World, life, plan, stored, terms
 
 LENGTHS = st.one_of(
     st.timedeltas(timedelta(minutes=10), timedelta(days=3650)),
@@ -198,6 +201,13 @@ class Lifecycle(RuleBasedStateMachine):
     def it_is_retired(self) -> None:
         self.world.send(Retire(self.world.code(), "decommissioned"))
         self.advance(0)
+
+    def teardown(self) -> None:
+        """What was recorded, folded anew, is the state; ``roll`` alone is of a run and not of a state."""
+        if hasattr(self, "world"):
+            records = [happened_of(stored(fact)) for fact in self.world.happened]
+            again = refold(self.world.state.managed_id, records)
+            assert again == replace(self.world.state, roll=False)
 
     # --- the promises -------------------------------------------------------------------------------------------------
 

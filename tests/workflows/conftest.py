@@ -9,134 +9,32 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
-from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain import contracts as c
-from domain.lifecycle.commands import Outcome, Step, StepBroke
 from domain.lifecycle.state import LifecycleState
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE, certificate_workflow
 from domain.people.messages import Decide, Receipt
 from tests.domain.simulation import World
+from tests.workflows.acting import Activities as Activities  # other suites find it here
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle, Start
 from workflows.replaying import ENDS
 from workflows.search import ATTRIBUTES
-
-
-@dataclass
-class Activities:
-    """Every step of the house, answered by a simulated world.  A fake: nothing outside the process is touched.
-
-    ``refuse``: codes that the store would not redeem.  ``recorded``: events by their number, as the store keeps them.
-    """
-
-    env: WorkflowEnvironment
-    world: World
-    recorded: dict[int, c.EventRecord] = field(default_factory=dict)
-    told: list[c.Message] = field(default_factory=list)
-    archived: list[c.ArchiveRun] = field(default_factory=list)
-    snapshots: list[c.Snapshot] = field(default_factory=list)
-    refuse: set[str] = field(default_factory=set)
-    flaky: set[str] = field(default_factory=lambda: {"CollectOrder"})
-
-    async def perform(self, step: Step) -> Outcome:
-        name = type(step).__name__
-        if name in self.flaky:
-            self.flaky.discard(name)
-            raise ApplicationError("the first attempt was lost")
-        self.world.now = await self.env.get_current_time()
-        broken = self.world.fail(step)
-        if isinstance(broken, StepBroke):
-            raise ApplicationError(broken.detail, non_retryable=True)
-        return self.world.perform(step)
-
-    @activity.defn(name="consult")
-    async def consult(self, step: c.Consult) -> c.Observation:
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="place_order")
-    async def place_order(self, step: c.PlaceOrder) -> c.OrderPlaced:
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="collect_order")
-    async def collect_order(self, step: c.CollectOrder) -> c.OrderOutcome:
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="revoke_order")
-    async def revoke_order(self, step: c.RevokeOrder) -> c.Revoked:
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="deploy")
-    async def deploy(self, step: c.Deploy) -> c.DeployReport:
-        # A signal while an activity runs, as a discovery's notice would come; this one is known already.
-        await self.env.client.get_workflow_handle(certificate_workflow(step.managed_id)).signal("observe", "n-0")
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="roll_back")
-    async def roll_back(self, step: c.RollBack) -> c.DeployReport:
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="look_again")
-    async def look_again(self, step: c.LookAgain) -> c.LookReport:
-        return await self.perform(step)  # type: ignore[return-value]
-
-    @activity.defn(name="send")
-    async def send(self, message: c.Message) -> c.Sent:
-        self.told.append(message)
-        return c.Sent(message.id)
-
-    @activity.defn(name="redeem")
-    async def redeem(self, warrant: c.RedeemWarrant) -> c.Redeemed:
-        if warrant.code in self.refuse:
-            return c.Redeemed(False, reason="invalid: the code is not known")
-        return c.Redeemed(True, "person/head", "security-head")
-
-    @activity.defn(name="record")
-    async def record(self, batch: c.RecordBatch) -> c.Recorded:
-        for event in batch.events:
-            known = self.recorded.get(event.seq)
-            if known is not None and (known.kind, known.facts) != (event.kind, event.facts):
-                return c.Recorded("forked", max(self.recorded))
-            self.recorded[event.seq] = event
-        if batch.snapshot is not None:
-            self.snapshots.append(batch.snapshot)
-        return c.Recorded("recorded", max(self.recorded))
-
-    @activity.defn(name="archive")
-    async def archive(self, run: c.ArchiveRun) -> c.Archived:
-        self.archived.append(run)
-        return c.Archived(run.run_id, 0, "")
-
-    def all(self) -> list[Any]:
-        return [
-            self.consult,
-            self.place_order,
-            self.collect_order,
-            self.revoke_order,
-            self.deploy,
-            self.roll_back,
-            self.look_again,
-            self.send,
-            self.redeem,
-            self.record,
-            self.archive,
-        ]
 
 
 @dataclass
@@ -175,6 +73,10 @@ class Stage:
         answer = await handle.execute_update(name, message, id=update_id, result_type=Receipt)
         assert isinstance(answer, Receipt)
         return answer
+
+    def handle_of_now(self) -> WorkflowHandle[Any, Any]:
+        """Whatever runs under its name now, also after it was ended and begun anew."""
+        return self.env.client.get_workflow_handle(self.handle.id)
 
     def kinds(self) -> list[str]:
         return [self.activities.recorded[seq].kind for seq in sorted(self.activities.recorded)]

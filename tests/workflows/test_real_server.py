@@ -12,15 +12,15 @@ from uuid import uuid4
 import pytest_asyncio
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from domain.contracts import CollectOrder, Deploy
-from domain.people.messages import Acknowledge, Receipt, Resume
+from domain.people.messages import Acknowledge, Receipt, RenewNow
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken
 from tests.workflows.conftest import Stage, Theatre
+from tests.workflows.recovering import end_by_hand, is_the_truth, late_notice, resumed, until, until_state
 from workflows.search import ATTRIBUTES
 
 DAY = timedelta(days=1)
@@ -42,13 +42,6 @@ async def real() -> AsyncIterator[Theatre]:
         theatre = Theatre(env)
         async with theatre.stack:
             yield theatre
-
-
-async def until(stage: Stage, kind: str, count: int = 1) -> None:
-    """Wait for the fact itself: ``count`` recorded events of ``kind``."""
-    async with asyncio.timeout(120):
-        while stage.kinds().count(kind) < count:  # noqa: ASYNC110  # the fact is in the fake store, which has no event
-            await asyncio.sleep(0.05)
 
 
 async def test_200_updates_race_with_20_continue_as_news_and_none_is_lost_or_doubled(real: Theatre) -> None:
@@ -95,19 +88,53 @@ async def test_a_reset_by_hand_makes_no_second_certificate_and_is_reported_as_a_
     await until(stage, "forked")
     assert (await stage.state()).forked
 
+    world.fail = lambda step: broken(step) if isinstance(step, Deploy) else None
+    assert await resumed(stage)
+    await until(stage, "state_recalled")
+    # Its last events may still be on their way into the store.
+    state = await until_state(stage, lambda state: is_the_truth(stage, state))
+    assert state.case is not None
+    assert state.case.issued is not None
+    assert stage.first("state_recalled").by == "person/head"
+
     world.fail = lambda step: None
     assert await resumed(stage)
     await until(stage, "generation_began")
     assert len(world.orders) == 1
+    assert "order_revoked" not in stage.kinds()
 
 
-async def resumed(stage: Stage) -> bool:
-    async with asyncio.timeout(120):
-        while True:
-            try:
-                return (await stage.send("resume", Resume(stage.world.code()))).outcome == "accepted"
-            except WorkflowUpdateFailedError:
-                await asyncio.sleep(0.2)
+async def test_a_lifecycle_terminated_in_mid_case_is_whole_again_with_its_next_notice(real: Theatre) -> None:
+    world = World(tier=Tier.CUSTOMER_FACING, age=280 * DAY)
+    stage = await real.stage(world)
+    await until(stage, "approval_asked")
+    await stage.decide()
+    await until(stage, "generation_began")
+    world.fail = lambda step: broken(step) if isinstance(step, Deploy) else None
+    await until_state(stage, lambda state: state.generation == 2)
+    await stage.send("renew_now", RenewNow(world.code()))
+    await until(stage, "approval_asked", 2)
+    stage.activities.approver = "person/other"
+    await stage.decide()
+    await until(stage, "step_failed")
+    before = await stage.state()
+
+    await end_by_hand(stage)
+    await late_notice(stage, "n-late")
+    await until(stage, "state_recalled")
+    after = await until_state(stage, lambda state: is_the_truth(stage, state))
+    assert after.case is not None
+    assert before.case is not None
+    assert after.generation == before.generation == 2
+    assert (after.life, after.slots, after.case.issued) == (before.life, before.slots, before.case.issued)
+    assert not after.questions
+
+    world.fail = lambda step: None
+    assert await resumed(stage)
+    await until(stage, "generation_began", 2)
+    assert sorted(world.orders) == ["mc-1.1.1.1", "mc-1.2.1.1"]
+    assert "order_revoked" not in stage.kinds()
+    assert "forked" not in stage.kinds()
 
 
 async def reset_before(stage: Stage, activity: str) -> None:

@@ -115,7 +115,7 @@ VIEWS = (
     ("Ends within 90 days", Filters(ends="90")),
     ("Ended", Filters(ends="past")),
     ("Being renewed", Filters(open="true", sort="severity")),
-    ("Unseen", Filters(finding="unseen")),
+    ("Unseen", Filters(state="unseen")),
     ("Unplaced", Filters(placed="false")),
     ("Retired", Filters(retired="true")),
 )
@@ -138,10 +138,10 @@ def show_certificates(request: Request, caller: CallerDep, filters: FiltersDep) 
         "filters": filters,
         "ends_words": ends_words,
         "rows": [_row(row, reading) for row in listed.items],
-        "count": counts[0],
+        "count": counted(counts[0]),
         "next": _next(filters, listed.next_cursor),
         "views": [
-            (name, view.address(), count, view.address(sort="") == current)
+            (name, view.address(), counted(count), view.address(sort="") == current)
             for (name, view, _), count in zip(views, counts[1:], strict=True)
         ],
         "chips": [(name, getattr(filters, name)) for name in CHIPS if getattr(filters, name)],
@@ -152,15 +152,20 @@ def show_certificates(request: Request, caller: CallerDep, filters: FiltersDep) 
 
 
 def _headline(filters: Filters, count: int) -> str:
+    said = counted(count)
     if filters.q:
-        return f"{count:,} match “{text.plain(filters.q)[:60]}”"
+        return f"{said} match “{text.plain(filters.q)[:60]}”"
     if filters.attention:
-        return f"{count:,} need somebody"
+        return f"{said} need somebody"
     if filters.ends:
-        return f"{count:,} end {ends_words(filters.ends)}"
+        return f"{said} end {ends_words(filters.ends)}"
     if filters.retired:
-        return f"{count:,} are retired"
-    return f"{count:,} certificates"
+        return f"{said} are retired"
+    return f"{said} certificates"
+
+
+def counted(count: int) -> str:
+    return f"{count:,}" if count <= reader.COUNTED else f"{reader.COUNTED:,}+"
 
 
 def _next(filters: Filters, cursor: str | None) -> str:

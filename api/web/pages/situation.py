@@ -33,8 +33,14 @@ def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
     first, second = glance.headline(found, reading)
     today = reading.times.local(now).date()
     last = (today.replace(day=1) + timedelta(days=366)).replace(day=1)
-    counts = reader.ends_by_day(caller.engine, today.replace(day=1), last, zone)
-    points = reader.backlog_by_day(caller.engine, now, zone)
+    counts, points, health = caller.parts.memory.recall(
+        ("situation", today, zone),
+        lambda: (
+            reader.ends_by_day(caller.engine, today.replace(day=1), last, zone),
+            reader.backlog_by_day(caller.engine, now, zone),
+            reader.health(caller.engine, now),
+        ),
+    )
     return {
         "title": first,
         "headline": first,
@@ -45,5 +51,5 @@ def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
         "calendar": charts.calendar(counts, today),
         "today": today,
         "backlog": charts.backlog(points),
-        "health": glance.health(reader.health(caller.engine, now), alive, found.checked_at, reading),
+        "health": glance.health(health, alive, found.checked_at, reading),
     }

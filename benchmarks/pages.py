@@ -1,0 +1,260 @@
+"""What pages and lists cost with 100,000 certificates: server time of lists and Situation, and 200 open streams.
+
+``python -m benchmarks.pages [--certificates 100000] [--streams 200]``: starts an installation of its own without the
+sample estate, fills its PostgreSQL by SQL, asks its API, prints a table, and takes everything down.  The plans of the
+slowest queries go to ``--plans FILE``.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from cli.home import PROJECT
+from store.changes import note_change
+from store.engine import create_engine
+from store.reader.certificates import SORTS, CertificateQuery, where_of
+from store.reader.situation import with_case
+
+# One row of the read model in the proportions of an operator: a tenth asks, a hundredth is late, a thousandth expired.
+FILL = """
+INSERT INTO managed_certificates (id, generation, state, tier, tier_reason, owner, service, subscribers, issuer,
+  trust_class, names, fingerprint, not_before, not_after, severity, severity_rank, next_action, next_action_at,
+  escalated, endpoints, findings, retired, placed, questions, search, seq, updated_at)
+SELECT 'mc-' || lpad(i::text, 8, '0'), 1 + i % 5,
+  CASE WHEN i % 10 = 0 THEN 'awaiting-approval' ELSE 'sleeping' END,
+  (ARRAY['customer-facing', 'network-critical', 'internal'])[1 + i % 3], 'rule ' || i % 17,
+  'owner-' || i % 83, 'service-' || i % 211, (i % 211) * 20000, 'CN=Issuing CA ' || i % 9,
+  CASE WHEN i % 3 = 2 THEN 'private' ELSE 'public' END,
+  ARRAY['host-' || i || '.zone-' || i % 97 || '.operator.example', 'alias-' || i || '.operator.example'],
+  md5(i::text) || md5('x' || i), now() - interval '100 days',
+  now() + make_interval(secs => (i::bigint * 7919 % 34560000) - 34560),
+  (ARRAY['critical', 'major', 'minor', 'warning', 'cleared'])[rank], rank - 1, 'the renewal case opens',
+  now() + make_interval(secs => i % 8640000 + 60), i % 100 = 0,
+  jsonb_build_array(jsonb_build_object('url', 'tls://10.0.0.1:443?sni=host-' || i, 'algorithm', 'ecdsa',
+    'last_seen_fingerprint', md5(i::text) || md5('x' || i), 'last_seen_at', '2026-11-24T00:00:00Z', 'matches', true)),
+  ARRAY[]::text[], false, i % 500 <> 0, '[]'::jsonb,
+  'host-' || i || '.zone-' || i % 97 || '.operator.example' || chr(10) || 'owner-' || i % 83 || chr(10)
+    || 'service-' || i % 211,
+  5, now()
+FROM (SELECT i, CASE WHEN i % 1000 = 0 THEN 1 WHEN i % 100 = 0 THEN 2 WHEN i % 10 = 0 THEN 3
+                     WHEN i % 7 = 0 THEN 4 ELSE 5 END AS rank
+      FROM generate_series(1, :count) AS i) AS numbered
+"""
+CASES = """
+INSERT INTO cases (managed_id, generation, number, cause, stage, order_key, outcome, opened_at)
+SELECT id, generation, 1, 'lead-time', 'awaiting-approval', '', '', now() - interval '3 days'
+FROM managed_certificates WHERE state = 'awaiting-approval'
+"""
+APPROVALS = """
+INSERT INTO approvals
+  (id, managed_id, generation, case_number, version, plan, tier, state, escalated, asked_at, deadline)
+SELECT id || '.1', id, generation, 1, 'v', '{"names": []}'::jsonb, tier, 'pending', escalated, now(), not_after
+FROM managed_certificates WHERE state = 'awaiting-approval'
+"""
+LIVES = """
+INSERT INTO lives (managed_id, generation, fingerprint, issuer, not_before, not_after, began_at)
+SELECT id, generation, fingerprint, issuer, not_before, not_after, now() - interval '40 days' FROM managed_certificates
+"""
+LISTS = (
+    "",
+    "?sort=severity",
+    "?sort=-not_after",
+    "?sort=name",
+    "?sort=-service",
+    "?sort=tier",
+    "?sort=state",
+    "?tier=customer-facing",
+    "?tier=internal&sort=severity",
+    "?severity=critical",
+    "?severity=warning&sort=name",
+    "?state=awaiting-approval&sort=severity",
+    "?owner=owner-17",
+    "?owner=owner-17&sort=-name",
+    "?service=service-200&sort=severity",
+    "?issuer=CN%3DIssuing%20CA%203&sort=state",
+    "?q=host-4711.",
+    "?q=zone-42",
+    "?q=zone-42&sort=severity&tier=internal",
+    "?q=no-such-host-anywhere",
+    "?q=ho&sort=name",
+    "?ends=90",
+    "?ends=past&sort=name",
+    "?attention=true&sort=severity",
+    "?open=true&sort=severity",
+    "?placed=false&sort=name",
+    "?severity=minor&owner=owner-40&service=service-82",
+)
+
+
+@contextmanager
+def installation() -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="evl-pages-", dir="/tmp") as folder:
+        home = ["--data-dir", folder + "/home"]
+
+        def everleaf(*arguments: str) -> str:
+            command = [sys.executable, "-m", "cli.main", *arguments, *home]
+            done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+            if done.returncode:
+                raise SystemExit(done.stderr)
+            return done.stdout
+
+        everleaf("up", "--no-demo", "--detach")
+        try:
+            yield json.loads(everleaf("status", "--output", "json")) | {
+                "token": everleaf("token", "create", "--role", "noc", "--name", "benchmark").strip()
+            }
+        finally:
+            everleaf("down")
+
+
+def fill(database_url: str, count: int) -> float:
+    engine = create_engine(database_url, statement_timeout_seconds=0)
+    began = time.perf_counter()
+    with engine.begin() as connection:
+        for statement in (FILL, CASES, APPROVALS, LIVES):
+            connection.execute(sa.text(statement), {"count": count} if ":count" in statement else {})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM ANALYZE"))
+    engine.dispose()
+    return time.perf_counter() - began
+
+
+def ask(client: httpx2.Client, path: str, times: int) -> list[float]:
+    """Milliseconds of each answer, from the request to its last byte, over one kept connection on loopback."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        answer = client.get(path)
+        found.append(1000 * (time.perf_counter() - began))
+        assert answer.status_code == 200, (path, answer.status_code, answer.text[:300])
+    return found
+
+
+def p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+
+
+def measure(status: dict[str, Any], times: int) -> None:
+    headers = {"authorization": f"Bearer {status['token']}"}
+    with httpx2.Client(base_url=status["urls"]["api"], headers=headers, timeout=60) as client:
+        ask(client, "/v1/certificates", 3)
+        print(f"{'list (API and page)':<58}{'API p95':>10}{'page p95':>10}  ms")
+        api_all: list[float] = []
+        pages_all: list[float] = []
+        for query in LISTS:
+            api = [] if any(word in query for word in PAGE_ONLY) else ask(client, f"/v1/certificates{query}", times)
+            page = ask(client, f"/certificates{query}", times)
+            api_all += api
+            pages_all += page
+            print(f"{query or '(all)':<58}{f'{p95(api):.1f}' if api else '':>10}{p95(page):>10.1f}")
+        print(f"{'all lists together':<58}{p95(api_all):>10.1f}{p95(pages_all):>10.1f}")
+        print(f"{'Situation':<68}{p95(ask(client, '/', times)):>10.1f}")
+        print(f"{'one certificate (no lifecycle runs)':<68}{p95(ask(client, '/certificates/mc-00004711', 5)):>10.1f}")
+
+
+# Filters whose spelling is the page's own.
+PAGE_ONLY = ("ends=", "placed=", "attention=", "open=")
+
+
+async def streams(status: dict[str, Any], clients: int, changes: int) -> None:
+    """Open ``clients`` streams, write ``changes``, count what each heard."""
+    headers = {"authorization": f"Bearer {status['token']}"}
+    heard: list[set[str]] = [set() for _ in range(clients)]
+    opened = asyncio.Semaphore(0)
+    delays: list[float] = []
+    written: dict[str, float] = {}
+
+    async def follow(client: httpx2.AsyncClient, index: int) -> None:
+        async with client.stream("GET", "/v1/events", headers=headers) as answer:
+            assert answer.status_code == 200
+            opened.release()
+            async for line in answer.aiter_lines():
+                if line.startswith('data: {"kind"'):
+                    subject = json.loads(line[6:])["id"]
+                    heard[index].add(subject)
+                    delays.append(time.perf_counter() - written[subject])
+                    if len(heard[index]) == changes:
+                        return
+
+    engine = create_engine(status["database_url"])
+    limits = httpx2.Limits(max_connections=clients + 10)
+    async with httpx2.AsyncClient(base_url=status["urls"]["api"], timeout=120, limits=limits) as client:
+        following = [asyncio.create_task(follow(client, index)) for index in range(clients)]
+        for _ in range(clients):
+            await opened.acquire()
+        await asyncio.sleep(1)
+        for number in range(changes):
+            written[f"change-{number}"] = time.perf_counter()
+            await asyncio.to_thread(write_change, engine, f"change-{number}")
+            await asyncio.sleep(0.02)
+        done, late = await asyncio.wait(following, timeout=60)
+        for task in done:
+            task.result()
+        for task in late:
+            task.cancel()
+    engine.dispose()
+    lost = sum(changes - len(found) for found in heard)
+    late_ms = 1000 * p95(delays)
+    sent = clients * changes
+    print(f"{clients} streams, {changes} changes: {lost} of {sent} lost, p95 {late_ms:.0f} ms behind the write")
+    assert lost == 0
+
+
+def write_change(engine: sa.Engine, subject: str) -> None:
+    with engine.begin() as connection:
+        note_change(connection, "certificate", subject)
+
+
+def explain_plans(status: dict[str, Any], file: Path) -> None:
+    """The plans of one list of each kind, of the counts and of Situation's parts, as PostgreSQL makes and runs them."""
+    engine = create_engine(status["database_url"])
+    asked = (
+        CertificateQuery(),
+        CertificateQuery(sort="severity", attention=True),
+        CertificateQuery(q="zone-42", sort="severity"),
+        CertificateQuery(owner="owner-17", sort="name"),
+        CertificateQuery(open=True, sort="severity"),
+    )
+    lines = ["# Plans over 100,000 certificates (EXPLAIN ANALYZE)", ""]
+    with engine.connect() as connection:
+        for one in asked:
+            query = with_case().where(*where_of(one)).order_by(*SORTS[one.sort].columns).limit(51)
+            text = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+            plan = connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS) " + text.replace("%", "%%")).scalars().all()
+            lines += [f"## {one}", "", "```", *plan, "```", ""]
+    engine.dispose()
+    file.write_text("\n".join(lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--certificates", type=int, default=100_000)
+    parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--plans", type=Path)
+    given = parser.parse_args()
+    with installation() as status:
+        print(
+            f"{given.certificates:,} certificates written in {fill(status['database_url'], given.certificates):.0f} s"
+        )
+        measure(status, given.times)
+        asyncio.run(streams(status, given.streams, 100))
+        if given.plans:
+            explain_plans(status, given.plans)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""`python -m cli.healthy`: whether the part of this environment is well; what a container's health check calls.
+
+A worker touches EVERLEAF_HEALTH_FILE while its database and Temporal answer; the API is asked.  Imports nothing of
+ours, for it is started every few seconds.
+"""
+
+import os
+import sys
+import time
+import urllib.request
+
+# A worker says it every 5 s; one late beat on a loaded machine is no illness.
+OLDEST_SECONDS = 20
+PATIENCE_SECONDS = 5
+
+
+def why_ill() -> str:
+    """Empty: it is well."""
+    file = os.environ.get("EVERLEAF_HEALTH_FILE", "")
+    try:
+        if file:
+            age = time.time() - os.stat(file).st_mtime
+            return f"{file} is {age:.0f} s old" if age > OLDEST_SECONDS else ""
+        url = f"http://127.0.0.1:{os.environ.get('EVERLEAF_API_PORT', '8460')}/health/ready"
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+            return "" if answer.status == 200 else f"{url} answered {answer.status}"
+    except OSError as problem:
+        return str(problem)
+
+
+def main() -> None:
+    if problem := why_ill():
+        print(problem, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

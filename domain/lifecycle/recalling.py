@@ -1,0 +1,90 @@
+"""When a lifecycle takes the store's truth for its own, and what it does once it has it (DESIGN section 5)."""
+
+from datetime import timedelta
+
+from domain.lifecycle import events as e
+from domain.lifecycle.commands import StepBroke
+from domain.lifecycle.due import ask_head
+from domain.lifecycle.refold import Recalled, stands_on
+from domain.lifecycle.state import LifecycleState, RecallReason
+from domain.lifecycle.turn import Turn
+
+# The store is asked again after this: what is on its way into it, a database that was away, events of a newer release.
+UNDER_WAY = timedelta(seconds=5)
+RECALL_AGAIN = timedelta(minutes=5)
+UNREADABLE_AGAIN = timedelta(hours=1)
+
+
+def forked(turn: Turn, head: int) -> None:
+    """The store holds other events under our numbers.
+
+    With a life: a reset made them anew.  Ours go on behind its last one, and nothing acts until a person resumes.
+    Without one: it was ended by other means than ours and begun again, and has done nothing that a person could weigh.
+    """
+    if turn.state.life is None:
+        ask_store(turn, "ended")
+        return
+    turn.emit(e.Forked(head))
+    if not turn.state.retired:
+        ask_head(turn, "forked", "the store holds other events under these numbers")
+
+
+def ask_store(turn: Turn, why: RecallReason, notice_id: str = "") -> None:
+    """``notice_id``: the one that a lifecycle without a life has read and could not place."""
+    if why == "ended" and turn.state.recall is not None:
+        return
+    turn.emit(e.RecallAsked(why, notice_id))
+
+
+def delayed(turn: Turn, command: StepBroke) -> None:
+    again = UNREADABLE_AGAIN if command.permanent else RECALL_AGAIN
+    turn.emit(e.RecallDelayed(turn.now + again, command.detail))
+    said = any(question.detail == command.detail for question in turn.state.questions)
+    if command.permanent and turn.state.life is not None and not said:
+        # Only a person can help; the question that is open says no more than that it was forked.
+        turn.emit(e.QuestionEnded("forked", "resumed"))
+        ask_head(turn, "forked", command.detail)
+
+
+def recalled(turn: Turn, outcome: Recalled) -> bool:
+    """Go on as what the store says.  False where it must be asked again.
+
+    Notices that the store does not know are read again, and codes stay burnt; what else happened on the branch that
+    ends here is void.
+    """
+    before = turn.state
+    state = stands_on(before, outcome)
+    if state is None:
+        turn.emit(e.RecallDelayed(turn.now + UNDER_WAY, "what was recorded last is on its way"))
+        return False
+    assert before.recall is not None
+    everleaf, turn.by = turn.by, before.recall.by
+    turn.state = state
+    turn.emit(e.StateRecalled(outcome.head, before.recall.why))
+    turn.by = everleaf
+    _bring_along(turn, before)
+    return not turn.state.retired and turn.state.life is not None
+
+
+def _bring_along(turn: Turn, before: LifecycleState) -> None:
+    assert before.recall is not None
+    for code in before.burnt:
+        if code not in turn.state.burnt:
+            turn.emit(e.CodeBurnt(code))
+    for notice in () if turn.state.retired else _unheard(turn.state, before):
+        turn.emit(e.NoticeCame(notice))
+    # The store knows no life either: what could not be placed says nothing, as long as nothing was adopted.
+    if turn.state.life is None and before.recall.notice_id in turn.state.unread:
+        turn.emit(e.NoticeRead(before.recall.notice_id))
+
+
+def _unheard(state: LifecycleState, before: LifecycleState) -> tuple[str, ...]:
+    """What the branch that ends here was told and the store does not know.
+
+    Of what it has read only what came after the last notice that both know: older ones may merely be forgotten, and
+    must not put old terms back.
+    """
+    known = {*state.unread, *state.read}
+    shared = [place for place, notice in enumerate(before.read) if notice in known]
+    read = before.read[shared[-1] + 1 :] if shared else before.read if not state.read else ()
+    return tuple(notice for notice in (*read, *before.unread) if notice not in known)

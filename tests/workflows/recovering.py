@@ -1,0 +1,58 @@
+"""What people do to lifecycles in Temporal by hand, and what the store then says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from temporalio.client import WorkflowUpdateFailedError
+
+from domain.contracts import Observation
+from domain.lifecycle.state import LifecycleState
+from domain.people.messages import Resume
+from tests.domain.simulation import terms
+from tests.workflows.conftest import Stage
+from workflows.messenger import Messenger
+
+
+async def until(stage: Stage, kind: str, count: int = 1) -> None:
+    """Wait for the fact itself: ``count`` recorded events of ``kind``."""
+    async with asyncio.timeout(120):
+        while stage.kinds().count(kind) < count:  # noqa: ASYNC110  # the fact is in the fake store, which has no event
+            await asyncio.sleep(0.05)
+
+
+async def until_state(stage: Stage, holds: Callable[[LifecycleState], bool]) -> LifecycleState:
+    async with asyncio.timeout(120):
+        while True:
+            state = await stage.state()
+            if holds(state):
+                return state
+            await asyncio.sleep(0.05)
+
+
+async def end_by_hand(stage: Stage) -> None:
+    await stage.handle_of_now().terminate("a test")
+
+
+async def late_notice(stage: Stage, notice: str, *, known: bool = False) -> None:
+    """The next notice, sent as adoption sends it: it begins the lifecycle anew where none runs."""
+    world = stage.world
+    if not known:
+        world.notices[notice] = Observation(notice, "terms", world.now, terms=terms(world.tier, world.length))
+    await Messenger(stage.env.client).observe("mc-1", notice)
+
+
+async def resumed(stage: Stage) -> bool:
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                return (await stage.send("resume", Resume(stage.world.code()))).outcome == "accepted"
+            except WorkflowUpdateFailedError:
+                await asyncio.sleep(0.2)
+
+
+def is_the_truth(stage: Stage, state: LifecycleState) -> bool:
+    """Whether ``state`` is what the store's events amount to."""
+    return replace(state, roll=False) == stage.activities.truth("mc-1")
