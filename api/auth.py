@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.parts import parts_of
 from api.problems import Unauthenticated, WrongMediaType
+from api.rates import count_call
 from domain.errors import BadInput, NotAllowed
 from domain.tiers import Role
 from store import access
@@ -42,6 +43,9 @@ ROLES: dict[str, frozenset[Role]] = {
     "list_approvals": EVERYBODY,
     "get_approval": EVERYBODY,
     "get_order": EVERYBODY,
+    "get_policy": EVERYBODY,
+    "validate_policy": EVERYBODY,
+    "get_metrics": EVERYBODY,
     "follow_events": EVERYBODY,
     "start_discovery": STARTERS,
     "start_renewal": DOERS,
@@ -89,8 +93,9 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 JSON = ("application/json",)
 FORM = ("application/x-www-form-urlencoded",)
 PEM = ("application/x-pem-file", "application/pem-certificate-chain", "text/plain", "application/octet-stream")
+YAML = ("application/yaml", "text/plain")
 # What a route reads that does not read JSON.
-READS: dict[str, tuple[str, ...]] = {"upload_certificate": PEM}
+READS: dict[str, tuple[str, ...]] = {"upload_certificate": PEM, "validate_policy": YAML}
 
 
 def may(route: str, actor: Actor) -> bool:
@@ -105,8 +110,9 @@ class Door(APIRoute):
 
         async def let_in(request: Request) -> Response:
             actor = await authenticate(request)
+            count_call(request)
             if not may(self.name, actor):
-                await run_in_threadpool(_refused, request, "refused", actor.id, f"{actor.role} asked for {self.name}")
+                await _refused(request, "refused", actor.id, f"{actor.role} asked for {self.name}")
                 raise NotAllowed(f"{actor.role} may not {self.name.replace('_', ' ')}; ask somebody whose role may.")
             check_text(request)
             check_media_type(request, self.name)
@@ -153,13 +159,19 @@ async def check_origin(request: Request) -> None:
     if not given and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         given = str((await request.form()).get("csrf", ""))
     if wrong_origin or wrong_site or not compare_digest(given.encode(), csrf_token(request).encode()):
-        await run_in_threadpool(_refused, request, "cross-site-refused", "", "a change that our own pages did not ask")
+        await _refused(request, "cross-site-refused", "", "a change that our own pages did not ask")
         raise NotAllowed("this change was not asked from a page of ours; open the page anew and try again.")
 
 
-def _refused(request: Request, kind: str, actor: str, detail: str) -> None:
-    with parts_of(request).engine.begin() as connection:
-        access.record_security_event(connection, kind, actor, detail)
+async def _refused(request: Request, kind: str, actor: str, detail: str) -> None:
+    """A security event, at most one a minute of each kind, actor and route: a flood must not fill the store."""
+
+    def write() -> None:
+        with parts_of(request).engine.begin() as connection:
+            access.record_security_event(connection, kind, actor, detail)
+
+    if request.app.state.refusals.is_due(kind, actor, detail):
+        await run_in_threadpool(write)
 
 
 def check_text(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""No body over 1 MiB is read: refused by its announced length, or at the byte that goes over."""
+"""How large a request may be.  No body over 1 MiB is read: refused by its announced length, or at the byte too many."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -7,10 +7,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import TITLES, problem
 
 LARGEST_BODY_BYTES = 1_048_576
+# A cursor of the longest kind and every filter at its longest stay far below.
+LONGEST_ADDRESS_BYTES = 16_384
+LARGEST_HEADERS_BYTES = 16_384
+MOST_HEADERS = 100
 TOO_LARGE = f"A body may have at most {LARGEST_BODY_BYTES} bytes."
+TOO_LONG = f"Path and query may have at most {LONGEST_ADDRESS_BYTES} bytes."
+TOO_MUCH = f"There may be at most {MOST_HEADERS} headers of at most {LARGEST_HEADERS_BYTES} bytes in all."
 
 
-class BodyLimit:
+class SizeLimit:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
@@ -18,10 +24,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Request(scope).headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > LARGEST_BODY_BYTES:
-            word, title = TITLES[413]
-            await problem(413, word, title, TOO_LARGE)(scope, receive, send)
+        refused = _refusal(scope)
+        if refused is not None:
+            status, told = refused
+            word, title = TITLES[status]
+            await problem(status, word, title, told)(scope, receive, send)
             return
         read = 0
 
@@ -34,3 +41,16 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _refusal(scope: Scope) -> tuple[int, str] | None:
+    """(Status, what is said) of a request whose beginning alone is too much."""
+    headers = scope["headers"]
+    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > LARGEST_HEADERS_BYTES:
+        return 431, TOO_MUCH
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS_BYTES:
+        return 414, TOO_LONG
+    announced = Request(scope).headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > LARGEST_BODY_BYTES:
+        return 413, TOO_LARGE
+    return None

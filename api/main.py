@@ -5,18 +5,35 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from api import problems
 from api.auth import ROLES
+from api.describe import DescribedApp
 from api.feed import Feed
 from api.gateway import TemporalGateway
 from api.headers import SecurityHeaders
-from api.limit import BodyLimit
+from api.hosts import KnownHosts
+from api.limit import SizeLimit
 from api.parts import Parts
-from api.routes import BEARER, approvals, certificates, codes, commands, discoveries, events, histories, orders, system
+from api.rates import OncePerMinute, RateLimit, Rates
+from api.routes import (
+    BEARER,
+    approvals,
+    certificates,
+    codes,
+    commands,
+    discoveries,
+    events,
+    histories,
+    metrics,
+    orders,
+    system,
+)
+from api.routes import policy as policy_routes
 from api.web import static_files
 from api.web.pages import access, acts, certificate, discovery, help, login, policy, situation
 from api.web.pages import approvals as approvals_page
@@ -25,7 +42,10 @@ from domain.settings import parse
 from store.engine import create_engine
 from workflows.client import connect
 
-GUARDED = (certificates, histories, commands, codes, approvals, discoveries, orders, events, system)
+GUARDED = (
+    *(certificates, histories, commands, codes, approvals, discoveries, orders),
+    *(policy_routes, events, metrics, system),
+)
 PAGE_ROOMS = (login, situation, certificates_page, certificate, acts, approvals_page, discovery, policy, access, help)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -50,6 +70,7 @@ def create_app() -> FastAPI:
             temporal_ui=settings.temporal_ui,
             namespace=settings.namespace,
             feed=feed,
+            api_url=settings.api_url,
         )
         yield
         feed.stop()
@@ -65,6 +86,11 @@ def build(parts: Parts) -> FastAPI:
     return app
 
 
+def description() -> dict[str, Any]:
+    """The OpenAPI description of this release; needs no part."""
+    return _assemble(None).openapi()
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -75,48 +101,29 @@ def operation_id(route: APIRoute) -> str:
 
 
 def _assemble(lifespan: Lifespan | None) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApp(
         title="Everleaf",
         version=version("everleaf"),
         summary="Keeps every certificate alive: discover, ask, renew, deploy, look again, record.",
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
-        # The framework's pages load scripts from elsewhere; ours is at /docs.
+        # The framework's pages load scripts from elsewhere; ours, at /docs, loads its own (api.web.static).
         docs_url=None,
         redoc_url=None,
     )
     problems.install(app)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
+    # The last one stands outermost.
+    for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders):
+        app.add_middleware(layer)
     for room in GUARDED:
-        app.include_router(room.router, dependencies=[Depends(BEARER)], responses=PROBLEMS)
-    app.include_router(system.public, responses=PROBLEMS)
+        app.include_router(room.router, dependencies=[Depends(BEARER)])
+    app.include_router(system.public)
     app.include_router(static_files.router)
     app.include_router(login.public)
     for room in PAGE_ROOMS:
         app.include_router(room.router)
     app.state.routes = tuple(ROLES)
+    app.state.rates = Rates()
+    app.state.refusals = OncePerMinute()
     return app
-
-
-PROBLEMS: dict[int | str, dict[str, object]] = {
-    "default": {
-        "description": "RFC 9457 problem",
-        "content": {
-            problems.MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail"],
-                    "properties": {
-                        "type": {"type": "string"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "detail": {"type": "string"},
-                        "errors": {"type": "array", "items": {"type": "object"}},
-                    },
-                }
-            }
-        },
-    }
-}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy.exc
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -31,6 +31,22 @@ class WrongMediaType(EverleafError):
     permanent = True
 
 
+class TooMany(EverleafError):
+    """More requests than a minute allows; ``seconds`` until the next one is let in."""
+
+    def __init__(self, told: str, seconds: int) -> None:
+        super().__init__(told)
+        self.seconds = seconds
+
+
+class NotModified(EverleafError):
+    """Not a problem: the caller has it already.  ``etag``: quoted, as it is sent."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__("it has not changed")
+        self.etag = etag
+
+
 # (error, status, last part of the type URI, title)
 KINDS: tuple[tuple[type[EverleafError], int, str, str], ...] = (
     (Unauthenticated, 401, "unauthenticated", "Who are you?"),
@@ -41,6 +57,7 @@ KINDS: tuple[tuple[type[EverleafError], int, str, str], ...] = (
     (Refused, 409, "conflict", "It is decided already, or its state does not allow it"),
     (WrongMediaType, 415, "unsupported-media-type", "That kind of body is not read here"),
     (BadInput, 422, "invalid", "The request is wrong"),
+    (TooMany, 429, "too-many", "Too many requests"),
     (NotReady, 503, "not-ready", "A part that is needed does not answer"),
 )
 TITLES = {
@@ -48,7 +65,9 @@ TITLES = {
     404: ("not-found", "There is no such thing"),
     405: ("method-not-allowed", "That method is not allowed here"),
     413: ("too-large", "The body is too large"),
+    414: ("address-too-long", "The address is too long"),
     422: ("invalid", "The request is wrong"),
+    431: ("headers-too-large", "The headers are too large"),
 }
 REMEDIES = {
     "nul": "Remove it.",
@@ -84,6 +103,8 @@ def answer_of(error: EverleafError) -> JSONResponse:
     answer = problem(status, word, title, str(error), extra)
     if status == 401:
         answer.headers["www-authenticate"] = 'Bearer realm="everleaf"'
+    if isinstance(error, TooMany):
+        answer.headers["retry-after"] = str(error.seconds)
     if status == 503 or isinstance(error, Busy):
         answer.headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     return answer
@@ -92,6 +113,11 @@ def answer_of(error: EverleafError) -> JSONResponse:
 async def _everleaf_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EverleafError)
     return answer_of(error)
+
+
+async def _not_modified(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotModified)
+    return Response(status_code=304, headers={"etag": error.etag})
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -142,6 +168,7 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
+    app.add_exception_handler(NotModified, _not_modified)
     app.add_exception_handler(EverleafError, _everleaf_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

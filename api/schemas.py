@@ -65,7 +65,10 @@ class CodeAsked(_Asked):
 
 
 class Operation(BaseModel):
-    """Work that was asked for.  ``unknown``: not answered in time; ask again with the same Idempotency-Key."""
+    """Work that was asked for.  ``resource``: where its outcome is read; operations have no other address.
+
+    ``unknown``: not answered in time; ask again with the same Idempotency-Key, and the first answer is found.
+    """
 
     id: str
     kind: str
@@ -120,9 +123,36 @@ class CaseItem(BaseModel):
     opened_at: datetime
 
 
+class QuestionItem(BaseModel):
+    """What only a person can say.  ``climbs_at``: when the next level hears of it, if nobody answers ``level``."""
+
+    kind: str
+    asked_at: datetime
+    climbs_at: datetime
+    level: str
+    detail: str = ""
+
+
+class LifeItem(BaseModel):
+    """One generation: ours from ``began_at`` until ``ended_at``, null for the present one."""
+
+    generation: int
+    fingerprint: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    began_at: datetime
+    ended_at: datetime | None
+
+
 class CertificateDetail(CertificateItem):
+    """``lives``: every generation, newest first."""
+
+    placed: bool
     endpoints: list[EndpointItem]
     case: CaseItem | None
+    questions: list[QuestionItem]
+    lives: list[LifeItem]
     orders: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     links: dict[str, str]
@@ -260,23 +290,3 @@ class OrderItem(BaseModel):
     detail: str
     placed_at: datetime
     closed_at: datetime | None
-
-
-class StatusItem(BaseModel):
-    """``settled``: the first discovery is adopted and every due step has had its first outcome."""
-
-    state: Literal["settled", "working", "degraded"]
-    settled: bool
-    managed: int
-    due_without_outcome: int
-    pending_approvals: int
-    temporal: dict[str, bool]
-    counts: dict[str, Any]
-
-
-class MeItem(BaseModel):
-    id: str
-    name: str
-    role: str
-    may_decide: bool
-    routes: list[str]

@@ -206,6 +206,10 @@ def _load(text: bytes, file: str) -> Any:
         raise BadPolicy(file, line, "policy", problem, "Check indentation, colons and quotes there.") from error
     except YAMLError as error:
         raise BadPolicy(file, 1, "policy", "is not YAML", "Check indentation, colons and quotes.") from error
+    except (ValueError, RecursionError) as error:
+        # A thirteenth month, a number that is none, brackets without end: the reader lets them through as they are.
+        problem = "holds a date or number that cannot be read, or is nested too deeply"
+        raise BadPolicy(file, 1, "policy", problem, "Compare it with demo/policy.yaml.") from error
     if not isinstance(tree, dict):
         raise BadPolicy(file, 1, "policy", "is not a mapping", "Begin like demo/policy.yaml: people, owners, rules.")
     return tree

@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Query, Response
+from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
 from api.errands import Errand, IdempotencyKey, run_errand
+from api.filters import IfNoneMatch, Limit
+from api.lists import OperationAnswer, digest, link_next, tag
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.routes.codes import make_code_item
@@ -22,6 +24,8 @@ OPEN = ("pending", "rejected")
 # State of an approval -> the stage that its reader saw.
 SEEN = {"pending": "awaiting-approval", "rejected": "rejected", "approved": "held", "closed": ""}
 
+# Between the version of the plan and the rest of an ETag.
+PLAN_ENDS = "~"
 IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag of the approval that was read.")]
 
 
@@ -30,29 +34,40 @@ def item(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/approvals")
-def list_approvals(
+def list_approvals(  # one argument per parameter is how the framework reads and documents them
+    request: Request,
+    response: Response,
     caller: CallerDep,
     state: Literal["pending", "approved", "rejected", "closed"] | None = None,
-    limit: int = 50,
+    limit: Limit = 50,
     cursor: Annotated[str | None, Query(max_length=4000)] = None,
 ) -> schemas.ApprovalPage:
     """The most urgent first."""
     page = reader.list_approvals(caller.engine, state, limit, cursor)
+    link_next(request, response, ("cursor", page.next_cursor))
     items = [schemas.ApprovalItem.model_validate(item(row)) for row in page.items]
     return schemas.ApprovalPage(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/approvals/{approval_id}")
-def get_approval(approval_id: str, response: Response, caller: CallerDep) -> schemas.ApprovalDetail:
-    """One question with its comments; its ETag is the version of the plan."""
+def get_approval(
+    approval_id: str, request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None
+) -> schemas.ApprovalDetail:
+    """One question with its comments; its ETag begins with the version of the plan, and is good as If-Match."""
     row = reader.get_approval(caller.engine, approval_id)
     said = [note for note in access.comments_on(caller.engine, row["managed_id"]) if note.about == approval_id]
     comments = [{"by": note.by, "text": note.text, "at": note.at} for note in said]
-    response.headers["etag"] = f'"{row["version"]}"'
-    return schemas.ApprovalDetail.model_validate({**item(row), "comments": comments})
+    shown = schemas.ApprovalDetail.model_validate({**item(row), "comments": comments})
+    # Comments and a decision change the answer but not the plan: alone, its version would call them unchanged.
+    tag(request, response, f"{row['version']}{PLAN_ENDS}{digest(shown)}")
+    return shown
 
 
-@router.post("/approvals/{approval_id}/decision", responses={202: {"model": schemas.Operation}})
+@router.post(
+    "/approvals/{approval_id}/decision",
+    response_class=OperationAnswer,
+    responses={202: {"model": schemas.Operation}},
+)
 async def decide_approval(
     approval_id: str,
     asked: schemas.DecisionAsked,
@@ -99,7 +114,9 @@ def make_code(approval_id: str, caller: CallerDep) -> schemas.CodeItem:
 
 def read_version(given: str | None, if_match: str | None) -> str | None:
     """The version that was seen, from the body or from If-Match.  Raises BadInput where the two differ."""
-    matched = None if if_match is None or if_match.strip() == "*" else if_match.strip().removeprefix("W/").strip('"')
+    matched = None
+    if if_match is not None and if_match.strip() != "*":
+        matched = if_match.strip().removeprefix("W/").strip('"').partition(PLAN_ENDS)[0]
     if given and matched and given != matched:
         raise BadInput("version", "differs from If-Match", "Send one of them, or both alike.")
     return given or matched

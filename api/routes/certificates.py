@@ -2,21 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query
-from pydantic import AwareDatetime
+from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
+from api.filters import CertificateFilter, IfNoneMatch
+from api.lists import digest, link_next, tag
 from api.parts import CallerDep
 from api.routes import guarded
 from domain.names import certificate_workflow
-from domain.tiers import Tier
 from store import reader
 
 router = guarded("certificates")
-
-# A list that is asked for with an empty value is asked for everything: forms send empty fields.
-Word = Annotated[str | None, Query(max_length=200)]
 
 
 def item(row: dict[str, Any]) -> dict[str, Any]:
@@ -24,60 +21,40 @@ def item(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/certificates")
-def list_certificates(  # one argument per query parameter is how the framework reads and documents them
-    caller: CallerDep,
-    tier: Tier | None = None,
-    state: Word = None,
-    severity: Word = None,
-    owner: Word = None,
-    service: Word = None,
-    issuer: Word = None,
-    q: Annotated[str | None, Query(max_length=200, description="In names, id, fingerprint, owner, service.")] = None,
-    expires_before: AwareDatetime | None = None,
-    retired: bool = False,
-    sort: Annotated[str, Query(description="not_after, -not_after, severity or name")] = "not_after",
-    limit: int = 50,
-    cursor: Annotated[str | None, Query(max_length=4000)] = None,
+def list_certificates(
+    request: Request, response: Response, caller: CallerDep, asked: Annotated[CertificateFilter, Query()]
 ) -> schemas.CertificatePage:
-    """Managed certificates as their lifecycles last recorded them; the page that ends first stands first."""
-    page = reader.list_certificates(
-        caller.engine,
-        reader.CertificateQuery(
-            tier=tier.value if tier else None,
-            state=state,
-            severity=severity,
-            owner=owner,
-            service=service,
-            issuer=issuer,
-            q=q,
-            expires_before=expires_before,
-            retired=retired,
-            sort=sort,
-            limit=limit,
-            cursor=cursor,
-        ),
-    )
+    """Managed certificates as their lifecycles last recorded them; the one that ends first stands first."""
+    page = reader.list_certificates(caller.engine, asked.query())
+    link_next(request, response, ("cursor", page.next_cursor))
     items = [schemas.CertificateItem.model_validate(item(row)) for row in page.items]
     return schemas.CertificatePage(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/certificates/{certificate_id}")
-def get_certificate(certificate_id: str, caller: CallerDep) -> schemas.CertificateDetail:
-    """One managed certificate with its endpoints, its open case, its orders and what people were told."""
+def get_certificate(
+    certificate_id: str, request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None
+) -> schemas.CertificateDetail:
+    """One managed certificate: endpoints, open case and questions, every generation, orders, what people were told."""
     row = reader.get_certificate(caller.engine, certificate_id)
     here = f"/v1/certificates/{certificate_id}"
     more = {
         "case": reader.open_case(caller.engine, certificate_id),
+        "lives": reader.lives_of(caller.engine, certificate_id),
         "orders": reader.list_orders(caller.engine, certificate_id),
         "deliveries": reader.deliveries_for(caller.engine, certificate_id),
         "links": {name: f"{here}/{name}" for name in ("timeline", "explain", "history")},
     }
-    return schemas.CertificateDetail.model_validate({**item(row), **more})
+    shown = schemas.CertificateDetail.model_validate({**item(row), **more})
+    tag(request, response, digest(shown))
+    return shown
 
 
 @router.get("/certificates/{certificate_id}/timeline")
-def get_certificate_timeline(
+def get_certificate_timeline(  # one argument per parameter is how the framework reads and documents them
     certificate_id: str,
+    request: Request,
+    response: Response,
     caller: CallerDep,
     after: Annotated[int, Query(ge=-1, le=2**63 - 1)] = -1,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
@@ -86,6 +63,7 @@ def get_certificate_timeline(
     reader.get_certificate(caller.engine, certificate_id)
     events = reader.timeline(caller.engine, certificate_id, after, limit)
     following = events[-1].get("seq") if len(events) == limit else None
+    link_next(request, response, ("after", following))
     return schemas.Timeline(items=events, next_after=following)
 
 

@@ -4,6 +4,7 @@ from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
 from api.errands import Errand, IdempotencyKey, run_errand
+from api.lists import OperationAnswer
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.routes.codes import MAY_RETIRE_BY_ANSWER
@@ -16,21 +17,25 @@ from store.access import Binding
 router = guarded("certificates")
 
 
-@router.post("/certificates/{certificate_id}/renewals", status_code=202)
+@router.post("/certificates/{certificate_id}/renewals", status_code=202, response_class=OperationAnswer)
 async def start_renewal(certificate_id: str, caller: CallerDep, idempotency_key: IdempotencyKey = None) -> Operation:
     """Open a renewal case before its time; 409 while one is open."""
     await _known(caller, certificate_id)
     return await run_errand(caller, Errand(Binding(certificate_id, "renew_now"), RenewNow, idempotency_key))
 
 
-@router.post("/certificates/{certificate_id}/resumptions", status_code=202)
+@router.post("/certificates/{certificate_id}/resumptions", status_code=202, response_class=OperationAnswer)
 async def resume(certificate_id: str, caller: CallerDep, idempotency_key: IdempotencyKey = None) -> Operation:
     """Try the waiting step again now; after a reset: go on behind the last event that is stored."""
     await _known(caller, certificate_id)
     return await run_errand(caller, Errand(Binding(certificate_id, "resume"), Resume, idempotency_key))
 
 
-@router.post("/certificates/{certificate_id}/acknowledgements", responses={202: {"model": Operation}})
+@router.post(
+    "/certificates/{certificate_id}/acknowledgements",
+    response_class=OperationAnswer,
+    responses={202: {"model": Operation}},
+)
 async def acknowledge(
     certificate_id: str,
     asked: AcknowledgementAsked,
@@ -48,7 +53,9 @@ async def acknowledge(
     return answered(response, await run_errand(caller, errand))
 
 
-@router.post("/certificates/{certificate_id}/retirement", responses={202: {"model": Operation}})
+@router.post(
+    "/certificates/{certificate_id}/retirement", response_class=OperationAnswer, responses={202: {"model": Operation}}
+)
 async def retire_certificate(
     certificate_id: str,
     asked: RetirementAsked,
@@ -67,7 +74,9 @@ async def retire_certificate(
     return answered(response, await run_errand(caller, errand))
 
 
-@router.post("/certificates/{certificate_id}/answers", responses={202: {"model": Operation}})
+@router.post(
+    "/certificates/{certificate_id}/answers", response_class=OperationAnswer, responses={202: {"model": Operation}}
+)
 async def answer_question(
     certificate_id: str,
     asked: AnswerAsked,

@@ -4,12 +4,14 @@ import uuid
 from hashlib import sha256
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
 from api.errands import IdempotencyKey
+from api.filters import IfNoneMatch, Limit
 from api.gateway import DiscoveryRun
+from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.scope import check_scope, scope_of
@@ -57,7 +59,7 @@ async def start_discovery(
     await caller.gateway.start_discovery(request)
     resource = f"/v1/discoveries/{discovery_id}"
     response.headers["location"] = resource
-    response.headers["retry-after"] = "2"
+    response.headers["retry-after"] = str(WATCH_AGAIN_SECONDS)
     return schemas.Operation(
         id=discovery_id,
         kind="discovery",
@@ -68,15 +70,28 @@ async def start_discovery(
 
 
 @router.get("/discoveries")
-def list_discoveries(caller: CallerDep, limit: int = 50, cursor: Cursor = None) -> schemas.DiscoveryPage:
+def list_discoveries(
+    request: Request, response: Response, caller: CallerDep, limit: Limit = 50, cursor: Cursor = None
+) -> schemas.DiscoveryPage:
     """Newest first."""
     page = reader.list_discoveries(caller.engine, limit, cursor)
+    link_next(request, response, ("cursor", page.next_cursor))
     return schemas.DiscoveryPage(items=[item(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/discoveries/{discovery_id}")
-async def get_discovery(discovery_id: str, caller: CallerDep) -> schemas.DiscoveryItem:
-    """One discovery, with its progress while it runs."""
+async def get_discovery(
+    discovery_id: str, request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None
+) -> schemas.DiscoveryItem:
+    """One discovery, with its progress while it runs; Retry-After says when to look again."""
+    shown = await _discovery(caller, discovery_id)
+    if shown.status == "running":
+        response.headers["retry-after"] = str(WATCH_AGAIN_SECONDS)
+    tag(request, response, digest(shown))
+    return shown
+
+
+async def _discovery(caller: Caller, discovery_id: str) -> schemas.DiscoveryItem:
     row: dict[str, Any] | None
     try:
         row = await run_in_threadpool(reader.get_discovery, caller.engine, discovery_id)
@@ -96,12 +111,18 @@ async def get_discovery(discovery_id: str, caller: CallerDep) -> schemas.Discove
 
 
 @router.get("/discoveries/{discovery_id}/findings")
-def list_discovery_findings(
-    discovery_id: str, caller: CallerDep, limit: int = 200, cursor: Cursor = None
+def list_discovery_findings(  # one argument per parameter is how the framework reads and documents them
+    discovery_id: str,
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    limit: Limit = 200,
+    cursor: Cursor = None,
 ) -> schemas.FindingPage:
     """What is wrong with what was seen."""
     reader.get_discovery(caller.engine, discovery_id)
     page = reader.list_findings(caller.engine, discovery_id, limit, cursor)
+    link_next(request, response, ("cursor", page.next_cursor))
     items = [schemas.FindingItem.model_validate(row) for row in page.items]
     return schemas.FindingPage(items=items, next_cursor=page.next_cursor)
 

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import PEM
 from api.errands import Errand, IdempotencyKey, run_errand
+from api.lists import OperationAnswer
 from api.parts import CallerDep
 from api.routes import guarded
 from api.schemas import Operation, OrderItem
@@ -43,7 +44,12 @@ def get_order(order_key: str, caller: CallerDep) -> OrderItem:
     )
 
 
-@router.post("/orders/{order_key}/certificate", status_code=202, openapi_extra={"requestBody": PEM_BODY})
+@router.post(
+    "/orders/{order_key}/certificate",
+    status_code=202,
+    response_class=OperationAnswer,
+    openapi_extra={"requestBody": PEM_BODY},
+)
 async def upload_certificate(
     order_key: str, request: Request, caller: CallerDep, idempotency_key: IdempotencyKey = None
 ) -> Operation:

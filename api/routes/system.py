@@ -5,12 +5,12 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
-from api import reference
+from api import swagger
 from api.auth import may
 from api.limit import LARGEST_BODY_BYTES
 from api.parts import CallerDep, PartsDep
 from api.routes import guarded
-from api.schemas import MeItem, StatusItem
+from api.system_schemas import MeItem, StatusItem
 from domain.errors import NotReady
 from store import reader
 from store.reader import Health
@@ -23,11 +23,14 @@ DIRECTORY = {
     "discoveries": "/v1/discoveries",
     "approvals": "/v1/approvals{?state}",
     "orders": "/v1/orders/{order_key}",
+    "policy": "/v1/policy",
+    "events": "/v1/events",
     "status": "/v1/status",
     "me": "/v1/me",
     "openapi": "/openapi.json",
     "docs": "/docs",
     "health": "/health/ready",
+    "metrics": "/metrics",
 }
 
 
@@ -88,4 +91,4 @@ async def get_readiness(parts: PartsDep) -> dict[str, str]:
 @public.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 def read_reference(request: Request) -> Response:
     """What can be asked, for people."""
-    return HTMLResponse(reference.page(request.app.openapi()))
+    return HTMLResponse(swagger.page(request.app.openapi()))

@@ -22,6 +22,7 @@ from store.reader.discoveries import (
     outcomes_of,
 )
 from store.reader.health import Health, health, rail_counts
+from store.reader.measures import by_tier_and_severity, ending_first
 from store.reader.pages import Page
 from store.reader.situation import Situation, backlog_by_day, ends_by_day, situation
 from store.reader.work import (
@@ -44,8 +45,10 @@ __all__ = [
     "Situation",
     "adopted_in",
     "backlog_by_day",
+    "by_tier_and_severity",
     "count_certificates",
     "deliveries_for",
+    "ending_first",
     "ends_by_day",
     "find_approval",
     "get_approval",

@@ -34,7 +34,10 @@ from tests.domain.simulation import World
 
 @dataclass
 class WorldGateway:
-    """One simulated lifecycle, ``mc-1``, and every discovery that was asked for.  ``deaf``: it does not answer."""
+    """One simulated lifecycle, ``mc-1``, and every discovery that was asked for.
+
+    ``deaf``: it does not answer; ``together``: it answers nobody before so many have asked.
+    """
 
     database: Engine
     world: World
@@ -43,10 +46,13 @@ class WorldGateway:
     discoveries: dict[str, DiscoveryRun] = field(default_factory=dict)
     recorded: int = 0
     deaf: Exception | None = None
+    together: asyncio.Barrier | None = None
 
     async def tell(self, managed_id: str, message: tuple[str, Warranted], update_id: str) -> Receipt:
         if self.deaf is not None:
             raise self.deaf
+        if self.together is not None:
+            await self.together.wait()
         if managed_id != self.world.state.managed_id or self.world.state.is_over:
             raise Conflict(f"retired: the lifecycle of {managed_id} has ended")
         if update_id in self.answered:
@@ -141,7 +147,7 @@ class House:
 
 def open_house(database: Engine, world: World, policy: str = "") -> tuple[FastAPI, WorldGateway, dict[str, str]]:
     gateway = WorldGateway(database, world)
-    app = build(Parts(database, gateway, lambda: world.now, policy, "test"))
+    app = build(Parts(database, gateway, lambda: world.now, policy, "test", api_url="http://everleaf"))
     tokens = {role.value: access.create_token(database, name=role.value, role=role) for role in Role}
     tokens["decider"] = access.create_token(database, name="bot", role=Role.AUTOMATION, may_decide=True)
     return app, gateway, tokens

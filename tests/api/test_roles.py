@@ -4,7 +4,19 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.auth import ROLES
-from api.routes import approvals, certificates, codes, commands, discoveries, events, histories, orders, system
+from api.routes import (
+    approvals,
+    certificates,
+    codes,
+    commands,
+    discoveries,
+    events,
+    histories,
+    metrics,
+    orders,
+    policy,
+    system,
+)
 from domain.tiers import Role
 from tests.api.conftest import House
 
@@ -25,6 +37,10 @@ TABLE: dict[str, tuple[str, str, set[str]]] = {
     "list_approvals": ("GET", "/v1/approvals", READ),
     "get_approval": ("GET", "/v1/approvals/none", READ),
     "get_order": ("GET", "/v1/orders/none", READ),
+    # 404: this house has no policy file.
+    "get_policy": ("GET", "/v1/policy", READ),
+    "validate_policy": ("POST", "/v1/policy/validations", READ),
+    "get_metrics": ("GET", "/metrics", READ),
     # 503: this house has no feed, so that nobody waits for the end of a stream.
     "follow_events": ("GET", "/v1/events", READ),
     "start_discovery": ("POST", "/v1/discoveries", {"automation", "operator", "security-head", "admin"}),
@@ -68,7 +84,7 @@ async def test_nobody_gets_in_without_a_token(house: House, route: str) -> None:
 
 
 def test_every_guarded_route_is_in_both_tables() -> None:
-    rooms = (approvals, certificates, codes, commands, discoveries, events, histories, orders, system)
+    rooms = (approvals, certificates, codes, commands, discoveries, events, histories, metrics, orders, policy, system)
     names = {route.name for room in rooms for route in room.router.routes if isinstance(route, APIRoute)}
     assert names == set(ROLES) == set(TABLE)
 

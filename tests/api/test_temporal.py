@@ -127,7 +127,7 @@ class Site:
 
 @pytest_asyncio.fixture
 async def site(env: WorkflowEnvironment, database: Engine) -> AsyncIterator[Site]:
-    app = build(Parts(database, TemporalGateway(env.client), lambda: datetime.now(UTC)))
+    app = build(Parts(database, TemporalGateway(env.client), lambda: datetime.now(UTC), api_url="http://everleaf"))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://everleaf", timeout=60) as client:
         made = Site(env, database, client)

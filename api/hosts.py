@@ -1,0 +1,48 @@
+"""Whose name a request may call us by: a page of somebody else's name that leads here is refused (DNS rebinding)."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.parts import Parts
+from api.problems import problem
+
+# Probes and scrapers come by whatever name their network gives us. They carry no cookie of a browser: health tells
+# nothing, and metrics want a token.
+ANY_NAME = ("/health/live", "/health/ready", "/metrics")
+
+
+class KnownHosts:
+    """400 for a Host that is neither this machine's own nor the one of ``Parts.api_url``, whatever its port."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in ANY_NAME:
+            await self._app(scope, receive, send)
+            return
+        parts = scope["app"].state.parts
+        assert isinstance(parts, Parts)
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(given) == 1 and is_ours(given[0], parts.api_url):
+            await self._app(scope, receive, send)
+            return
+        told = "This is not a name of ours; ask at the address of EVERLEAF_API_URL."
+        await problem(400, "unknown-host", "Whose name is that?", told)(scope, receive, send)
+
+
+def is_ours(host: str, api_url: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    if not name:
+        return False
+    if name in ("localhost", urlsplit(api_url).hostname):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,56 @@
+"""The policy in force, and a new one checked before anybody puts it in place.  Nothing is put in force here."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from api.auth import YAML
+from api.filters import IfNoneMatch
+from api.lists import tag
+from api.parts import CallerDep
+from api.routes import guarded
+from api.system_schemas import PolicyItem, PolicyMistake, PolicyValidation
+from domain.errors import BadPolicy, NotFound, NotReady
+from domain.tiers import Policy
+from formats.policy import parse_policy
+
+router = guarded("policy")
+
+SHAPE = TypeAdapter(Policy)
+# Ten times the policy of an operator with every service in it; a mebibyte of brackets takes its reader five seconds.
+LARGEST_POLICY_BYTES = 262_144
+YAML_BODY: dict[str, Any] = {"content": {kind: {"schema": {"type": "string"}} for kind in YAML}, "required": True}
+
+
+@router.get("/policy")
+def get_policy(request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None) -> PolicyItem:
+    """The policy in force, with its version."""
+    file = Path(caller.parts.policy)
+    if not caller.parts.policy or not file.is_file():
+        raise NotFound("This process was given no policy file; set EVERLEAF_POLICY for it.")
+    try:
+        policy = parse_policy(file.read_bytes(), file.name)
+    except BadPolicy as error:
+        # Not the caller's mistake: whoever keeps the policy must correct it.
+        raise NotReady(f"The policy in force cannot be read: {error}") from error
+    tag(request, response, policy.version)
+    shown = SHAPE.dump_python(policy, mode="json")
+    return PolicyItem(version=shown.pop("version"), policy=shown)
+
+
+@router.post("/policy/validations", openapi_extra={"requestBody": YAML_BODY})
+async def validate_policy(request: Request, caller: CallerDep) -> PolicyValidation:
+    """Whether a policy would be accepted: its YAML in, its first mistake out, with line and remedy."""
+    text = await request.body()
+    if len(text) > LARGEST_POLICY_BYTES:
+        raise HTTPException(413, f"A policy may have at most {LARGEST_POLICY_BYTES} bytes.")
+    try:
+        policy = await run_in_threadpool(parse_policy, text, "policy")
+    except BadPolicy as error:
+        mistake = PolicyMistake(line=error.line, field=error.field, detail=error.problem, remedy=error.remedy)
+        return PolicyValidation(valid=False, version="", errors=[mistake])
+    return PolicyValidation(valid=True, version=policy.version, errors=[])

@@ -1,0 +1,47 @@
+"""What the whole says of itself: the policy, how well it goes, who is asking."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+class PolicyItem(BaseModel):
+    """``version``: ``sha256:`` and the hash of the file's bytes; durations in ``policy`` are ISO 8601, in days."""
+
+    version: str
+    policy: dict[str, Any]
+
+
+class PolicyMistake(BaseModel):
+    line: int
+    field: str
+    detail: str
+    remedy: str
+
+
+class PolicyValidation(BaseModel):
+    """``errors``: the first mistake; those behind it show when it is mended."""
+
+    valid: bool
+    version: str
+    errors: list[PolicyMistake]
+
+
+class StatusItem(BaseModel):
+    """``settled``: the first discovery is adopted and every due step has had its first outcome."""
+
+    state: Literal["settled", "working", "degraded"]
+    settled: bool
+    managed: int
+    due_without_outcome: int
+    pending_approvals: int
+    temporal: dict[str, bool]
+    counts: dict[str, Any]
+
+
+class MeItem(BaseModel):
+    id: str
+    name: str
+    role: str
+    may_decide: bool
+    routes: list[str]

@@ -1,0 +1,73 @@
+"""The policy in force as JSON, and a new one checked line by line."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy.engine import Engine
+
+from api.routes.policy import LARGEST_POLICY_BYTES
+from tests.api.conftest import House, open_house
+from tests.api.test_problems import is_problem
+from tests.api.test_reading import POLICY
+from tests.domain.simulation import World
+
+
+async def test_the_policy_in_force_is_read_with_its_version(database: Engine, world: World, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    app, gateway, tokens = open_house(database, world, str(file))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://everleaf") as client:
+        house = House(app, client, gateway, tokens)
+        answer = await house.ask("GET", "/v1/policy", "auditor")
+        assert answer.json()["version"].startswith("sha256:")
+        assert answer.json()["policy"]["scope"]["names"] == ["pay.example.in"]
+        assert answer.json()["policy"]["tiers"][0]["opens"] == "P90D"
+        etag = answer.headers["etag"]
+        assert etag == f'"{answer.json()["version"]}"'
+        same = await house.ask("GET", "/v1/policy", headers={"if-none-match": etag})
+        assert same.status_code == 304
+        file.write_text("people: 1")
+        assert is_problem(await house.ask("GET", "/v1/policy"), 503)
+
+
+async def test_no_policy_file_is_said(house: House) -> None:
+    assert is_problem(await house.ask("GET", "/v1/policy"), 404)
+
+
+async def check(house: House, text: bytes, kind: str = "application/yaml") -> Any:
+    return await house.ask("POST", "/v1/policy/validations", content=text, headers={"content-type": kind})
+
+
+async def test_a_good_policy_is_valid(house: House) -> None:
+    answer = await check(house, POLICY.encode(), "text/plain; charset=utf-8")
+    assert answer.status_code == 200
+    assert answer.json()["valid"] is True
+    assert answer.json()["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field"),
+    [
+        (b"people:\n  - {id: asha, name: Asha, email: a@b.in, role: king}\n", 2, "people[0].role"),
+        (b"people: []\ncolour: red\n", 2, "colour"),
+        (b"people: [\n", 2, "policy"),
+        (b"", 1, "policy"),
+        (b"\xff", 1, "policy"),
+        (b"since: 2020-13-45", 1, "policy"),
+        (b"[" * 2000, 1, "policy"),
+    ],
+)
+async def test_a_mistake_is_named_with_its_line(house: House, text: bytes, line: int, field: str) -> None:
+    answer = await check(house, text)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["valid"] is False
+    assert (told["errors"][0]["line"], told["errors"][0]["field"]) == (line, field)
+    assert told["errors"][0]["remedy"]
+
+
+async def test_a_policy_has_a_size_and_a_kind(house: House) -> None:
+    assert is_problem(await check(house, b"#" * (LARGEST_POLICY_BYTES + 1)), 413)
+    assert is_problem(await check(house, b"{}", "application/json"), 415)
