@@ -35,11 +35,13 @@ class DiscoveryAsked(_Asked):
 
 
 class DecisionAsked(_Asked):
-    """``version``: of the plan that was read (the ETag of the approval); without one, the present plan is bound."""
+    """``version``: of the plan that was read (the ETag of the approval); without one, the present plan is bound.
+    ``overrule``: answer anew what was rejected, or held; without it that is 409."""
 
     decision: Literal["approve", "reject", "hold"]
     comment: Text = ""
     version: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    overrule: bool = False
 
 
 class RetirementAsked(_Asked):

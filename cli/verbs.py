@@ -101,6 +101,7 @@ def approve(
     approval_id: Annotated[str, typer.Argument(metavar="ID", help="Of the approval, or of its certificate.")],
     reject: Annotated[bool, typer.Option("--reject", help="Reject it; it is asked again.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Approve, but order as late as is safe.")] = False,
+    overrule: Annotated[bool, typer.Option("--overrule", help="Answer anew what was rejected or held.")] = False,
     comment: Annotated[str, typer.Option("--comment", help="Why; kept beside the decision.")] = "",
     output: OutputOption = Output.TABLE,
     url: Url = None,
@@ -113,7 +114,7 @@ def approve(
     decision: Literal["approve", "reject", "hold"] = "reject" if reject else "hold" if hold else "approve"
     api = asking.reached(chosen(data_dir), url, token)
     asked = showing.approval_of(api, approval_id)
-    body = {"decision": decision, "comment": comment, "version": asked["version"]}
+    body = {"decision": decision, "comment": comment, "version": asked["version"], "overrule": overrule}
     done = api.post(f"/v1/approvals/{asking.segment(asked['id'])}/decision", body)
     _say(done, output, lambda: showing.decision(asked, done, decision, console))
     if done["status"] == "unknown":

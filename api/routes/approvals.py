@@ -89,7 +89,7 @@ async def decide_approval(
             row["generation"],
             version,
             comment_id=comment_id,
-            seen=SEEN[row["state"]],
+            seen=SEEN[row["state"]] if asked.overrule else SEEN["pending"],
         )
 
     errand = Errand(_binding(row, version), message, idempotency_key, comment_id)

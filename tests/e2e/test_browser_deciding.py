@@ -78,9 +78,9 @@ def send_update(page: Page, address: str, name: str, payload: dict[str, Any]) ->
     page.goto(address)
     page.get_by_role("button", name="More Actions").click()
     page.get_by_role("menuitem", name="Send an Update").click()
-    page.locator("#update-select").click()
+    page.get_by_role("button", name="Select an Update").click()
     page.get_by_role("option").filter(has_text=name).first.click()
-    dialog = page.get_by_role("dialog").filter(has=page.locator("#update-id"))
+    dialog = page.locator("[role=dialog]:visible, dialog[open]").last
     editor = dialog.locator(".cm-content[contenteditable=true]")
     editor.click()
     page.keyboard.insert_text(json.dumps(payload))

@@ -153,9 +153,12 @@ async def decide_on_page(
     version: Annotated[str, Form(min_length=1, max_length=200)],
     key: Annotated[str, Form(max_length=64)],
     comment: Annotated[schemas.Text, Form()] = "",
+    overrule: Annotated[bool, Form()] = False,
 ) -> Response:
     """Answer with the version of the plan that was on the page: what changed meanwhile is not approved unread."""
-    body = schemas.DecisionAsked(decision=decision, version=version, comment=comment.replace("\0", ""))
+    body = schemas.DecisionAsked(
+        decision=decision, version=version, comment=comment.replace("\0", ""), overrule=overrule
+    )
     try:
         done = await api_approvals.decide_approval(approval_id, body, Response(), caller, None, key)
     except EverleafError as error:
