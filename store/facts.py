@@ -27,7 +27,7 @@ from domain.errors import BadInput, Refused
 from store import tables
 from store.canonical import canonical, leaf_hash
 from store.changes import note_change
-from store.sightings.adoptions import release_slots
+from store.sightings.releasing import release_given_up
 
 # So that severity sorts; X.733's words, most urgent first.
 SEVERITY_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3, "cleared": 4}
@@ -60,9 +60,9 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
         if new:
             moved = sa.update(tables.stream_heads).where(tables.stream_heads.c.stream == batch.managed_id)
             connection.execute(moved.values(seq=last, leaf_hash=previous))
+            release_given_up(connection, batch.managed_id, new, batch.snapshot)
         # A late repetition of an older batch must not put the read model back.
         if batch.snapshot is not None and (not batch.events or batch.events[-1].seq >= last):
-            _release_given_up(connection, batch, batch.snapshot)
             _write_read_model(connection, batch.snapshot, last, now)
             note_change(connection, "certificate", batch.managed_id)
     return Recorded("recorded", last)
@@ -139,17 +139,6 @@ def _append(
     connection.execute(sa.insert(tables.events).values(**place, **row, **times))
     connection.execute(sa.insert(tables.log_queue).values(**place))
     return leaf
-
-
-def _release_given_up(connection: Connection, batch: RecordBatch, snapshot: Snapshot) -> None:
-    """What an owner's answer has taken from its slots belongs to nobody; what a discovery moved has a new owner."""
-    if not any(event.kind == "slots_changed" and event.cause.startswith("update/answer/") for event in batch.events):
-        return
-    model = tables.managed_certificates.c
-    before = connection.execute(sa.select(model.endpoints).where(model.id == batch.managed_id)).scalar() or ()
-    left = {(row.url, row.algorithm) for row in snapshot.endpoints}
-    owned = {(row["url"], row["algorithm"]) for row in before}
-    release_slots(connection, batch.managed_id, owned - left)
 
 
 def _upsert(connection: Connection, table: sa.Table, row: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from domain.contracts import (
     Consult,
     DiscoveryRequest,
     EndpointRow,
+    EventRecord,
     LookAgain,
     Observation,
     ScanPage,
@@ -220,16 +221,24 @@ async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(da
         both = snapshot("mc-0", names=("a.example",), fingerprint=first, endpoints=rows)
         left = replace(both, endpoints=rows[:1])
 
-        def recorded(seq: int, kind: str, cause: str, read_model: Snapshot) -> dict[str, str]:
-            happened = replace(event(seq, kind), cause=cause)
-            record(database, batch(happened, managed_id="mc-0", read_model=read_model), "test", clock())
+        def told(seq: int, kind: str, cause: str, slots: tuple[EndpointRow, ...]) -> EventRecord:
+            facts = {"slots": [{"url": row.url, "algorithm": row.algorithm} for row in slots]}
+            return replace(event(seq, kind), cause=cause, facts=facts)
+
+        def recorded(read_model: Snapshot, *events: EventRecord) -> dict[str, str]:
+            record(database, batch(*events, managed_id="mc-0", read_model=read_model), "test", clock())
             return owners(database)
 
         # A slot that a discovery moved is its new owner's; only an answer gives one up.
-        assert len(recorded(0, "case_opened", "notice/n-0", both)) == 2
-        assert len(recorded(1, "slots_changed", "notice/n-1", left)) == 2
-        assert len(recorded(2, "slots_changed", "notice/n-2", both)) == 2
-        assert recorded(3, "slots_changed", "update/answer/u-1", left) == {rows[0].url: "mc-0"}
+        assert len(recorded(both, told(0, "adopted", "notice/n-0", rows))) == 2
+        assert len(recorded(left, told(1, "slots_changed", "notice/n-1", rows[:1]))) == 2
+        assert len(recorded(both, told(2, "slots_changed", "notice/n-2", rows))) == 2
+        # What it had again before its answer was recorded is its own.
+        again = told(3, "slots_changed", "update/answer/u-0", rows[:1]), told(4, "slots_changed", "notice/n-3", rows)
+        assert len(recorded(both, *again)) == 2
+        # Of a backlog the first batch has the read model of now, and the answer comes with a later one.
+        assert len(recorded(left, event(5))) == 2
+        assert recorded(left, told(6, "slots_changed", "update/answer/u-1", rows[:1])) == {rows[0].url: "mc-0"}
 
         ca.issue(paths[1], "a.example")
         there.load_cert_chain(paths[1])
