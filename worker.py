@@ -50,7 +50,7 @@ from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
 from store.access import sync_people
-from store.engine import create_engine
+from store.engine import NO_DATABASE, create_engine
 from workflows.client import connect
 from workflows.courier import Courier
 from workflows.discovery import Discovery
@@ -58,9 +58,11 @@ from workflows.lifecycle import CertificateLifecycle
 from workflows.messenger import Messenger
 from workflows.scheduling import keep_schedule
 
+log = logging.getLogger(__name__)
+
 # Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
 GRACE = timedelta(seconds=30)
-POLICY_READ_EVERY = timedelta(minutes=1)
+REPEATED_EVERY = timedelta(minutes=1)
 HEALTH_EVERY = timedelta(seconds=5)
 THREADS = 16
 
@@ -77,12 +79,14 @@ class Parts:
     client: Client
     engine: Engine
     load_policy: Callable[[], Policy]
+    tell_policy_again: Callable[[], None]
     failpoint: Callable[[str], None]
+    every_minute: list[Callable[[], object]]
 
 
 def lifecycle(parts: Parts) -> list[Any]:
     messenger, settings = Messenger(parts.client), parts.settings
-    sync_people(parts.engine, parts.load_policy().people)
+    take_up_people(parts)
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
     adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
@@ -99,6 +103,7 @@ def lifecycle(parts: Parts) -> list[Any]:
             lambda: parts.load_policy().people,
         )
     )
+    parts.every_minute.append(notification.note_what_waits)
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
     return [
         adoption.adopt,
@@ -112,6 +117,16 @@ def lifecycle(parts: Parts) -> list[Any]:
         notification.note_undelivered,
         warrants.redeem,
     ]
+
+
+def take_up_people(parts: Parts) -> None:
+    """Without the database this worker starts all the same: who must be told must be told (DESIGN 4)."""
+    people = parts.load_policy().people
+    try:
+        sync_people(parts.engine, people)
+    except NO_DATABASE as error:
+        log.error("started without the database, which is told of people later", extra={"error": type(error).__name__})
+        parts.tell_policy_again()
 
 
 def scan(parts: Parts) -> list[Any]:
@@ -155,11 +170,12 @@ def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callabl
     return on_change
 
 
-async def keep_reading(load_policy: Callable[[], Policy]) -> None:
+async def repeat(every_minute: list[Callable[[], object]]) -> None:
     """Who leaves the policy loses their token within a minute, also where nothing is due that would read it."""
     while True:
-        await asyncio.sleep(POLICY_READ_EVERY.total_seconds())
-        await asyncio.to_thread(load_policy)
+        await asyncio.sleep(REPEATED_EVERY.total_seconds())
+        for work in every_minute:
+            await asyncio.to_thread(work)
 
 
 async def keep_saying(parts: Parts) -> None:
@@ -235,7 +251,9 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         await keep_schedule(client)
     engine = create_engine(settings.database_url)
     policy = PolicyFile(Path(settings.policy), follow(settings, engine, queues))
-    parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint))
+    parts = Parts(
+        settings, client, engine, policy.load, policy.tell_again, failpoint(settings.failpoint), [policy.load]
+    )
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
@@ -243,7 +261,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         workers = [build(parts, queue, executor) for queue in queues]
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
-        beside = [asyncio.create_task(keep_reading(policy.load))]
+        beside = [asyncio.create_task(repeat(parts.every_minute))]
         beside += [asyncio.create_task(keep_saying(parts))] if settings.health_file else []
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in beside:

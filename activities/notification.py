@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import sqlalchemy.exc
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
@@ -20,6 +19,7 @@ from domain.names import approval_id
 from domain.tiers import Person, Role
 from store import access, reader
 from store.deliveries import finish_deliveries, queue_delivery, unfinished
+from store.engine import NO_DATABASE
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ LONGEST_CODE = timedelta(days=7)
 USUAL_CODE = timedelta(days=1)
 SHORTEST_CODE = timedelta(minutes=15)
 
-# A database that is stopped, that cannot be reached, and one whose connections are all waiting for it.
-NO_DATABASE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
 # Outcomes that wait for the database; past these the oldest are forgotten, the letters were sent all the same.
 MOST_UNNOTED = 1000
 
@@ -116,6 +114,13 @@ class NotificationActivities:
         self._note(Outcome(batch.messages, batch.channel, delivery, self._parts.clock()))
         return delivery
 
+    def note_what_waits(self) -> None:
+        """Note the outcomes that wait for the database; the worker asks every minute."""
+        try:
+            self._note_the_unnoted()
+        except NO_DATABASE:
+            log.warning("outcomes wait for the database", extra={"outcomes": len(self._unnoted)})
+
     def _waiting(self, batch: Deliver) -> tuple[list[Message], bool]:
         """(What was not posted yet, whether the store could say so.)  Where it could not, what this worker knows."""
         ids = [message.id for message in batch.messages]
@@ -150,8 +155,8 @@ class NotificationActivities:
         try:
             self._note_the_unnoted()
         except NO_DATABASE:
-            # Failing here would post the letter again.  It is noted with the next letter of this worker; the Courier
-            # carries what could not be delivered to the lifecycle meanwhile.
+            # Failing here would post the letter again.  It is noted within a minute of the database's return; the
+            # Courier carries what could not be delivered to the lifecycle meanwhile.
             log.warning("an outcome is not noted yet: no database", extra={"messages": len(outcome.messages)})
 
     def _note_the_unnoted(self) -> None:

@@ -27,6 +27,7 @@ class PolicyFile:
         self._path = path
         self._on_change = on_change
         self._told: Policy | None = None
+        self._untold = False
         self._lock = Lock()
         self._stamp: Stamp | None = None
         self._policy: Policy | None = None
@@ -43,18 +44,23 @@ class PolicyFile:
             self._tell(self._policy)
             return self._policy
 
+    def tell_again(self) -> None:
+        """Whoever started with this policy could not do what it asks for: they are told of it at the next load."""
+        with self._lock:
+            self._untold = True
+
     def _tell(self, policy: Policy) -> None:
         if self._told is None:
             # Whoever starts with this policy does by itself what it asks for, and fails aloud where that fails.
             self._told = policy
-        if self._told is policy:
+        if self._told is policy and not self._untold:
             return
         try:
             self._on_change(policy)
         except (EverleafError, SQLAlchemyError, OSError) as error:
             log.error("the new policy is only half in force, tried again", extra={"error": type(error).__name__})
             return
-        self._told = policy
+        self._told, self._untold = policy, False
 
     def _stamp_now(self) -> Stamp | None:
         try:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+import sqlalchemy.exc
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
@@ -15,6 +16,15 @@ STATEMENT_TIMEOUT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_SIZE = 5
 POOL_OVERFLOW = 10
+
+# A database that is stopped or cannot be reached, one that takes no writes (a standby, just after a failover), and one
+# whose connections are all waiting for it.
+NO_DATABASE = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.InternalError,
+    sqlalchemy.exc.TimeoutError,
+)
 
 
 def psycopg_url(url: str) -> sqlalchemy.URL:

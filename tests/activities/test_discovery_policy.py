@@ -55,6 +55,17 @@ def test_a_changed_policy_is_told_once_and_again_where_that_failed(tmp_path: Pat
     assert told == [changed.version]
 
 
+def test_a_policy_that_could_not_be_taken_up_at_the_start_is_told_of_later(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(EXAMPLE.read_bytes())
+    told: list[str] = []
+    file = PolicyFile(path, lambda policy: told.append(policy.version))
+    first = file.load()
+    file.tell_again()
+    assert file.load() is file.load() is first
+    assert told == [first.version]
+
+
 def test_people_and_authorities_follow_the_policy_without_a_restart(database: Engine, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     text = EXAMPLE.read_text()

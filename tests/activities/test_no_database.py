@@ -88,6 +88,28 @@ def test_another_worker_sends_it_again_rather_than_not_at_all(
     assert len(mailbox.letters) == 2
 
 
+def test_a_database_that_takes_no_writes_is_none(
+    mortal: tuple[Cluster, Engine], mailbox: Mailbox, smtp_url: str
+) -> None:
+    """A standby, just after a failover: it reads, and noting anything in it fails."""
+    cluster, engine = mortal
+    people(engine)
+    cluster.execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = on")
+    engine.dispose()
+    worker = telling(engine, smtp_url, HEAD)
+    asyncio.run(worker.send(RUNG))
+    assert worker.deliver(batched(RUNG)) == Delivery("delivered")
+    assert worker.deliver(batched(RUNG)).state == "delivered"
+    assert len(mailbox.letters) == 1
+    worker.note_what_waits()
+
+    # Once it takes writes again, what waited is noted without another letter.
+    cluster.execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = off")
+    engine.dispose()
+    worker.note_what_waits()
+    assert [row["state"] for row in reader.deliveries_for(engine, "mc-1")] == ["delivered"]
+
+
 def test_nobody_is_given_up_on_a_guess(mortal: tuple[Cluster, Engine], smtp_url: str) -> None:
     cluster, engine = mortal
     cluster.interrupt()

@@ -62,10 +62,10 @@ scope:
 """
 
 
-def write_listener(folder: Path, port: int, name: str, stand_in: StandIn) -> None:
-    """One certificate near its end for a listener below ``folder``, made aside and moved in whole."""
+def write_listener(folder: Path, port: int, name: str, stand_in: StandIn, *, left: timedelta = LEFT) -> None:
+    """One certificate that ends in ``left`` for a listener below ``folder``, made aside and moved in whole."""
     key = make_key("ecdsa")
-    entry = Entry((name,), (Place("127.0.0.1", port),), "internal", LIFE, LEFT)
+    entry = Entry((name,), (Place("127.0.0.1", port),), "internal", LIFE, left)
     made = folder.parent / "making" / f"127.0.0.1_{port}"
     made.mkdir(parents=True)
     (made / "ecdsa.chain.pem").write_bytes(issue(entry, key, stand_in, datetime.now(UTC)))
@@ -104,6 +104,7 @@ class World:
     engine: Engine
     ports: tuple[int, int]
     asks: bool
+    left: timedelta = LEFT
     state: str = "waiting"
     worker: subprocess.Popen[bytes] | None = None
     deaths: list[int] = field(default_factory=list)
@@ -118,9 +119,9 @@ class World:
         ports = ", ".join(map(str, self.ports))
         (self.home / "policy.yaml").write_text(POLICY.format(asking=asking, folder=folder, ports=ports))
         for number, port in enumerate(self.ports):
-            write_listener(folder, port, f"n{number}.{self.home.name}.example", stand_in)
+            write_listener(folder, port, f"n{number}.{self.home.name}.example", stand_in, left=self.left)
 
-    def start_worker(self, failpoint: str = "") -> None:
+    def start_worker(self, failpoint: str = "", queues: str = "lifecycle,deploy,scan,issue") -> None:
         settings = self.settings
         environment = {
             "EVERLEAF_HOME": settings.home,
@@ -132,7 +133,7 @@ class World:
             "EVERLEAF_LEAF_KEK": f"{settings.home}/leaf.kek",
             "EVERLEAF_FAILPOINT": failpoint,
         }
-        self.worker = start(["worker.py", "lifecycle,deploy,scan,issue"], self.home / "worker.log", environment)
+        self.worker = start(["worker.py", queues], self.home / "worker.log", environment)
 
     async def client(self) -> Client:
         return await connect(self.settings)
