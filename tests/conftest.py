@@ -78,12 +78,12 @@ class Cluster:
     def interrupt(self) -> None:
         """A fast shutdown: whoever is connected is cut off; ``start`` and ``wait`` bring it back."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(60)
 
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.log.close()

@@ -52,7 +52,7 @@ class Asker:
         await workflow.execute_activity(
             ask_ca,
             word,
-            start_to_close_timeout=timedelta(seconds=5),
+            start_to_close_timeout=timedelta(seconds=60),
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=2),
         )
 

@@ -55,7 +55,7 @@ def served(url: str) -> str:
     ask = ["openssl", "s_client", "-connect", f"{at.hostname}:{at.port}"]
     ask += ["-servername", sni[0]] if sni else ["-noservername"]
     # Some gear of the estate has keys that a careful openssl refuses.
-    shown = subprocess.run([*ask, "-cipher", "ALL:@SECLEVEL=0"], input=b"", capture_output=True, timeout=30)
+    shown = subprocess.run([*ask, "-cipher", "ALL:@SECLEVEL=0"], input=b"", capture_output=True, timeout=120)
     told = subprocess.run(
         ["openssl", "x509", "-noout", "-fingerprint", "-sha256"], input=shown.stdout, capture_output=True, timeout=30
     )
