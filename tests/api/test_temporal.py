@@ -269,6 +269,6 @@ async def test_the_app_of_the_environment_connects_when_it_starts(
     app = create_app()
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app=app)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://everleaf") as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             assert (await client.get("/health/ready")).json() == {"status": "ready"}
             assert (await client.get("/v1/certificates")).status_code == 401

@@ -90,7 +90,8 @@ def test_one_certificate_is_shown_explained_and_told_from_the_beginning(site: Si
 def test_an_approval_is_decided_by_its_own_id_or_its_certificates(site: Site) -> None:
     assert site.run("approve", "mc-1", "--reject", "--comment", "not now").exit_code == 0
     assert site.gateway.world.count("rejected") == 1
-    approved = site.run("approve", "mc-1.1.1")
+    assert isinstance(site.run("approve", "mc-1.1.1").exception, Refused)
+    approved = site.run("approve", "mc-1.1.1", "--overrule")
     assert approved.exit_code == 0
     assert "approve: pay.example.in +1 by internal-ca" in approved.output
     again = site.run("approve", "mc-1.1.1")
