@@ -266,6 +266,7 @@ async def test_the_app_of_the_environment_connects_when_it_starts(
     monkeypatch.setenv("EVERLEAF_DATABASE_URL", database_url)
     monkeypatch.setenv("EVERLEAF_TEMPORAL_ADDRESS", env.client.service_client.config.target_host)
     monkeypatch.setenv("EVERLEAF_HOME", str(tmp_path))
+    monkeypatch.setenv("EVERLEAF_API_URL", "http://everleaf")
     app = create_app()
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app=app)
