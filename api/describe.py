@@ -85,7 +85,7 @@ HEADERS: dict[str, tuple[str, Described, str]] = {
     "Location": ("Where to watch it.", {"type": "string"}, "/v1/discoveries/3f2a91c07be4"),
     "Retry-After": ("Seconds until it is worth asking again.", {"type": "string", "pattern": "^[0-9]+$"}, "5"),
     "RateLimit": ("draft-ietf-httpapi-ratelimit-headers-11.", {"type": "string"}, '"calls";r=599;t=1'),
-    "RateLimit-Policy": ("Calls a minute, in this process.", {"type": "string"}, '"calls";q=600;w=60'),
+    "RateLimit-Policy": ("Calls a minute, in this process.", {"type": "string"}, '"calls";q=3000;w=60'),
     "WWW-Authenticate": ("How to prove who asks.", {"type": "string"}, 'Bearer realm="everleaf"'),
 }
 PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 409: ("Retry-After",), 429: ("Retry-After",), 503: ("Retry-After",)}

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import TooMany, answer_of
 
-# Ten a second for ever, and six hundred at once: a page, a script or a monitor never comes near it.
-CALLS_PER_MINUTE = 600
-# A person needs one; whoever guesses codes of 256 bits needs rather more than twenty.
-LOGINS_PER_MINUTE = 20
+# Fifty a second for ever, and three thousand at once: a page, a script or a monitor never comes near it.
+CALLS_PER_MINUTE = 3000
+# A person needs one; whoever guesses codes of 256 bits needs rather more than sixty.
+LOGINS_PER_MINUTE = 60
 # What is remembered of callers: the one that was quiet for longest is forgotten first, and starts anew.
 MOST_REMEMBERED = 10_000
 WINDOW_SECONDS = 60
