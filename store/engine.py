@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy
 import sqlalchemy.exc
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
@@ -44,9 +45,8 @@ def psycopg_url(url: str) -> sqlalchemy.URL:
 def conninfo(url: str) -> str:
     """``url`` as libpq takes it, with the password of its file.  Raises BadInput or NotReady."""
     address, password_file = _parted(url)
-    if password_file:
-        address = address.set(password=_password(password_file))
-    return address.set(drivername="postgresql").render_as_string(hide_password=False)
+    plain = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    return make_conninfo(plain, password=_password(password_file)) if password_file else plain
 
 
 def _parted(url: str) -> tuple[sqlalchemy.URL, str]:

@@ -59,7 +59,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     # Reads hostile bytes, so it holds the least: what it saw, and when it last looked.
     "everleaf_scan": {
         "certificates": APPEND,
-        "changes": "INSERT",
+        # An insert gives the row its number, which must be readable.
+        "changes": "SELECT (id), INSERT",
         "discoveries": "SELECT, INSERT, UPDATE (state, detail, finished_at)",
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
         "slots": "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses)",
@@ -97,6 +98,8 @@ def make(admin_url: str, passwords: Mapping[str, str]) -> None:
             _make_roles(connection, passwords)
             for database, owner in ((DATABASE, OWNER), *((name, TEMPORAL) for name in TEMPORAL_DATABASES)):
                 _make_database(connection, database, owner)
+            # Where a superuser logs in; whoever may connect there could look around.
+            _say(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", "postgres")
             for role in LOGINS:
                 _say(connection, "GRANT CONNECT ON DATABASE {} TO {}", DATABASE, role)
     except psycopg.Error as problem:
