@@ -1,5 +1,5 @@
 # Everleaf's processes: api, workers, migrations.  PostgreSQL and Temporal are images of their own.
-FROM ghcr.io/astral-sh/uv:0.9.7 AS uv
+FROM ghcr.io/astral-sh/uv:0.13.9 AS uv
 
 FROM python:3.11-slim-bookworm AS build
 COPY --from=uv /uv /usr/local/bin/uv

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings Temporal's two databases to the schema of this release.  Safe to repeat: a version that is there stays.
 set -eu
-SQL_PASSWORD=$(cat /run/secrets/temporal_password)
+SQL_PASSWORD=$(cat "$TEMPORAL_PASSWORD_FILE")
 export SQL_PASSWORD
 for database in temporal temporal_visibility; do
     schema=/etc/temporal/schema/postgresql/v12/${database#temporal_}/versioned

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts Temporal with the password of its file: the image itself reads it from the environment alone.
 set -eu
-POSTGRES_PWD=$(cat /run/secrets/temporal_password)
+POSTGRES_PWD=$(cat "$TEMPORAL_PASSWORD_FILE")
 export POSTGRES_PWD
 exec /etc/temporal/entrypoint.sh

@@ -1,11 +1,15 @@
 """docker-compose.yml keeps the rules of a production installation, as the real compose binary reads it."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli import bootstrap
 from cli.home import PROJECT
 from tests.production.composed import GIVEN, OURS, compose, resolved
 from workflows.search import ATTRIBUTES
@@ -116,8 +120,6 @@ def test_a_service_is_given_the_secrets_it_names_and_no_other(services: dict[str
         if name == "roles":
             # It sets every password, and is no worker.
             assert not any(secret.endswith(".kek") for secret in held)
-        elif name.startswith("temporal"):
-            assert held <= {"/run/secrets/temporal_password"}, name
         else:
             assert held == named, name
 
@@ -179,3 +181,24 @@ def test_the_image_takes_what_runs_and_nothing_else() -> None:
     taken = {line[1:] for line in ignored if line.startswith("!")}
     assert all((PROJECT / name).exists() for name in taken)
     assert not taken & {"var", "tests", ".env", ".git", "deploy"}
+
+
+def test_the_image_is_made_with_the_uv_of_the_launcher() -> None:
+    assert f"ghcr.io/astral-sh/uv:{bootstrap.RELEASE} " in (PROJECT / "Dockerfile").read_text()
+
+
+def test_what_the_image_takes_is_enough_for_every_process(tmp_path: Path) -> None:
+    for line in (PROJECT / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            place = PROJECT / line[1:]
+            copy = shutil.copytree if place.is_dir() else shutil.copyfile
+            copy(place, tmp_path / line[1:])
+    ask = "import worker, api.main, cli.main, cli.healthy, store.migrate as m; print(worker.__file__, m.__file__)"
+
+    command = [sys.executable, "-c", ask]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout.split() == [str(tmp_path / "worker.py"), str(tmp_path / "store" / "migrate.py")], done.stderr
+    assert (tmp_path / "store" / "migrations" / "env.py").exists()

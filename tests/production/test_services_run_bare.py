@@ -1,5 +1,7 @@
 """Each of our services, as the compose file has it, comes up by its own health check; together they renew."""
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -46,6 +48,29 @@ def test_a_one_shot_service_may_run_again(installation: Installation, name: str)
     installation.one_shot(name)
 
 
+def test_the_schema_job_brings_both_databases_of_temporal_up_with_the_password_of_its_file(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """With a tool that only tells what it was asked: the real one is in the maintainers' image alone."""
+    tool = tmp_path / "temporal-sql-tool"
+    tool.write_text('#!/bin/sh\necho "$SQL_PLUGIN $SQL_USER@$SQL_HOST:$SQL_PORT $SQL_PASSWORD $*"\n')
+    tool.chmod(0o755)
+    environment = installation.bare.environment("temporal-schema")
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    command = installation.bare.whole_command("temporal-schema")
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+    who = f"postgres12 temporal@postgres:5432 {installation.password('temporal').read_text()}"
+    schema = "/etc/temporal/schema/postgresql/v12"
+    assert done.stdout.splitlines() == [
+        f"{who} --db temporal setup-schema -v 0.0",
+        f"{who} --db temporal update-schema -d {schema}/temporal/versioned",
+        f"{who} --db temporal_visibility setup-schema -v 0.0",
+        f"{who} --db temporal_visibility update-schema -d {schema}/visibility/versioned",
+    ], done.stderr
+
+
 def test_a_discovery_and_an_internal_renewal_pass_through_the_separate_workers(
     running: Installation, token: str
 ) -> None:
@@ -62,6 +87,15 @@ def test_a_discovery_and_an_internal_renewal_pass_through_the_separate_workers(
     assert found["tier"] == "internal"
     now = served(f"tls://127.0.0.1:{running.site.port}")
     assert now == found["fingerprint"] != running.site.fingerprint
+
+
+def test_an_operator_gets_a_link_to_log_in(running: Installation) -> None:
+    done = running.bare.run("api", "python", "-m", "cli.main", "token", "link", "--role", "noc")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("https://everleaf.example.com/login?code=")
+    path = done.stdout.strip().removeprefix("https://everleaf.example.com")
+    assert httpx2.get(f"http://127.0.0.1:{running.api_port}{path}", timeout=30).status_code == 200
 
 
 def test_what_they_wrote_is_where_they_may_write(running: Installation, token: str) -> None:
