@@ -143,11 +143,13 @@ def _append(
 
 def _release_given_up(connection: Connection, batch: RecordBatch, snapshot: Snapshot) -> None:
     """What an owner's answer has taken from its slots belongs to nobody; what a discovery moved has a new owner."""
-    if not any(event.kind == "slots_changed" and event.cause.startswith("update/answer/") for event in batch.events):
+    changes = [event for event in batch.events if event.kind == "slots_changed"]
+    if not any(event.cause.startswith("update/answer/") for event in changes):
         return
     model = tables.managed_certificates.c
     before = connection.execute(sa.select(model.endpoints).where(model.id == batch.managed_id)).scalar() or ()
-    left = {(row.url, row.algorithm) for row in snapshot.endpoints}
+    # Where none is left the lifecycle remembers the old ones, but it owns them no more.
+    left = {(row.url, row.algorithm) for row in snapshot.endpoints if changes[-1].facts["slots"]}
     owned = {(row["url"], row["algorithm"]) for row in before}
     release_slots(connection, batch.managed_id, owned - left)
 

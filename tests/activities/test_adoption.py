@@ -221,7 +221,7 @@ async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(da
         left = replace(both, endpoints=rows[:1])
 
         def recorded(seq: int, kind: str, cause: str, read_model: Snapshot) -> dict[str, str]:
-            happened = replace(event(seq, kind), cause=cause)
+            happened = replace(event(seq, kind), cause=cause, facts={"slots": ["as in the read model"]})
             record(database, batch(happened, managed_id="mc-0", read_model=read_model), "test", clock())
             return owners(database)
 
@@ -234,7 +234,12 @@ async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(da
         ca.issue(paths[1], "a.example")
         there.load_cert_chain(paths[1])
         assert (await house.discover("d2")).new == 1
-    assert owners(database) == {rows[0].url: "mc-0", rows[1].url: "mc-1"}
+        assert owners(database) == {rows[0].url: "mc-0", rows[1].url: "mc-1"}
+
+        # Moved from everywhere: the lifecycle remembers where it was, and owns nothing.
+        nothing = replace(event(4, "slots_changed"), cause="update/answer/u-2", facts={"slots": []})
+        record(database, batch(nothing, managed_id="mc-0", read_model=left), "test", clock())
+        assert owners(database) == {rows[1].url: "mc-1"}
 
 
 def owners(database: Engine) -> dict[str, str]:
