@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -58,7 +59,13 @@ from workflows.scheduling import keep_schedule
 # Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
 GRACE = timedelta(seconds=30)
 POLICY_READ_EVERY = timedelta(minutes=1)
+# How long a start waits for the database, and how often it is tried then.
+DATABASE_PATIENCE = timedelta(seconds=10)
+DATABASE_AGAIN = timedelta(seconds=1)
 THREADS = 16
+
+
+log = logging.getLogger(__name__)
 
 
 def now() -> datetime:
@@ -78,7 +85,6 @@ class Parts:
 
 def lifecycle(parts: Parts) -> list[Any]:
     messenger, settings = Messenger(parts.client), parts.settings
-    sync_people(parts.engine, parts.load_policy().people)
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
     adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
@@ -151,6 +157,41 @@ def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callabl
     return on_change
 
 
+async def know_people(engine: Engine, load_policy: Callable[[], Policy]) -> None:
+    """Bring the people of the policy into the store; where it does not answer, wait for it as long as that takes.
+
+    Raises BadPolicy, and what else is wrong with a database that does answer.
+    """
+    while True:
+        try:
+            return await asyncio.to_thread(lambda: sync_people(engine, load_policy().people))
+        except OperationalError as error:
+            log.warning("waiting for the database", extra={"error": type(error.orig).__name__})
+        await asyncio.sleep(DATABASE_AGAIN.total_seconds())
+
+
+async def begin_to_know_people(engine: Engine, load_policy: Callable[[], Policy]) -> asyncio.Task[None]:
+    """The same, but waited for only so long: with the database down mails still go out, from the policy's file."""
+    knowing = asyncio.create_task(know_people(engine, load_policy))
+    await asyncio.wait([knowing], timeout=DATABASE_PATIENCE.total_seconds())
+    if knowing.done():
+        await knowing
+    else:
+        log.error("the database does not answer: serving without it, mails go where the policy's file says")
+        knowing.add_done_callback(_say_how_it_ended)
+    return knowing
+
+
+def _say_how_it_ended(knowing: asyncio.Task[None]) -> None:
+    if knowing.cancelled():
+        return
+    error = knowing.exception()
+    if error is None:
+        log.info("the database answers: it knows the people of the policy")
+    else:
+        log.error("the people of the policy are not known to the database", extra={"error": repr(error)})
+
+
 async def keep_reading(load_policy: Callable[[], Policy]) -> None:
     """Who leaves the policy loses their token within a minute, also where nothing is due that would read it."""
     while True:
@@ -214,13 +255,16 @@ async def serve(settings: Settings, queues: list[str]) -> None:
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    background = [asyncio.create_task(keep_reading(policy.load))]
+    if LIFECYCLE_QUEUE in queues:
+        background.append(await begin_to_know_people(engine, policy.load))
     with ThreadPoolExecutor(THREADS) as executor:
         workers = [build(parts, queue, executor) for queue in queues]
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
-        reading = asyncio.create_task(keep_reading(policy.load))
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        reading.cancel()
+        for task in background:
+            task.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
     engine.dispose()
