@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.lost_discoveries import close_lost
 from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of
@@ -76,8 +77,12 @@ class RecordingActivities:
 
     @activity.defn
     async def sweep(self, asked: SweepRuns) -> Swept:
-        """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``."""
+        """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``.
+
+        Before that, discoveries that ended in Temporal without a word are marked as failed.
+        """
         engine, archived = self._parts.engine, 0
+        lost = await close_lost(engine, self._parts.client, self._parts.clock)
         query = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus != 'Running'"
         query += " AND ExecutionStatus != 'ContinuedAsNew'"
         async for run in self._parts.client.list_workflows(query):
@@ -94,4 +99,4 @@ class RecordingActivities:
                 log.warning("an ended run is forgotten", extra={"workflow": run.id, "run": run.run_id})
                 continue
             archived += 1
-        return Swept(archived)
+        return Swept(archived, lost)
