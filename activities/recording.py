@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.lost_discoveries import close_lost
 from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of
@@ -82,9 +83,11 @@ class RecordingActivities:
     async def sweep(self, asked: SweepRuns) -> Swept:
         """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``.
 
-        On the same round the feed of changes forgets what no open page can still be waiting for.
+        Before that, discoveries that ended in Temporal without a word are marked as failed, and the feed of changes
+        forgets what no open page can still be waiting for.
         """
         engine, archived = self._parts.engine, 0
+        lost = await close_lost(engine, self._parts.client, self._parts.clock)
         await asyncio.to_thread(forget_changes, engine, self._parts.clock() - CHANGES_KEPT)
         query = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus != 'Running'"
         query += " AND ExecutionStatus != 'ContinuedAsNew'"
@@ -102,4 +105,4 @@ class RecordingActivities:
                 log.warning("an ended run is forgotten", extra={"workflow": run.id, "run": run.run_id})
                 continue
             archived += 1
-        return Swept(archived)
+        return Swept(archived, lost)

@@ -495,7 +495,10 @@ class ArchiveRun:
 
 @dataclass(frozen=True, slots=True)
 class SweepRuns:
-    """Archive ended runs of lifecycles that nobody archived: the last one, of a retirement, has no successor."""
+    """Archive ended runs of lifecycles that nobody archived: the last one, of a retirement, has no successor.
+
+    And mark as failed the discoveries that ended in Temporal without saying so.
+    """
 
     most: int = 200
 
@@ -503,6 +506,7 @@ class SweepRuns:
 @dataclass(frozen=True, slots=True)
 class Swept:
     archived: int
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

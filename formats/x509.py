@@ -24,12 +24,13 @@ MAX_TEXT = 1000
 MAX_CHAIN = 12
 
 # What `cryptography` raises for fields that it cannot read (measured over 4,039 odd certificates).
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     KeyError,
     OverflowError,
     UnsupportedAlgorithm,
+    x509.InvalidVersion,
     x509.ExtensionNotFound,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
@@ -48,7 +49,7 @@ def parse_certificate(der: bytes) -> Certificate:
     try:
         not_before, not_after = loaded.not_valid_before_utc, loaded.not_valid_after_utc
         serial = format(loaded.serial_number, "x")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise BadInput("certificate", f"its dates or serial cannot be read ({error})", _REMEDY) from error
     subject = _guarded(lambda: _clean(loaded.subject.rfc4514_string()), "")
     issuer = _guarded(lambda: _clean(loaded.issuer.rfc4514_string()), "")
@@ -80,7 +81,7 @@ def load_pem_chain(data: bytes) -> tuple[bytes, ...]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return tuple(c.public_bytes(Encoding.DER) for c in x509.load_pem_x509_certificates(data))
-    except ValueError as error:
+    except UNREADABLE as error:
         raise BadInput("chain", f"cannot be read ({error})", "Give PEM certificates, leaf first.") from error
 
 
@@ -161,7 +162,7 @@ def _load(der: bytes) -> x509.Certificate:
             # Negative and zero serials only warn today; they must not end a scan.
             warnings.simplefilter("ignore")
             return x509.load_der_x509_certificate(der)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise BadInput("certificate", f"is not readable X.509 ({error})", _REMEDY) from error
 
 
@@ -170,7 +171,7 @@ def _guarded(read: Callable[[], T], otherwise: T) -> T:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return read()
-    except _UNREADABLE:
+    except UNREADABLE:
         return otherwise
 
 
@@ -235,7 +236,7 @@ def _issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             lower.verify_directly_issued_by(upper)
-    except (InvalidSignature, *_UNREADABLE):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -248,7 +249,7 @@ def _ends_on_path(chain: Sequence[bytes], leaf: Certificate) -> list[datetime]:
             if not _issued_by(lower, upper) or _issued_by(upper, upper):
                 break
             ends.append(upper.not_valid_after_utc)
-    except (BadInput, *_UNREADABLE):
+    except (BadInput, *UNREADABLE):
         # What cannot be read above the leaf cannot shorten its life; the chain is a finding of its own.
         return ends
     return ends

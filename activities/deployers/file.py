@@ -16,7 +16,7 @@ from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
-from formats.x509 import fingerprint_of, life_of, load_pem_chain
+from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Pair:
         try:
             leaf = x509.load_der_x509_certificate(load_pem_chain(self.chain or b"")[0])
             return load_pem_private_key(self.key or b"", None).public_key() == leaf.public_key()
-        except (BadInput, ValueError, TypeError):
+        except (BadInput, *UNREADABLE):
             return False
 
     def __repr__(self) -> str:

@@ -226,12 +226,15 @@ def _answered(turn: Turn, message: Answer) -> tuple[str, str]:
 
 
 def _unseen_slots_go(turn: Turn, answer: str) -> None:
-    """Only the slots that are unseen; a certificate none of whose slots is left is retired, if that was the answer."""
+    """Only the slots that are unseen; a certificate none of whose slots is left is retired, if that was the answer.
+
+    Otherwise nothing is left of it to own: the store releases all, and the fold keeps them as where it was last seen.
+    """
     slots = turn.state.slots
     left = tuple(view.slot for view in slots if not is_unseen(view, turn.life, turn.now))
-    if left:
+    if left or answer == "moved":
         turn.emit(e.SlotsChanged(left))
-    elif answer == "retired":
+    else:
         _retire(turn, answer)
 
 

@@ -67,6 +67,8 @@ class TermsChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class SlotsChanged(Event):
+    """``slots`` empty: it owns none any more.  The fold keeps the old ones: without any it would verify vacuously."""
+
     kind: ClassVar[str] = "slots_changed"
     slots: tuple[Slot, ...]
 

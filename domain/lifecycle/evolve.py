@@ -51,15 +51,16 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return _on_the_ladder(replace(state, served_ends=ends), state)
         case e.ForeignSeen(life=foreign):
             return replace(state, foreign=foreign)
-        case e.SlotsChanged(slots=slots):
+        case e.SlotsChanged(slots=slots) if slots:
             known = {view.slot: view for view in state.slots}
             after = replace(state, slots=tuple(known.get(slot, SlotView(slot)) for slot in slots))
             return replace(after, case=_within(state.case, slots) if state.case is not None else None)
         case e.LooksTaken(looks=looks):
             seen = {look.slot: look for look in looks}
-            return replace(state, slots=tuple(_view(view, seen.get(view.slot)) for view in state.slots))
+            views = tuple(_view(view, seen.get(view.slot)) for view in state.slots)
+            return replace(state, slots=views, look_tries=0)
         case e.LookScheduled(at=when):
-            return replace(state, look_at=when)
+            return replace(state, look_at=when, look_tries=state.look_tries + 1)
         case e.SuspectSeen(life=life, looks=looks):
             return replace(state, suspect=Suspect(life, looks, at))
         case e.SuspectForgotten():

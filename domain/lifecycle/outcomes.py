@@ -25,7 +25,7 @@ from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.due import ask, key_of, open_case, route, unroutable_again
 from domain.lifecycle.recalling import ask_store
 from domain.lifecycle.state import Stage
-from domain.lifecycle.turn import Turn
+from domain.lifecycle.turn import Turn, ever_longer
 from domain.lifecycle.verifying import verify
 from domain.people.messages import Receipt
 
@@ -74,8 +74,10 @@ def broke(turn: Turn, command: StepBroke) -> str:
         turn.emit(e.RevocationDelayed(step.order_key, collected, again, command.detail))
         return ""
     if isinstance(step, LookAgain) and not _is_verifying(turn, step):
-        again = turn.after(seen.SECOND_LOOK, at_least=BROKEN_LOOK_AGAIN)
-        turn.emit(e.LookScheduled(again, command.detail))
+        # Its own pace first, for a foreign certificate may be waiting; a part that stays down is asked every hour.
+        own_pace = turn.after(seen.SECOND_LOOK, at_least=BROKEN_LOOK_AGAIN) - turn.now
+        pause = ever_longer(own_pace, turn.state.look_tries, seen.SECOND_LOOK)
+        turn.emit(e.LookScheduled(turn.now + pause, command.detail))
         return ""
     case = turn.state.case
     if case is None or case.stage not in (Stage.ORDERING, Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):

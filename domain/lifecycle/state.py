@@ -170,6 +170,8 @@ class LifecycleState:
     foreign: Life | None = None
     served_ends: datetime | None = None
     look_at: datetime | None = None
+    # How often a look was scheduled since one was taken: more than once means that looking itself is broken.
+    look_tries: int = 0
     reservation: Reservation | None = None
     to_revoke: tuple[OrderToRevoke, ...] = ()
     unread: tuple[str, ...] = ()

@@ -56,6 +56,11 @@ class Turn:
     def backoff(self, failures: int) -> datetime:
         """When the ``failures``-th failure is tried again."""
         steady = max(scaled(LONGEST_RETRY, self.life.length), SHORTEST_RETRY)
-        doublings = max(0, failures - STEADY_RETRIES) // TRIES_PER_DOUBLING
-        longest = min(steady * (1 << min(doublings, 16)), LONGEST_RETRY)
+        longest = ever_longer(steady, failures, LONGEST_RETRY)
         return self.now + min(FIRST_RETRY * (1 << min(failures, 16)), longest)
+
+
+def ever_longer(pause: timedelta, tries: int, longest: timedelta) -> timedelta:
+    """``pause`` for the first tries, then doubled with every few more, up to ``longest``."""
+    doublings = max(0, tries - STEADY_RETRIES) // TRIES_PER_DOUBLING
+    return min(pause * (1 << min(doublings, 16)), longest)

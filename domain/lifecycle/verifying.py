@@ -24,7 +24,8 @@ def verify(turn: Turn, report: LookReport) -> None:
     # Only an endpoint that has been silent for three looks over a week may be left out (rule 4).
     lively = {view.slot for view in turn.state.slots if not seen.is_unseen(view, turn.life, turn.now)}
     verified, wrong, silent = _sort(report.looks, case.issued.fingerprint)
-    if not wrong and lively <= {*verified}:
+    # Where all are left out nobody has seen the new one: nothing is verified, and the alarm goes on.
+    if verified and not wrong and lively <= {*verified}:
         turn.emit(e.VerificationLooked(verified, (), silent, None))
         turn.emit(e.CaseClosed(case.number, "verified"))
         turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))

@@ -152,7 +152,7 @@ def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
         connection.execute(insert(tables.notices).on_conflict_do_nothing(), notices)
     _upsert(connection, tables.findings, [_finding_row(row, adoption.discovery_id) for row in adoption.findings])
     discoveries = tables.discoveries
-    ended = {"state": "adopted", "report": asdict(adoption.report), "finished_at": now}
+    ended = {"state": "adopted", "detail": "", "report": asdict(adoption.report), "finished_at": now}
     connection.execute(sa.update(discoveries).where(discoveries.c.id == adoption.discovery_id).values(**ended))
     note_change(connection, "discovery", adoption.discovery_id)
 

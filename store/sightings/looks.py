@@ -17,6 +17,7 @@ from store.changes import note_change
 
 FACTS = TypeAdapter(Certificate)
 LONGEST_DETAIL = 500
+ENDED = ("adopted", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def begin(engine: Engine, discovery: Discovery, now: datetime) -> Discovery:
 def mark_scanned(engine: Engine, discovery_id: str) -> None:
     """Every page is kept; what was seen waits for its adoption.  A repetition changes nothing."""
     c = tables.discoveries.c
-    under_way = sa.and_(c.id == discovery_id, c.state.in_(("planned", "scanning")))
+    unscanned = sa.and_(c.id == discovery_id, c.state.in_(("planned", "scanning")))
     with engine.begin() as connection:
-        if connection.execute(sa.update(tables.discoveries).where(under_way).values(state="scanned")).rowcount:
+        if connection.execute(sa.update(tables.discoveries).where(unscanned).values(state="scanned")).rowcount:
             note_change(connection, "discovery", discovery_id)
 
 
@@ -88,7 +89,7 @@ def mark_failed(engine: Engine, failed: Discovery, why: str, now: datetime) -> N
     }
     ended = {name: row[name] for name in ("state", "detail", "finished_at")}
     statement = insert(tables.discoveries).values(**row)
-    unended = tables.discoveries.c.state.not_in(("adopted", "failed"))
+    unended = tables.discoveries.c.state.not_in(ENDED)
     statement = statement.on_conflict_do_update(index_elements=["id"], set_=ended, where=unended)
     with engine.begin() as connection:
         if connection.execute(statement.returning(tables.discoveries.c.id)).scalar() is not None:
@@ -104,6 +105,15 @@ def discovery_of(connection: Connection, discovery_id: str) -> Discovery:
     return Discovery(
         row.id, row.source, row.scope, row.pages, row.targets, row.state, row.report, row.workflow_id, row.run_id
     )
+
+
+def under_way(engine: Engine, begun_before: datetime) -> tuple[Discovery, ...]:
+    """What began before then and has neither been adopted nor failed, oldest first."""
+    c = tables.discoveries.c
+    open_ones = sa.and_(c.state.not_in(ENDED), c.started_at < begun_before)
+    with engine.connect() as connection:
+        ids = connection.execute(sa.select(c.id).where(open_ones).order_by(c.started_at, c.id)).scalars().all()
+        return tuple(discovery_of(connection, discovery_id) for discovery_id in ids)
 
 
 def find(engine: Engine, discovery_id: str) -> Discovery:

@@ -29,7 +29,9 @@ def release_given_up(
     for event in new:
         if event.kind == "slots_changed" and event.cause.startswith(ANSWERED):
             given_up |= _before(connection, managed_id, event.seq) - _places(event.facts.get("slots", ()))
-    if snapshot is not None:
+    # Where none is left the lifecycle remembers the old ones, but it owns them no more.
+    told = [event for event in new if event.kind in TELLING]
+    if snapshot is not None and (not told or told[-1].facts.get("slots")):
         given_up -= {(row.url, row.algorithm) for row in snapshot.endpoints}
     if given_up:
         release_slots(connection, managed_id, given_up)

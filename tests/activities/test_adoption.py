@@ -243,7 +243,10 @@ async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(da
         ca.issue(paths[1], "a.example")
         there.load_cert_chain(paths[1])
         assert (await house.discover("d2")).new == 1
-    assert owners(database) == {rows[0].url: "mc-0", rows[1].url: "mc-1"}
+        assert owners(database) == {rows[0].url: "mc-0", rows[1].url: "mc-1"}
+
+        # Moved from everywhere: the lifecycle remembers where it was, and owns nothing.
+        assert recorded(left, told(7, "slots_changed", "update/answer/u-2", ())) == {rows[1].url: "mc-1"}
 
 
 def owners(database: Engine) -> dict[str, str]:

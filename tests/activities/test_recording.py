@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from temporalio import activity, workflow
 from temporalio.client import WorkflowFailureError, WorkflowHistory
@@ -23,8 +24,10 @@ from activities.boundary import Boundary
 from activities.recording import RecordingActivities, RecordingParts
 from domain.contracts import Archived, ArchiveRun, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import CARefused, NotFound, NotReady
+from store import reader, tables
 from store.engine import create_engine
 from store.histories import histories_of
+from store.sightings import looks
 from tests.activities.conftest import Clock, Crash, Failpoint
 from tests.store.test_facts import batch, event, snapshot
 
@@ -133,6 +136,53 @@ async def test_a_sweep_passes_over_what_temporal_has_forgotten(database: Engine)
     sweep = RecordingActivities(parts).sweep
     assert await ActivityEnvironment().run(sweep, SweepRuns()) == Swept(2)
     assert [len(histories_of(database, name)) for name in Forgetful.runs] == [1, 0, 1]
+
+
+@workflow.defn
+class Endless:
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: False)
+
+
+@pytest.mark.server
+async def test_a_discovery_that_was_terminated_is_marked_as_failed_by_the_next_sweep(
+    database: Engine, temporal: WorkflowEnvironment
+) -> None:
+    clock = Clock()
+    late = clock.now + timedelta(minutes=11)
+    runs = {}
+    for name in ("ends", "runs", "adopted"):
+        started = await temporal.client.start_workflow(Endless.run, id=f"by-hand/{name}", task_queue="nobody")
+        runs[name] = started
+        run_id = started.first_execution_run_id or ""
+        asked = looks.Discovery(name, "test", {}, 1, 1, workflow_id=started.id, run_id=run_id)
+        looks.begin(database, asked, clock.now)
+    looks.begin(database, looks.Discovery("forgotten", "test", {}, 1, 1), clock.now)
+    looks.begin(database, looks.Discovery("young", "test", {}, 1, 1), late)
+    write_state(database, "adopted", "adopted")
+    await runs["ends"].terminate()
+    await runs["adopted"].terminate()
+
+    clock.now = late
+    parts = RecordingParts(database, temporal.client, "0.1.0", clock)
+    sweep = RecordingActivities(parts).sweep
+    assert await ActivityEnvironment().run(sweep, SweepRuns()) == Swept(0, 2)
+    assert await ActivityEnvironment().run(sweep, SweepRuns()) == Swept(0)
+    found = {row["id"]: (row["state"], row["detail"]) for row in reader.list_discoveries(database).items}
+    assert found == {
+        "ends": ("failed", "it was terminated in Temporal"),
+        "runs": ("planned", ""),
+        "adopted": ("adopted", ""),
+        "forgotten": ("failed", "Temporal knows its run no more"),
+        "young": ("planned", ""),
+    }
+
+
+def write_state(database: Engine, discovery_id: str, state: str) -> None:
+    c = tables.discoveries.c
+    with database.begin() as connection:
+        connection.execute(sa.update(tables.discoveries).where(c.id == discovery_id).values(state=state))
 
 
 @pytest.mark.server

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from domain.certificate import TrustClass
-from domain.contracts import CollectOrder, Consult, Deploy, Observation, PlaceOrder, RollBack
+from domain.contracts import CollectOrder, Consult, Deploy, LookAgain, Observation, PlaceOrder, RollBack
 from domain.lifecycle.commands import DeliveryReported, Redeemed, Reserve
+from domain.lifecycle.events import SlotsChanged
 from domain.lifecycle.leads import escalates_at, opens_at
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated, severity, snapshot
@@ -226,6 +227,19 @@ def test_a_certificate_whose_last_slot_moved_away_is_asked_about_and_keeps_its_a
     assert [question.kind for question in w.state.questions] == ["unseen"]
 
 
+def test_a_certificate_that_moved_from_all_its_places_owns_none_and_keeps_its_alarm() -> None:
+    w = World(tier=Tier.INTERNAL, length=365 * DAY, dead=set(SLOTS))
+    w.adopt()
+    w.run_until(START + 20 * DAY)
+    assert [question.kind for question in w.state.questions] == ["unseen"]
+    w.send(Answer(w.code(), "unseen", "moved"), "person/a")
+    changed = [fact.event for fact in w.happened if fact.event.kind == "slots_changed"]
+    assert changed == [SlotsChanged(())]
+    assert len(w.state.slots) == 2 and not w.state.questions and not w.state.retired
+    w.run_until(START + 364 * DAY)
+    assert is_escalated(w.state)
+
+
 def test_a_short_life_that_is_unroutable_does_not_write_a_mail_a_minute() -> None:
     w = World(tier=Tier.CUSTOMER_FACING, length=timedelta(minutes=30), age=timedelta(minutes=20))
     w.adopt()
@@ -280,6 +294,23 @@ def test_a_notice_that_cannot_be_looked_up_is_tried_again_without_a_spin() -> No
     w.run_until(START + 2 * DAY)
     assert w.state.life is not None
     assert w.steps < 320
+
+
+def test_a_look_that_stays_broken_is_tried_ever_more_seldom_and_soon_after_it_is_mended() -> None:
+    w = World(tier=Tier.CUSTOMER_FACING, length=47 * DAY, age=20 * DAY)
+    w.adopt()
+    w.work()
+    w.replace_by_hand(life("by hand", START, 47 * DAY), "n-1")
+    w.fail = lambda step: broken(step) if isinstance(step, LookAgain) else None
+    w.run_until(START + timedelta(hours=2))
+    # A foreign certificate waits to be looked at twice: at first at the pace of this life.
+    assert w.steps >= 8
+    before = w.steps
+    w.run_until(START + 20 * DAY)
+    assert w.steps - before <= 20 * 24 + 40
+    w.fail = lambda step: None
+    w.run_until(w.now + timedelta(hours=1))
+    assert w.state.generation == 2
 
 
 def test_four_days_without_a_ca_end_in_one_certificate() -> None:

@@ -18,7 +18,9 @@ DEFECTS: dict[str, tuple[Change, ...]] = {
         ("people/approval.py", "if case.plan is None or message.plan_version != case.plan.version:", "if False:"),
         ("lifecycle/decide.py", "case.plan is None or case.plan.version != message.plan_version", "case.plan is None"),
     ),
-    "a forgotten slot": (("lifecycle/verifying.py", "if not wrong and lively <= {*verified}:", "if verified:"),),
+    "a forgotten slot": (
+        ("lifecycle/verifying.py", "if verified and not wrong and lively <= {*verified}:", "if verified:"),
+    ),
     "a second open order": (
         ("lifecycle/due.py", "if case.approved_by and not case.order_open:", "if case.approved_by:"),
         ("lifecycle/due.py", "    assert not case.order_open\n", ""),

@@ -1,3 +1,4 @@
+from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -81,6 +82,23 @@ def test_pem_goes_there_and_back() -> None:
     assert load_pem_chain(b"noise\n" + pem_of((der, other))) == (der, other)
     with pytest.raises(BadInput):
         load_pem_chain(b"nothing here")
+
+
+@pytest.mark.parametrize("version", [3, 5, 0x22])
+def test_a_version_that_does_not_exist_is_refused_by_name(version: int) -> None:
+    # SEQUENCE, tbsCertificate SEQUENCE, [0] { INTEGER 2 }: RFC 5280 knows the versions 0 to 2.
+    at = SAMPLE.index(bytes.fromhex("a003020102")) + 4
+    damaged = SAMPLE[:at] + bytes([version]) + SAMPLE[at + 1 :]
+    assert at < 16
+    for read in (parse_certificate, lambda der: load_pem_chain(pem(der)), lambda der: life_of((der,), ())):
+        with pytest.raises(BadInput, match="is not a valid X509 version"):
+            read(damaged)
+    assert not is_chain_whole((SAMPLE, damaged))
+    assert life_of((SAMPLE, damaged), ()) == life_of((SAMPLE,), ())
+
+
+def pem(der: bytes) -> bytes:
+    return b"-----BEGIN CERTIFICATE-----\n" + encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
 
 @given(st.integers(0, 700), st.integers(0, 255), st.binary(max_size=40))

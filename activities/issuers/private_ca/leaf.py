@@ -16,7 +16,7 @@ from activities.keys.request import subject_and_names
 from domain.contracts import Plan
 from domain.errors import CARefused
 from domain.profiles import backdate, own_breaches, usage_oids
-from formats.x509 import parse_certificate
+from formats.x509 import UNREADABLE, parse_certificate
 
 
 def requested_key(csr: bytes) -> PublicKey:
@@ -25,7 +25,7 @@ def requested_key(csr: bytes) -> PublicKey:
         request = x509.load_der_x509_csr(csr)
         key = request.public_key()
         is_signed = request.is_signature_valid
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CARefused(f"the request cannot be read: {error}") from error
     if not is_signed:
         raise CARefused("the request is not signed by its own key")
