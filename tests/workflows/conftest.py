@@ -52,8 +52,8 @@ class Stage:
         await self.env.sleep(span)
 
     async def state(self) -> LifecycleState:
-        handle = self.env.client.get_workflow_handle_for(CertificateLifecycle.run, self.handle.id)
-        return await handle.query(CertificateLifecycle.query_state)
+        handle = self.env.client.get_workflow_handle(self.handle.id)
+        return await handle.query("state", result_type=LifecycleState)
 
     async def now(self) -> datetime:
         return await self.env.get_current_time()
