@@ -27,7 +27,6 @@ from domain.tiers import Role
 from store import access, tables
 from workflows.client import connect
 from workflows.discovery import Discovery
-from workflows.lifecycle import CertificateLifecycle
 
 # Inside the window of every tier, and minutes away from the first rung of each (DESIGN rule 1).
 LIFE, LEFT = timedelta(minutes=60), timedelta(minutes=18)
@@ -219,7 +218,7 @@ class World:
             client = await self.client()
             running = 0
             for row in self.rows(sa.select(tables.managed.c.id)):
-                handle = client.get_workflow_handle_for(CertificateLifecycle.run, certificate_workflow(str(row[0])))
+                handle = client.get_workflow_handle(certificate_workflow(str(row[0])))
                 running += (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
             return running
 

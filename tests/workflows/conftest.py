@@ -52,7 +52,7 @@ class Stage:
         await self.env.sleep(span)
 
     async def state(self) -> LifecycleState:
-        handle = self.env.client.get_workflow_handle_for(CertificateLifecycle.run, self.handle.id)
+        handle = self.env.client.get_workflow_handle(self.handle.id)
         return await handle.query(CertificateLifecycle.query_state)
 
     async def now(self) -> datetime:
