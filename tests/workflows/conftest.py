@@ -53,7 +53,7 @@ class Stage:
 
     async def state(self) -> LifecycleState:
         handle = self.env.client.get_workflow_handle(self.handle.id)
-        return await handle.query("state", result_type=LifecycleState)
+        return await handle.query(CertificateLifecycle.query_state)
 
     async def now(self) -> datetime:
         return await self.env.get_current_time()
