@@ -89,13 +89,33 @@ def test_a_discovery_and_an_internal_renewal_pass_through_the_separate_workers(
     assert now == found["fingerprint"] != running.site.fingerprint
 
 
-def test_an_operator_gets_a_link_to_log_in(running: Installation) -> None:
-    done = running.bare.run("api", "python", "-m", "cli.main", "token", "link", "--role", "noc")
+def test_what_is_read_is_read_under_the_role_of_the_api(running: Installation, token: str) -> None:
+    certificate = ask(running, token, "GET", "/v1/certificates")["items"][0]["id"]
+    discovery = ask(running, token, "GET", "/v1/discoveries")["items"][0]["id"]
+    here = f"/v1/certificates/{certificate}"
+    order = "/v1/orders/" + f"{certificate}.1.1.1"
+    lists = ("/v1/approvals", "/v1/status", f"/v1/discoveries/{discovery}", f"/v1/discoveries/{discovery}/findings")
 
+    for path in (here, f"{here}/explain", f"{here}/timeline", f"{here}/history", order, *lists):
+        answer = httpx2.get(
+            f"http://127.0.0.1:{running.api_port}{path}", headers={"authorization": f"Bearer {token}"}, timeout=60
+        )
+        assert answer.status_code in (200, 404), f"{path}: {answer.text}"
+
+
+def test_an_operator_gets_a_link_to_log_in_and_every_page_is_shown(running: Installation, token: str) -> None:
+    done = running.bare.run("api", "python", "-m", "cli.main", "login-link", "--role", "admin")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("https://everleaf.example.com/login?code=")
-    path = done.stdout.strip().removeprefix("https://everleaf.example.com")
-    assert httpx2.get(f"http://127.0.0.1:{running.api_port}{path}", timeout=30).status_code == 200
+    place, _, code = done.stdout.strip().partition("#")
+    assert place == "https://everleaf.example.com/login"
+
+    with httpx2.Client(base_url=f"http://127.0.0.1:{running.api_port}", timeout=60) as browser:
+        answer = browser.post("/login", data={"code": code}, headers={"sec-fetch-site": "same-origin"})
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        certificate = ask(running, token, "GET", "/v1/certificates")["items"][0]["id"]
+        pages = ("/", "/certificates", f"/certificates/{certificate}", "/approvals", "/discovery", "/policy", "/access")
+        for page in (*pages, "/certificates.csv", "/help"):
+            assert browser.get(page, headers={"cookie": cookie}).status_code == 200, page
 
 
 def test_what_they_wrote_is_where_they_may_write(running: Installation, token: str) -> None:

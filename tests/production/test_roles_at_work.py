@@ -1,0 +1,151 @@
+"""What each process asks of the store beside a good day's renewal, under its own role: refusals and repetitions."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import psycopg
+import pytest
+from sqlalchemy.engine import Engine
+
+from domain.certificate import KeyRef, Look, LookOutcome, Slot, TrustClass
+from domain.contracts import Delivery, Message, Plan, RedeemWarrant
+from domain.tiers import Person, Role
+from store import access, ca, custody, deliveries, histories, orders, reader
+from store.access import Actor, Binding
+from store.changes import forget_changes
+from store.engine import conninfo, create_engine
+from store.migrate import upgrade
+from store.roles import MIGRATOR
+from store.sightings import adoptions, looks
+from tests.production.conftest import Installation
+
+pytestmark = pytest.mark.server
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+SLOT = Slot("tls://127.0.0.1:8443", "ecdsa")
+PLAN = Plan("private", "private-ca", TrustClass.PRIVATE, "server", 86_400, ("a.example.com",), "ecdsa", 256, ("t",))
+HEAD = Actor("person/head", Role.SECURITY_HEAD, may_decide=True)
+BINDING = Binding("mc-none", "decide", 1, 1, "v")
+Enter = Callable[[str], Engine]
+
+
+@pytest.fixture(scope="module")
+def workshop(installation: Installation) -> str:
+    """A database of its own beside the installation's, with the same roles: what is written here is no certificate."""
+    with psycopg.connect(conninfo(installation.url("postgres", "postgres")), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE workshop OWNER everleaf_owner")
+    upgrade(installation.url(MIGRATOR, "workshop"))
+    return "workshop"
+
+
+@pytest.fixture
+def enter(installation: Installation, workshop: str) -> Iterator[Enter]:
+    """An engine under a role."""
+    opened: list[Engine] = []
+
+    def enter(role: str) -> Engine:
+        opened.append(create_engine(installation.url(f"everleaf_{role}", workshop)))
+        return opened[-1]
+
+    yield enter
+    for engine in opened:
+        engine.dispose()
+
+
+def test_the_scanner_keeps_looks_looks_again_and_fails(enter: Enter) -> None:
+    engine = enter("scan")
+    begun = looks.Discovery("d-role", "test", {}, 1, 1)
+    seen = [looks.SeenCertificate("a" * 64, b"der", None)]
+
+    for _ in range(2):
+        looks.begin(engine, begun, NOW)
+        look = Look(SLOT.url, SLOT.algorithm, NOW, LookOutcome.SEEN, ("a" * 64,))
+        looks.save_page(engine, ("d-role", 0), [look], seen)
+    looks.keep_certificates(engine, seen, NOW)
+    adoptions.record_looks(engine, [(SLOT, LookOutcome.SEEN, "a" * 64)], NOW)
+    assert looks.slots_at(engine, ["127.0.0.2"]) == ()
+    looks.mark_failed(engine, begun, "on purpose", NOW)
+    looks.mark_failed(engine, looks.Discovery("d-refused", "test", {}, 0, 0), "outside of the scope", NOW)
+
+    assert looks.find(engine, "d-role").state == "failed"
+
+
+def test_an_order_passes_from_the_deploy_worker_to_the_issue_worker_and_back(enter: Enter) -> None:
+    deploy, issue = enter("deploy"), enter("issue")
+
+    for key in ("o-1", "o-2"):
+        custody.keep_key(deploy, custody.WrappedKey(KeyRef(f"k-{key}", "b" * 64), key, b"wrapped"), NOW)
+        orders.place_order(deploy, orders.Order(key, "mc-none", PLAN, "", f"k-{key}", b"csr"), NOW)
+    ca.keep_authority(issue, ca.Authority("Role CA", "", b"certificate", b"key"), NOW)
+    ca.intend(issue, ca.Issued("o-1", "Role CA", "01", "c" * 64, b"tbs"), NOW)
+    ca.release(issue, "o-1", b"der", NOW)
+    orders.issue_order(issue, "o-1", (b"der",), NOW)
+    orders.fail_order(issue, "o-2", ("refused", ""), NOW)
+    assert access.uploads_for(issue, "o-2") == []
+    ca.revoke(issue, "o-1", "superseded", NOW)
+    ca.keep_crl(issue, "Role CA", ca.next_crl_number(issue, "Role CA"), (b"crl", NOW))
+
+    assert ca.newest_crl(issue, "Role CA") == b"crl"
+    assert [issued.order_key for issued in ca.revoked_by(issue, "Role CA")] == ["o-1"]
+    # What a roll-back asks before it puts something back.
+    order = orders.find_by_fingerprint(deploy, sha256(b"der").hexdigest())
+    issued = ca.find_issued(deploy, order.order_key) if order else None
+    assert issued is not None
+    assert issued.revoked_at == NOW
+    assert adoptions.terms_of(deploy, "mc-none") is None
+    for outcome in ("installed", "rolled back"):
+        orders.save_receipt(deploy, orders.Receipt("o-1", SLOT, "f" * 64, "", outcome), NOW)
+    assert custody.wrapped_key(deploy, "k-o-1") == b"wrapped"
+
+
+def test_the_lifecycle_worker_tells_redeems_archives_and_forgets(enter: Enter) -> None:
+    engine = enter("lifecycle")
+    people = [Person("head", "H", "h@example.com", Role.SECURITY_HEAD), Person("gone", "G", "g@example.com", Role.NOC)]
+    message = Message("m-1", "mc-none", "head", "security-head", "ask", NOW)
+
+    access.sync_people(engine, people)
+    access.sync_people(engine, people[:1])
+    for _ in range(2):
+        deliveries.queue_delivery(engine, message, "email", NOW)
+    assert deliveries.unfinished(engine, ["m-1"], "email") == {"m-1"}
+    deliveries.finish_deliveries(engine, ["m-1"], "email", (Delivery("delivered"), NOW))
+    assert reader.find_approval(engine, "mc-none.1.1") is None
+
+    code = access.mint_warrant(engine, actor=HEAD, bound_to=BINDING, lives=timedelta(minutes=15), now=NOW)
+    asked = RedeemWarrant("", code, "c-1", "mc-none", "decide", 1, 1, "v")
+    assert access.redeem(engine, asked, NOW) == access.redeem(engine, asked, NOW)
+    unknown = RedeemWarrant("", "unknown", "c-2", "mc-none", "decide")
+    assert not access.redeem(engine, unknown, NOW).allowed
+
+    histories.keep_history(engine, histories.History("certificate/mc-none", "r", 1, "0.1.0", "{}", 1), NOW)
+    assert histories.has_history(engine, "certificate/mc-none", "r")
+    assert forget_changes(engine, datetime(2000, 1, 1, tzinfo=UTC)) == 0
+    with adoptions.adopting(engine) as connection:
+        adoptions.release_slots(connection, "mc-none", [(SLOT.url, SLOT.algorithm)])
+
+
+def test_the_api_lets_people_in_and_keeps_what_they_bring(enter: Enter) -> None:
+    engine, deploy = enter("api"), enter("deploy")
+    orders.place_order(deploy, orders.Order("o-3", "mc-none", PLAN, "", "k", b"csr"), NOW)
+
+    token = access.create_token(engine, name="test", role=Role.OPERATOR, may_decide=False)
+    actor = access.authenticate(engine, token)
+    assert actor is not None
+    assert access.revoke_token(engine, actor.id.removeprefix("token/"))
+    cookie = access.log_in(engine, access.create_login_link(engine, Role.NOC))
+    assert cookie is not None
+    session = access.session_of(engine, cookie)
+    assert session is not None
+    assert access.living_sessions(engine)
+    access.end_session(engine, session.id, "test")
+    comment = access.add_comment(engine, access.Comment("mc-none", "mc-none.1.1", "person/head", "seen", NOW))
+    access.refuse_comment(engine, comment)
+    assert access.comments_on(engine, "mc-none") == []
+    access.add_upload(engine, access.Upload("o-3", (b"der",), "person/head", NOW))
+    assert access.uploads_for(enter("issue"), "o-3")
+    for _ in range(2):
+        access.save_policy(engine, version="sha256:1", text="", by="head", now=NOW)
+    assert access.current_policy(engine)
+    access.mint_warrant(engine, actor=HEAD, bound_to=BINDING, lives=timedelta(minutes=2), now=NOW)
+    assert access.security_events(engine)
