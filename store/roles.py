@@ -46,14 +46,15 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     },
     # Adopts, records, tells, redeems.
     "everleaf_lifecycle": {
-        # Sessions and tokens: whether who asked for a code still holds the role.
-        **dict.fromkeys(("certificates", "looks", "orders", "sessions", "tokens"), READ),
+        **dict.fromkeys(("certificates", "looks", "orders", "tokens"), READ),
         **dict.fromkeys(("events", "histories", "log_queue", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
         **dict.fromkeys(("people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
+        # Whether who asked for a code is still logged in; never the hash of a cookie.
+        "sessions": "SELECT (id, role, ended_at, expires_at)",
         "warrants": "SELECT, INSERT, UPDATE (redeemed_by, redeemed_at, refusal)",
     },
     # Reads hostile bytes, so it holds the least: what it saw, and when it last looked.
