@@ -40,6 +40,26 @@ def temporal_store(patient: Patient) -> Finding:
     return Finding("bad" if bad else "good", f"keeps its data in {', '.join(sorted(stores))}", remedy)
 
 
+def temporal_door(patient: Patient) -> Finding:
+    """Whoever reaches the front end owns every workflow: its server asks nobody who they are."""
+    host = (patient.temporal_address or "").rpartition(":")[0].strip("[]")
+    if not host:
+        return doctor.NOT_RUNNING
+    remedy = "Let it listen on a network of our processes alone, as docker-compose.yml does."
+    try:
+        public = ip_address(host).is_global
+    except ValueError:
+        # A name: what it leads to is the network's own business.
+        public = False
+    return Finding("bad" if public else "good", f"{host} is a public address" if public else f"at {host}", remedy)
+
+
+def failpoints(patient: Patient) -> Finding:
+    point = patient.setting("EVERLEAF_FAILPOINT")
+    remedy = "Unset EVERLEAF_FAILPOINT: it is for tests, and ends the worker."
+    return Finding("bad" if point else "good", f"a worker ends itself at {point}" if point else "none", remedy)
+
+
 def database_door(patient: Patient) -> Finding:
     """How we are let in: by a proof, and over a network only under TLS that names the server."""
     standing = _standing(patient)
@@ -93,6 +113,9 @@ def secrets_in_environment(patient: Patient) -> Finding:
 
 def key_files(patient: Patient) -> Finding:
     open_ = [str(file) for file in _kek_files(patient) if file.stat().st_mode & 0o077]
+    password = Path(patient.setting("EVERLEAF_DATABASE_PASSWORD_FILE") or "/none")
+    # A group may read a password: it is how a container is given one.
+    open_ += [str(password)] if password.is_file() and password.stat().st_mode & 0o007 else []
     remedy = f"chmod 400 {' '.join(open_)}"
     return Finding("bad" if open_ else "good", f"others read {', '.join(open_)}" if open_ else "nobody else's", remedy)
 
@@ -161,6 +184,8 @@ RULES: doctor.Checks = (
     ("durability", durability),
     ("Temporal", doctor.temporal),
     ("Temporal's store", temporal_store),
+    ("Temporal's door", temporal_door),
+    ("failpoints", failpoints),
     ("secrets", secrets_in_environment),
     ("key files", key_files),
     ("keys apart", keys_apart),

@@ -156,3 +156,32 @@ def test_a_server_over_postgresql_is_accepted(home: Home, monkeypatch: pytest.Mo
     monkeypatch.setenv("EVERLEAF_TEMPORAL_ADDRESS", "temporal:7233")
     monkeypatch.setattr(temporal_server, "stores", lambda address: {"postgres12"})
     assert production.temporal_store(patient(home)).outcome == "good"
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome"),
+    [("203.0.113.9:7233", "good"), ("8.8.8.8:7233", "bad"), ("temporal:7233", "good"), ("[2606:4700::1]:7233", "bad")],
+)
+def test_a_temporal_that_the_world_reaches_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch, address: str, outcome: str
+) -> None:
+    monkeypatch.setenv("EVERLEAF_TEMPORAL_ADDRESS", address)
+    assert production.temporal_door(patient(home)).outcome == outcome
+
+
+def test_a_failpoint_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert production.failpoints(patient(home)).outcome == "good"
+    monkeypatch.setenv("EVERLEAF_FAILPOINT", "issue.signed")
+    assert production.failpoints(patient(home)).outcome == "bad"
+
+
+def test_a_password_file_that_everybody_reads_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("hunter2")
+    monkeypatch.setenv("EVERLEAF_DATABASE_PASSWORD_FILE", str(file))
+    file.chmod(0o440)
+    assert production.key_files(patient(home)).outcome == "good"
+    file.chmod(0o444)
+    assert production.key_files(patient(home)).outcome == "bad"

@@ -1,5 +1,6 @@
 """Each of our services, as the compose file has it, comes up by its own health check; together they renew."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ from tests.production.conftest import Installation
 
 pytestmark = pytest.mark.server
 
+# What these tests cannot have, and the doctor rightly refuses: a server over PostgreSQL, a network of one's own with
+# people in it, a mail server.
+NOT_HERE = {"Temporal's store", "policy"}
+NOT_HERE_FOR = {"lifecycle": {"mail"}}
+# Outside of a container the API must not listen on every address.
+BARE = {"pages"}
 LONG_RUNNING = ("api", "lifecycle", "scan", "issue", "deploy")
 
 
@@ -116,6 +123,16 @@ def test_an_operator_gets_a_link_to_log_in_and_every_page_is_shown(running: Inst
         pages = ("/", "/certificates", f"/certificates/{certificate}", "/approvals", "/discovery", "/policy", "/access")
         for page in (*pages, "/certificates.csv", "/help"):
             assert browser.get(page, headers={"cookie": cookie}).status_code == 200, page
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_the_doctor_accepts_for_production_all_that_the_file_says_of_a_service(
+    running: Installation, name: str
+) -> None:
+    done = running.bare.run(name, "python", "-m", "cli.main", "doctor", "--production", "--output", "json")
+
+    refused = {finding["name"]: finding for finding in json.loads(done.stdout) if finding["outcome"] == "bad"}
+    assert set(refused) - BARE == NOT_HERE | NOT_HERE_FOR.get(name, set()), refused
 
 
 def test_what_they_wrote_is_where_they_may_write(running: Installation, token: str) -> None:
