@@ -152,15 +152,23 @@ async def check_origin(request: Request) -> None:
     """A change asked for with a cookie must come from our own pages.  Raises NotAllowed, as a security event."""
     if request.method in SAFE_METHODS:
         return
-    origin = request.headers.get("origin")
-    wrong_origin = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
-    wrong_site = request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
     given = request.headers.get(CSRF_HEADER, "")
     if not given and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         given = str((await request.form()).get("csrf", ""))
-    if wrong_origin or wrong_site or not compare_digest(given.encode(), csrf_token(request).encode()):
+    if is_foreign(request) or not compare_digest(given.encode(), csrf_token(request).encode()):
         await _refused(request, "cross-site-refused", "", "a change that our own pages did not ask")
         raise NotAllowed("this change was not asked from a page of ours; open the page anew and try again.")
+
+
+def is_foreign(request: Request) -> bool:
+    """Whether a browser says that another site's page asks.  Machines say nothing."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("origin")
+    try:
+        return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    except ValueError:
+        return True
 
 
 async def _refused(request: Request, kind: str, actor: str, detail: str) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+import psycopg
 import sqlalchemy.exc
 from sqlalchemy.engine import Engine
 
@@ -66,7 +67,10 @@ class Feed:
             try:
                 place = place or newest_place(self._engine)
                 place = self._follow(place)
-            except sqlalchemy.exc.SQLAlchemyError as error:
+            except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as error:
+                # What changed meanwhile may be behind a place that a restored database never reached.
+                place = None
+                self._tell([None])
                 log.warning("no news: the database does not answer (%s)", type(error).__name__)
                 self._stopped.wait(RETRY_SECONDS)
 
@@ -89,13 +93,13 @@ class Feed:
                         break
         return place
 
-    def _tell(self, found: list[Change]) -> None:
+    def _tell(self, found: Sequence[Change | None]) -> None:
         assert self._loop is not None
         # The loop may have ended between the look and this line: then nobody is left to hear.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._put, found)
 
-    def _put(self, found: list[Change]) -> None:
+    def _put(self, found: Sequence[Change | None]) -> None:
         for inbox in self._inboxes:
             for change in found:
                 if inbox.qsize() < LARGEST_BACKLOG:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 KEPT_SECONDS = 15.0
 MOST = 100
@@ -20,11 +20,14 @@ class Memory:
         self._answers: dict[Hashable, tuple[float, Any]] = {}
 
     def recall(self, key: Hashable, compute: Callable[[], T]) -> T:
+        known = self._answers.get(key)
+        if known is not None and (time.monotonic() - known[0] < self._kept_seconds or self._lock.locked()):
+            # While one computes, the others are content with what was.
+            return cast(T, known[1])
         with self._lock:
             known = self._answers.get(key)
             if known is not None and time.monotonic() - known[0] < self._kept_seconds:
-                answer: T = known[1]
-                return answer
+                return cast(T, known[1])
             answer = compute()
             if len(self._answers) >= MOST:
                 self._answers.clear()

@@ -56,7 +56,12 @@ async def _stream(request: Request, caller: Caller, place: Place | None) -> Asyn
         yield _event("alive", begin, {})
         if place is not None:
             oldest = await run_in_threadpool(oldest_place, caller.engine)
-            if oldest is not None and oldest > place:
+            newest = await run_in_threadpool(newest_place, caller.engine)
+            if place > newest:
+                # Of a database that was put back since.
+                place = begin = newest
+                yield _event("resync", newest, {})
+            elif oldest is not None and oldest > place:
                 yield _event("resync", None, {})
             async for change in _missed(caller, place):
                 begin = change.place

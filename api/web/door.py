@@ -10,6 +10,7 @@ import sqlalchemy.exc
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
 
 from api.auth import Door
 from api.parts import caller_of
@@ -36,6 +37,12 @@ class PageDoor(Door):
             except EverleafError as error:
                 status, title = status_of(error)
                 return failed(request, title, str(error), status)
+            except ValidationError as error:
+                # Of our own model of what was asked: a form may hold what its fields alone did not refuse.
+                fields = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
+                return failed(request, "The request is wrong", f"Look at: {fields}.", 422)
+            except sqlalchemy.exc.DataError:
+                return failed(request, "The request is wrong", "A value is too large or cannot be stored.", 422)
             except RequestValidationError as error:
                 fields = ", ".join(str(found["loc"][-1]) for found in error.errors())
                 return failed(request, "The page was asked for wrongly", f"Look at: {fields}.", 422)

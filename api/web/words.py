@@ -45,11 +45,6 @@ QUESTIONS = {
     "drift": "An earlier certificate of ours is served again. Is that known?",
     "foreign-certificate": "A certificate that is not ours is served. Is that known?",
 }
-CAUSES = {
-    "lead-time": "its time has come",
-    "renew-now": "asked for by hand",
-    "expired": "it had ended already",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,9 @@ def _take_down(data_dir: Path) -> None:
     assert json.loads(everleaf(data_dir, "status", "--output", "json").stdout)["state"] == "stopped"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, driven by Playwright."""
+    """Debian's Chromium, driven by Playwright; for a module alone, for its event loop shuts out everybody else's."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("NO chromium: no page was tried in a browser; `.ci/run` installs it")

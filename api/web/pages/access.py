@@ -6,7 +6,7 @@ from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import MAY_DECIDE, PAGES, ROLES
+from api.auth import MAY_DECIDE, ROLES
 from api.parts import CallerDep
 from api.web.door import pages
 from api.web.render import page
@@ -28,7 +28,6 @@ async def show_access(request: Request, caller: CallerDep) -> Response:
         "title": "Who may do what",
         "roles": list(Role),
         "routes": sorted(ROLES.items()),
-        "page_routes": sorted((name, roles) for name, roles in PAGES.items() if not name.startswith("show_")),
         "may_decide": MAY_DECIDE,
         "sessions": await run_in_threadpool(access.living_sessions, caller.engine) if watches else [],
         "events": await run_in_threadpool(access.security_events, caller.engine, None, EVENTS) if watches else [],

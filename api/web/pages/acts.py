@@ -55,7 +55,7 @@ async def retire_on_page(
     key: Key,
     comment: Annotated[schemas.Text, Form()] = "",
 ) -> Response:
-    body = schemas.RetirementAsked(reason=reason, comment=plain(comment))
+    body = schemas.RetirementAsked(reason=reason, comment=comment.replace("\0", ""))
     asked = commands.retire_certificate(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("retirement", asked))
 

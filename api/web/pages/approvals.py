@@ -9,13 +9,13 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
-from api.gateway import Explanation
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import approvals as api_approvals
 from api.web import words
 from api.web.door import pages
-from api.web.render import page, reader_of, sentence, workflow_url
+from api.web.pages.certificate import explained_soon
+from api.web.render import around, page, reader_of, sentence, workflow_url
 from domain.errors import EverleafError
 from domain.tiers import Role
 from store import access, reader
@@ -50,14 +50,14 @@ async def render_approval(
     request: Request, caller: Caller, shown: tuple[str | None, list[dict[str, Any]]], more: dict[str, Any]
 ) -> Response:
     approval_id, inbox = shown
-    reading = reader_of(caller)
-    waiting = sum(1 for row in inbox if row["approval_state"] == "pending")
+    waiting = (await run_in_threadpool(around, caller)).pending
     here: dict[str, Any] = {
         "inbox": inbox,
         "waiting": waiting,
         "chosen": None,
-        "said": [words.happened(row, reading) for row in inbox],
-        "title": "No approval waits" if not inbox else f"{waiting} approvals wait",
+        "title": "No approval waits"
+        if not inbox
+        else f"{waiting} approval{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''}",
         "told": "",
         "problem": "",
         "code": None,
@@ -84,6 +84,7 @@ def _chosen(caller: Caller, approval_id: str) -> dict[str, Any]:
         "comments": comments,
         "run": workflow_url(caller, row["id"]),
         "key": uuid.uuid4().hex,
+        "asked_it": row.get("requested_by") == caller.actor.id,
         "title": f"Approval: {name}",
         "open_now": asked["state"] in ("pending", "rejected") and row.get("approval_id") == approval_id,
     }
@@ -93,7 +94,7 @@ async def _ladder(caller: Caller, row: dict[str, Any]) -> list[tuple[datetime, s
     """(when, what happens, whether it is the end), in order; from the lifecycle itself, else from what is stored."""
     now, end = caller.parts.clock(), row["not_after"]
     try:
-        explained: Explanation = await caller.gateway.explain(row["id"])
+        explained = await explained_soon(caller, row["id"])
         told = [line for line in explained.because if "is told" in line.what and line.at < end]
         coming = [(line.at, f"Without an answer, {line.what.rpartition(', ')[2]}", False) for line in told]
     except EverleafError:

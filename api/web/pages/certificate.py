@@ -1,5 +1,6 @@
 """One certificate: why, who, next; its dates with their sums, where it is served, its lives, what happened."""
 
+import asyncio
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +13,13 @@ from api.parts import Caller, CallerDep
 from api.web import charts, history, words
 from api.web.door import pages
 from api.web.render import page, reader_of, workflow_url
-from domain.errors import EverleafError
+from domain.errors import EverleafError, NotReady
 from domain.people.messages import ANSWERS
 from store import reader
 
 router = pages()
 
+PATIENCE_SECONDS = 2.0
 # What an act answered, by its name in the address: never a text from the address itself.
 TOLD = {
     "renewal": "A renewal is open. It asks whom it must ask, and goes on by itself.",
@@ -40,12 +42,20 @@ async def render_certificate(request: Request, caller: Caller, certificate_id: s
     explained: Explanation | None = None
     silent = ""
     try:
-        explained = await caller.gateway.explain(certificate_id)
+        explained = await explained_soon(caller, certificate_id)
     except EverleafError as error:
         silent = str(error)
     here |= {"explained": explained, "silent": silent, "problem": "", "told": "", **more}
     here["line"] = _line(here["row"], explained, reader_of(caller)) if explained else None
     return await run_in_threadpool(page, request, caller, "certificate.html", here)
+
+
+async def explained_soon(caller: Caller, certificate_id: str) -> Explanation:
+    """A page does not wait as long as the API does: with the workers down it says so.  Raises what explain raises."""
+    try:
+        return await asyncio.wait_for(caller.gateway.explain(certificate_id), PATIENCE_SECONDS)
+    except TimeoutError as error:
+        raise NotReady("It has not answered in 2 s; its worker may be down.") from error
 
 
 def _here(caller: Caller, certificate_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import ipaddress
 import uuid
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -24,7 +25,6 @@ router = pages()
 
 EARLIER = 12
 ENDED = ("adopted", "failed")
-SILENT = ("connect-timeout", "handshake-timeout", "unreachable")
 
 
 @router.get("/discovery")
@@ -37,10 +37,12 @@ async def render_discovery(request: Request, caller: Caller, run: str, more: dic
     here = await run_in_threadpool(_here, caller, run)
     shown = here["shown"]
     live: DiscoveryRun | None = None
-    asked = run if shown is None else shown["id"] if shown["state"] not in ENDED else ""
-    if asked:
+    workflow, run_id = discovery_workflow(run), ""
+    if shown is not None:
+        workflow, run_id = shown["workflow_id"] or discovery_workflow(shown["id"]), shown["run_id"]
+    if (shown is None and run) or (shown is not None and shown["state"] not in ENDED):
         try:
-            live = await caller.gateway.discovery(asked)
+            live = await caller.gateway.discovery(workflow, run_id)
         except EverleafError:
             live = None
     if run and shown is None and live is None:
@@ -73,6 +75,7 @@ def _here(caller: Caller, run: str) -> dict[str, Any]:
         "new": count,
         "rows": [glance.attention_row(row, reading) for row in found],
         "problem": "",
+        "address": f"/discovery?run={quote(run)}" if run else "/discovery",
         "key": uuid.uuid4().hex,
     }
 
@@ -96,12 +99,20 @@ def figures(shown: words.Row | None, outcomes: dict[str, int]) -> dict[str, int]
 def coverage(shown: words.Row, hosts: dict[str, int]) -> list[tuple[str, int, int]]:
     """(range, addresses, certificates seen) per range of the scope; files are one more."""
     rows = []
-    addresses = [(ipaddress.ip_address(host), count) for host, count in hosts.items()]
+    addresses = [(address, count) for host, count in hosts.items() if (address := _address(host)) is not None]
     for cidr in shown["scope"].get("cidrs", ())[:40]:
         network = ipaddress.ip_network(cidr, strict=False)
         seen = sum(count for address, count in addresses if address in network)
         rows.append((cidr, network.num_addresses, seen))
     return rows
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for a name that only looks like an address."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _said(here: dict[str, Any], live: DiscoveryRun | None, run: str, reading: words.Reader) -> dict[str, Any]:
@@ -121,7 +132,7 @@ def _said(here: dict[str, Any], live: DiscoveryRun | None, run: str, reading: wo
         share = round(100 * numbers["asked"] / numbers["targets"]) if numbers["targets"] else 0
         first, second = "Discovery is looking now", f"{share} % so far: {numbers['seen']:,} certificates seen."
     running = state not in ENDED and (shown is not None or bool(run))
-    workflow = discovery_workflow(shown["id"] if shown else run) if shown or run else ""
+    workflow = (shown["workflow_id"] or discovery_workflow(shown["id"])) if shown else discovery_workflow(run)
     return {
         "title": first,
         "headline": first,

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import COOKIE, session_of
+from api.auth import COOKIE, is_foreign, session_of
 from api.parts import CallerDep, PartsDep
 from api.web.door import pages
 from api.web.render import bare_page
+from domain.errors import NotAllowed
 from store import access
 
 public = APIRouter(include_in_schema=False)
@@ -33,6 +34,8 @@ async def log_in(
     back: Annotated[str, Form(max_length=2000)] = "/",
 ) -> Response:
     """Spend the code for a session.  The old session of this browser, if any, ends: a login is always a new one."""
+    if is_foreign(request):
+        raise NotAllowed("this login was not asked from a page of ours; open your link again.")
     before = await session_of(request)
     cookie = await run_in_threadpool(access.log_in, parts.engine, code.strip())
     if cookie is None:
@@ -58,6 +61,9 @@ async def log_out(request: Request, caller: CallerDep) -> Response:
 
 def local(back: str) -> str:
     """A path of ours, or the front page: a link must not lead a fresh session elsewhere."""
-    parts = urlsplit(back)
+    try:
+        parts = urlsplit(back)
+    except ValueError:
+        return "/"
     ours = back.startswith("/") and not back.startswith("//") and "\\" not in back and not parts.scheme
     return back if ours and not parts.netloc else "/"

@@ -9,6 +9,7 @@ from fastapi import Form, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.parts import Caller, CallerDep
+from api.routes.policy import LARGEST_POLICY_BYTES
 from api.web.door import pages
 from api.web.render import page
 from domain.errors import BadPolicy
@@ -27,7 +28,7 @@ async def show_policy(request: Request, caller: CallerDep) -> Response:
 
 @router.post("/policy/check")
 async def check_policy_on_page(
-    request: Request, caller: CallerDep, text: Annotated[str, Form(max_length=900_000)] = ""
+    request: Request, caller: CallerDep, text: Annotated[str, Form(max_length=LARGEST_POLICY_BYTES)] = ""
 ) -> Response:
     """What a policy would be refused for; nothing is put in force here."""
     here = await run_in_threadpool(_here, caller)

@@ -1,4 +1,4 @@
-// The clock of the rail, and countdowns: once a second, nothing moves.
+// The clock of the rail: once a second, nothing moves.
 const local = document.getElementById("clock-local");
 const utc = document.getElementById("clock-utc");
 

@@ -1,4 +1,4 @@
-// "/" find, "g s" and the like go, "j" "k" move, Enter opens, "x" selects, "a" opens the decision (never decides), "?" help.
+// "/" find, "g s" and the like go, "j" "k" move, Enter opens, "a" goes to the decision (never decides), "?" help.
 const PLACES = { s: "/", c: "/certificates", a: "/approvals", d: "/discovery", p: "/policy" };
 const ROWS = ".attention > li, .list tbody tr, .inbox li";
 let before = "";
@@ -23,11 +23,6 @@ function acted(key) {
     case "k":
       move(key === "j" ? 1 : -1);
       return true;
-    case "x": {
-      const box = document.activeElement?.closest("tr")?.querySelector("input[type=checkbox]");
-      box?.click();
-      return Boolean(box);
-    }
     case "a": {
       const decision = document.querySelector("[data-decides]");
       if (decision?.href) location.href = decision.href;
