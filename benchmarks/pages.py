@@ -13,20 +13,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from cli.home import PROJECT
+from store import reader
 from store.changes import note_change
 from store.engine import create_engine
-from store.reader.certificates import SORTS, CertificateQuery, where_of
-from store.reader.situation import with_case
+from store.reader import CertificateQuery
 
 # One row of the read model in the proportions of an operator: a tenth asks, a hundredth is late, a thousandth expired.
 FILL = """
@@ -150,7 +151,9 @@ def p95(values: list[float]) -> float:
 def measure(status: dict[str, Any], times: int) -> None:
     headers = {"authorization": f"Bearer {status['token']}"}
     with httpx2.Client(base_url=status["urls"]["api"], headers=headers, timeout=60) as client:
-        ask(client, "/v1/certificates", 3)
+        # A process compiles its templates once.
+        for first in ("/v1/certificates", "/certificates", "/"):
+            ask(client, first, 3)
         print(f"{'list (API and page)':<58}{'API p95':>10}{'page p95':>10}  ms")
         api_all: list[float] = []
         pages_all: list[float] = []
@@ -219,7 +222,7 @@ def write_change(engine: sa.Engine, subject: str) -> None:
 
 
 def explain_plans(status: dict[str, Any], file: Path) -> None:
-    """The plans of one list of each kind, of the counts and of Situation's parts, as PostgreSQL makes and runs them."""
+    """What PostgreSQL does for lists, their counts and Situation: each statement as it is sent, with its plan."""
     engine = create_engine(status["database_url"])
     asked = (
         CertificateQuery(),
@@ -228,15 +231,43 @@ def explain_plans(status: dict[str, Any], file: Path) -> None:
         CertificateQuery(owner="owner-17", sort="name"),
         CertificateQuery(open=True, sort="severity"),
     )
-    lines = ["# Plans over 100,000 certificates (EXPLAIN ANALYZE)", ""]
-    with engine.connect() as connection:
-        for one in asked:
-            query = with_case().where(*where_of(one)).order_by(*SORTS[one.sort].columns).limit(51)
-            text = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
-            plan = connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS) " + text.replace("%", "%%")).scalars().all()
-            lines += [f"## {one}", "", "```", *plan, "```", ""]
+    now = datetime.now(UTC)
+    parts: dict[str, Callable[[], object]] = {
+        f"List: {_said(one)}": partial(reader.list_certificates, engine, one) for one in asked
+    }
+    parts["Counts of the views"] = partial(reader.count_certificates, engine, asked)
+    parts["Situation"] = partial(reader.situation, engine, now)
+    parts["The rail of every page"] = partial(reader.rail_counts, engine)
+    lines = ["# Plans over 100,000 certificates", "", "Written by `python -m benchmarks.pages --plans FILE`.", ""]
+    for name, work in parts.items():
+        lines += [f"## {name}", ""]
+        for statement, parameters in _statements(engine, work):
+            with engine.connect() as connection:
+                plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", parameters).scalars().all()
+            lines += ["```sql", " ".join(statement.split()), "```", "", "```", *plan, "```", ""]
     engine.dispose()
     file.write_text("\n".join(lines))
+
+
+def _said(asked: CertificateQuery) -> str:
+    plain = CertificateQuery()
+    changed = [name for name in asked.__slots__ if getattr(asked, name) != getattr(plain, name)]
+    return ", ".join(f"{name} = {getattr(asked, name)}" for name in changed) or "all"
+
+
+def _statements(engine: sa.Engine, work: Callable[[], object]) -> list[tuple[str, Any]]:
+    """What ``work`` asks of the database, in its order."""
+    found: list[tuple[str, Any]] = []
+
+    def heard(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        found.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", heard)
+    try:
+        work()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", heard)
+    return found
 
 
 def main() -> None:

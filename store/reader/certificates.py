@@ -68,7 +68,7 @@ def list_certificates(engine: Engine, asked: CertificateQuery) -> Page:
     """Raises BadInput naming ``sort``, ``limit`` or ``cursor``."""
     if asked.sort not in SORTS:
         raise BadInput("sort", f"{asked.sort!r} is not a sort", f"One of {', '.join(SORTS)}.")
-    query = with_case().where(*where_of(asked))
+    query = with_case().where(*_where(asked))
     return page(engine, query, SORTS[asked.sort], (asked.limit, asked.cursor))
 
 
@@ -79,12 +79,11 @@ def count_certificates(engine: Engine, asked: Sequence[CertificateQuery]) -> lis
 
 
 def _count(asked: CertificateQuery) -> sa.Select[Any]:
-    found = sa.select(sa.literal(1)).select_from(tables.managed_certificates).where(*where_of(asked))
+    found = sa.select(sa.literal(1)).select_from(tables.managed_certificates).where(*_where(asked))
     return sa.select(sa.func.count()).select_from(found.limit(COUNTED + 1).subquery())
 
 
-def where_of(asked: CertificateQuery) -> list[sa.ColumnElement[bool]]:
-    """The filters of ``asked`` as conditions on the read model."""
+def _where(asked: CertificateQuery) -> list[sa.ColumnElement[bool]]:
     # As the partial indexes are written, or the planner passes over them.
     found = [COLUMN.retired if asked.retired else sa.not_(COLUMN.retired)]
     found += [COLUMN[name] == getattr(asked, name) for name in WORDS if getattr(asked, name) is not None]
