@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from domain.errors import BadInput
 
 # The part of a database URL that names the file with its password; ours, taken out before a driver sees the URL.
-PASSWORD_FILE = "password_file"  # noqa: S105
+PASSWORD_FILE = "password_file"  # noqa: S105 - the name of a field, not a password
 
 
 @dataclass(frozen=True, slots=True)

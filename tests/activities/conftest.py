@@ -1,10 +1,14 @@
 """A clock that stands, an order that can be placed, and a CA that signs."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
 
 from activities.issuance import IssuanceActivities, OrderActivities
 from activities.issuers import ISSUERS, IssuerParts
@@ -97,3 +101,12 @@ def plan() -> Plan:
 
 def manual(plan: Plan) -> Plan:
     return replace(plan, issuer=PUBLIC.name, issuer_kind="manual", trust_class=TrustClass.PUBLIC)
+
+
+@pytest.fixture
+async def temporal(temporal_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
+    path = str(temporal_binary)
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=path, data_converter=pydantic_data_converter, dev_server_log_level="error"
+    ) as environment:
+        yield environment

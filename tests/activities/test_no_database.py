@@ -1,10 +1,7 @@
 """A rung's message goes out while the database is down: a real PostgreSQL that is stopped, a real mail server."""
 
 import asyncio
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine
@@ -14,34 +11,13 @@ from domain.contracts import Deliver, Delivery, Undelivered
 from domain.errors import NotReady
 from domain.tiers import Person, Role
 from store import reader
-from store.engine import create_engine
-from store.migrate import upgrade
 from tests.activities.test_notification import ASK, Mailbox, activities, batched, mailbox, people, smtp_url
-from tests.conftest import TEMPLATE, Cluster, postgres_binaries
+from tests.conftest import TEMPLATE, Cluster
 
 __all__ = ["mailbox", "smtp_url"]
 
 RUNG = replace(ASK, id="mc-1.7", topic="rung")
 HEAD = Person("asha", "Asha Rao", "asha.of.the.file@example.in", Role.SECURITY_HEAD)
-
-
-@pytest.fixture
-def mortal() -> Iterator[tuple[Cluster, Engine]]:
-    """A PostgreSQL of this test alone, which it may stop."""
-    binaries = postgres_binaries()
-    if binaries is None:
-        pytest.skip("NO POSTGRESQL: nothing was stopped here")
-    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
-        running = Cluster(binaries, Path(home))
-        try:
-            running.wait()
-            running.execute(f"CREATE DATABASE {TEMPLATE}")
-            upgrade(running.url(TEMPLATE))
-            engine = create_engine(running.url(TEMPLATE))
-            yield running, engine
-            engine.dispose()
-        finally:
-            running.stop()
 
 
 def telling(engine: Engine, smtp: str, *named: Person) -> NotificationActivities:
@@ -71,7 +47,6 @@ def test_a_rung_goes_out_says_so_and_is_noted_later(
     assert len(mailbox.letters) == 1
 
     cluster.start()
-    cluster.wait()
     assert worker.deliver(batched(ASK)) == Delivery("delivered")
     states = {row["message_id"]: row["state"] for row in reader.deliveries_for(engine, "mc-1")}
     assert states == {RUNG.id: "delivered", ASK.id: "delivered"}

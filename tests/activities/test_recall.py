@@ -17,7 +17,7 @@ from domain.lifecycle.refold import Recalled
 from domain.people.messages import Resume
 from domain.tiers import Tier
 from store.facts import record
-from tests.activities.test_recording import recording, temporal  # noqa: F401  # a fixture
+from tests.activities.test_recording import recording
 from tests.domain.simulation import World, broken, stored
 
 DAY = timedelta(days=1)
@@ -42,7 +42,7 @@ async def recall(activities: RecordingActivities, managed_id: str = "mc-1") -> R
 
 @pytest.mark.server
 @pytest.mark.parametrize("tier", list(Tier))
-async def test_a_life_is_recalled_as_it_was_lived(database: Engine, temporal: WorkflowEnvironment, tier: Tier) -> None:  # noqa: F811
+async def test_a_life_is_recalled_as_it_was_lived(database: Engine, temporal: WorkflowEnvironment, tier: Tier) -> None:
     world = World(tier=tier)
     world.adopt()
     for _ in range(12):
@@ -59,7 +59,7 @@ async def test_a_life_is_recalled_as_it_was_lived(database: Engine, temporal: Wo
 @pytest.mark.server
 async def test_what_is_recalled_of_a_fork_is_what_it_goes_on_from(
     database: Engine,
-    temporal: WorkflowEnvironment,  # noqa: F811
+    temporal: WorkflowEnvironment,
 ) -> None:
     world = World(tier=Tier.INTERNAL, age=310 * DAY)
     world.adopt()
@@ -79,7 +79,7 @@ async def test_what_is_recalled_of_a_fork_is_what_it_goes_on_from(
 @pytest.mark.server
 async def test_of_a_lifecycle_that_recorded_nothing_nothing_is_recalled(
     database: Engine,
-    temporal: WorkflowEnvironment,  # noqa: F811
+    temporal: WorkflowEnvironment,
 ) -> None:
     assert await recall(recording(database, temporal), "mc-unknown") == Recalled(None, -1)
 
@@ -87,7 +87,7 @@ async def test_of_a_lifecycle_that_recorded_nothing_nothing_is_recalled(
 @pytest.mark.server
 async def test_a_store_that_lacks_an_event_or_holds_a_stranger_is_refused_by_name(
     database: Engine,
-    temporal: WorkflowEnvironment,  # noqa: F811
+    temporal: WorkflowEnvironment,
 ) -> None:
     tomorrow = EventRecord(0, "of_tomorrow", World().now, "x", 1, 0, "everleaf")
     record(database, RecordBatch("mc-2", "run-1", (tomorrow,)), "9.0.0", World().now)
@@ -108,7 +108,7 @@ async def test_a_store_that_lacks_an_event_or_holds_a_stranger_is_refused_by_nam
 @pytest.mark.server
 async def test_a_state_stays_small_whatever_it_has_lived_through(
     database: Engine,
-    temporal: WorkflowEnvironment,  # noqa: F811
+    temporal: WorkflowEnvironment,
 ) -> None:
     world = World(tier=Tier.CUSTOMER_FACING, length=47 * DAY)
     world.adopt()

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,15 +57,6 @@ class Asker:
             start_to_close_timeout=timedelta(seconds=60),
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=2),
         )
-
-
-@pytest.fixture
-async def temporal(temporal_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
-    path = str(temporal_binary)
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=path, data_converter=pydantic_data_converter, dev_server_log_level="error"
-    ) as environment:
-        yield environment
 
 
 def recording(engine: Engine, temporal: WorkflowEnvironment, failpoint: Failpoint | None = None) -> RecordingActivities:

@@ -55,7 +55,7 @@ async def test_hostile_names_stay_inside_their_label(house: House, database: Eng
         names=("pay.example.in",),
         not_before=begins,
         not_after=begins,
-        algorithm="RSA",  # type: ignore[arg-type]
+        algorithm="rsa",
         key_bits=2048,
         signature_hash="sha256",
         spki_sha256="0" * 64,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
@@ -48,11 +49,11 @@ class Watched:
 
 @contextmanager
 def browsing(
-    chromium: Browser, product: Product, role: Role, *, expected: tuple[str, ...] = (), **options: object
+    chromium: Browser, product: Product, role: Role, *, expected: tuple[str, ...] = (), **options: Any
 ) -> Iterator[Page]:
     """A page that is logged in as ``role``; at the end nothing may have gone wrong."""
     base = product.api
-    context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
+    context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
     try:
         watched = Watched(context, base, expected=expected)
         page = watched.page()

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from cli.process import dying_with_parent, free_port
 from domain.tiers import Role
 from store import access
 from store.engine import create_engine
-from tests.e2e.product import Product, clean_environment
+from tests.e2e.product import Product, clean_environment, eventually
 
 pytestmark = pytest.mark.e2e
 EACH = {"page": 15, "api": 20, "cli": 5, "temporal": 10}
@@ -42,16 +41,15 @@ def second_api(product: Product, tmp_path_factory: pytest.TempPathFactory) -> It
     process = subprocess.Popen(command, cwd=PROJECT, env=os.environ | environment, stdout=log, stderr=log)
     try:
         base = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                if httpx2.get(f"{base}/health/ready", timeout=5).status_code == 200:
-                    break
-            except httpx2.TransportError:
-                pass
+
+        def is_ready() -> bool:
             assert process.poll() is None, Path(log.name).read_text()[-2000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.25)
+            try:
+                return httpx2.get(f"{base}/health/ready", timeout=5).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        eventually(is_ready, "the second API is ready", 90)
         yield base
     finally:
         process.kill()

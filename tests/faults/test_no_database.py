@@ -22,13 +22,10 @@ from cli.temporal_server import set_up
 from demo.authorities import make_stand_in
 from domain.settings import Settings
 from store import tables
-from tests.activities.test_no_database import mortal
 from tests.conftest import TEMPLATE, Cluster
 from tests.faults.test_kill_points import LISTENERS, end
 from tests.faults.worlds import World, start
 from tests.launcher.waiting import until
-
-__all__ = ["mortal"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

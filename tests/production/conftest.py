@@ -13,7 +13,7 @@ import pytest
 from cli.home import PROJECT
 from cli.process import accepts, dying_with_parent, free_port
 from tests.launcher.waiting import until
-from tests.production.cluster import GuardedCluster
+from tests.production.cluster import guarded
 from tests.production.composed import GIVEN, Bare, resolved
 from tests.production.site import Site
 
@@ -30,7 +30,7 @@ class Installation:
         service = file["services"]["postgres"]
         arguments = service["environment"]["POSTGRES_INITDB_ARGS"].split()
         (folder / "postgres").mkdir()
-        self.cluster = GuardedCluster(
+        self.cluster = guarded(
             folder / "postgres", arguments, service["command"][1:], self.secrets / "postgres_password"
         )
         self.temporal_port, self.api_port = free_port(), free_port()

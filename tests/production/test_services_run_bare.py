@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def running(installation: Installation) -> Installation:
     for name in LONG_RUNNING:
         installation.bare.start(name)
     for name in LONG_RUNNING:
-        eventually(lambda name=name: installation.bare.is_healthy(name), f"{name} is healthy", 120)  # type: ignore[misc]
+        eventually(partial(installation.bare.is_healthy, name), f"{name} is healthy", 120)
     return installation
 
 
