@@ -33,6 +33,7 @@ class Feed:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._inboxes: set[Inbox] = set()
+        self._place: Place | None = None
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -62,36 +63,40 @@ class Feed:
         return len(self._inboxes)
 
     def _listen(self) -> None:
-        place: Place | None = None
         while not self._stopped.is_set():
             try:
-                place = place or newest_place(self._engine)
-                place = self._follow(place)
+                newest = newest_place(self._engine)
+                if self._place is not None and self._place > newest:
+                    # The database was put back: what was told may never have been.
+                    self._tell([None])
+                    self._place = None
+                self._place = self._place or newest
+                self._follow()
             except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as error:
-                # What changed meanwhile may be behind a place that a restored database never reached.
-                place = None
-                self._tell([None])
                 log.warning("no news: the database does not answer (%s)", type(error).__name__)
                 self._stopped.wait(RETRY_SECONDS)
 
-    def _follow(self, place: Place) -> Place:
-        """Tell everything behind ``place`` as it comes, until we are stopped.  Raises SQLAlchemyError."""
+    def _follow(self) -> None:
+        """Tell everything behind our place as it comes, until we are stopped.
+
+        Raises SQLAlchemyError or psycopg.Error with the connection; going on from the place misses nothing.
+        """
+        assert self._place is not None
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"LISTEN {CHANNEL}")
             driver = connection.connection.driver_connection
             assert driver is not None
             while not self._stopped.is_set():
-                found = changes_after(self._engine, place, PAGE)
+                found = changes_after(self._engine, self._place, PAGE)
                 if found:
-                    place = found[-1].place
                     self._tell(found)
+                    self._place = found[-1].place
                     continue
-                patience = WAITING_SECONDS if something_waits(self._engine, place) else LOOK_SECONDS
+                patience = WAITING_SECONDS if something_waits(self._engine, self._place) else LOOK_SECONDS
                 end = time.monotonic() + patience
                 while not self._stopped.is_set() and time.monotonic() < end:
                     if list(driver.notifies(timeout=min(1.0, patience), stop_after=1)):
                         break
-        return place
 
     def _tell(self, found: Sequence[Change | None]) -> None:
         assert self._loop is not None
