@@ -34,7 +34,7 @@ from api.routes import (
     system,
 )
 from api.routes import policy as policy_routes
-from api.web import static_files
+from api.web import door, static_files
 from api.web.pages import access, acts, certificate, discovery, help, login, policy, situation
 from api.web.pages import approvals as approvals_page
 from api.web.pages import certificates as certificates_page
@@ -113,6 +113,7 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
+    door.install(app)
     # The last one stands outermost.
     for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders):
         app.add_middleware(layer)

@@ -19,6 +19,9 @@ from domain.errors import BadInput, EverleafError, NotAllowed, NotFound, NotRead
 
 log = logging.getLogger(__name__)
 
+# The database does not answer, or not in time.
+LOST = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
@@ -172,7 +175,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(EverleafError, _everleaf_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
-    for lost in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError):
+    for lost in LOST:
         app.add_exception_handler(lost, _no_database)
     app.add_exception_handler(sqlalchemy.exc.DataError, _unstorable)
     app.add_exception_handler(Exception, _unexpected)

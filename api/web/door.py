@@ -1,26 +1,26 @@
 """The door of pages: the same proof, roles and origin checks as the API's; what goes wrong becomes a page."""
 
-import logging
-import uuid
-from collections.abc import Callable, Coroutine
+import json
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
-import sqlalchemy.exc
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from api.auth import Door
 from api.parts import caller_of
-from api.problems import Unauthenticated, status_of
+from api.problems import LOST, Unauthenticated
 from api.web.render import bare_page, page
-from domain.errors import EverleafError
 
-log = logging.getLogger(__name__)
+# Here machines ask, also where they send a browser's Accept.
+MACHINES = ("/v1", "/static/", "/health/", "/metrics", "/openapi.json")
+# They say how a connection or a cache stands, and hold for a page as well.
+KEPT = ("allow", "retry-after")
 
-LOST = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
 class PageDoor(Door):
@@ -34,22 +34,10 @@ class PageDoor(Door):
                 return await let_in(request)
             except Unauthenticated:
                 return to_login(request)
-            except EverleafError as error:
-                status, title = status_of(error)
-                return failed(request, title, str(error), status)
             except ValidationError as error:
-                # Of our own model of what was asked: a form may hold what its fields alone did not refuse.
-                fields = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
-                return failed(request, "The request is wrong", f"Look at: {fields}.", 422)
-            except sqlalchemy.exc.DataError:
-                return failed(request, "The request is wrong", "A value is too large or cannot be stored.", 422)
-            except RequestValidationError as error:
-                fields = ", ".join(str(found["loc"][-1]) for found in error.errors())
-                return failed(request, "The page was asked for wrongly", f"Look at: {fields}.", 422)
-            except LOST as error:
-                reference = uuid.uuid4().hex[:12]
-                log.warning("no database, reference %s: %s", reference, type(error).__name__)
-                return bare_page(request, "away.html", {"reference": reference}, 503)
+                # Of the API's own model of what was asked: a form may hold what its fields alone did not refuse.
+                fields = [{**found, "loc": ("body", *found["loc"])} for found in error.errors()]
+                raise RequestValidationError(fields) from error
 
         return shown
 
@@ -63,10 +51,39 @@ def to_login(request: Request) -> Response:
     return RedirectResponse(target, status_code=303)
 
 
+def install(app: FastAPI) -> None:
+    """Let every problem that the API knows how to tell be a page for whoever asks for pages."""
+    for kind, handler in list(app.exception_handlers.items()):
+        app.add_exception_handler(kind, _as_page(handler))
+
+
+def _as_page(handler: Any) -> Handler:
+    async def shown(request: Request, error: Any) -> Response:
+        answer: Response = await handler(request, error)
+        if answer.status_code < 400 or not is_page(request):
+            return answer
+        told = json.loads(bytes(answer.body))
+        if isinstance(error, LOST):
+            dressed: Response = bare_page(request, "away.html", {}, answer.status_code)
+        else:
+            dressed = failed(request, told["title"], told["detail"], answer.status_code)
+        dressed.headers.update({name: answer.headers[name] for name in KEPT if name in answer.headers})
+        return dressed
+
+    return shown
+
+
+def is_page(request: Request) -> bool:
+    """Whether a page was asked for: by its address, or by a browser that found none."""
+    browser = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(MACHINES)
+    return isinstance(request.scope.get("route"), PageDoor) or browser
+
+
 def failed(request: Request, title: str, told: str, status: int) -> Response:
+    here = {"title": title, "told": told, "status": status}
     if not hasattr(request.state, "actor"):
-        return bare_page(request, "refused.html", {"title": title, "told": told}, status)
-    return page(request, caller_of(request), "failed.html", {"title": title, "told": told, "status": status})
+        return bare_page(request, "refused.html", here, status)
+    return page(request, caller_of(request), "failed.html", here)
 
 
 def pages() -> APIRouter:

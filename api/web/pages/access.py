@@ -40,7 +40,7 @@ async def show_access(request: Request, caller: CallerDep) -> Response:
 @router.post("/access/end")
 async def end_session_on_page(caller: CallerDep, session_id: Annotated[str, Form(max_length=64)]) -> Response:
     """Log somebody out."""
-    ended = await run_in_threadpool(access.end_session, caller.engine, session_id.replace("\0", ""), caller.actor.id)
+    ended = await run_in_threadpool(access.end_session, caller.engine, session_id, caller.actor.id)
     if not ended:
         raise NotFound("There is no such session, or it has ended already.")
     return RedirectResponse("/access", status_code=303)

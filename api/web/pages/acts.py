@@ -13,8 +13,7 @@ from api.routes import commands
 from api.schemas import Operation
 from api.web.door import pages
 from api.web.pages.certificate import render_certificate
-from api.web.text import plain
-from domain.errors import EverleafError
+from domain.errors import EverleafError, NotAllowed
 from domain.tiers import Audience
 
 router = pages()
@@ -27,6 +26,8 @@ async def _answer(request: Request, caller: Caller, certificate_id: str, asked: 
     name, coming = asked
     try:
         operation: Operation = await coming
+    except NotAllowed:
+        raise
     except EverleafError as error:
         status, title = status_of(error)
         told = {"problem": f"{title}: {error}", "status": status}
@@ -55,7 +56,7 @@ async def retire_on_page(
     key: Key,
     comment: Annotated[schemas.Text, Form()] = "",
 ) -> Response:
-    body = schemas.RetirementAsked(reason=reason, comment=comment.replace("\0", ""))
+    body = schemas.RetirementAsked(reason=reason, comment=comment)
     asked = commands.retire_certificate(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("retirement", asked))
 
@@ -85,6 +86,6 @@ async def answer_on_page(
     answer: Annotated[str, Form(min_length=1, max_length=200)],
     key: Key,
 ) -> Response:
-    body = schemas.AnswerAsked(question=question, answer=plain(answer))
+    body = schemas.AnswerAsked(question=question, answer=answer)
     asked = commands.answer_question(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("answer", asked))

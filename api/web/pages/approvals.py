@@ -157,9 +157,7 @@ async def decide_on_page(
     overrule: Annotated[bool, Form()] = False,
 ) -> Response:
     """Answer with the version of the plan that was on the page: what changed meanwhile is not approved unread."""
-    body = schemas.DecisionAsked(
-        decision=decision, version=version, comment=comment.replace("\0", ""), overrule=overrule
-    )
+    body = schemas.DecisionAsked(decision=decision, version=version, comment=comment, overrule=overrule)
     try:
         done = await api_approvals.decide_approval(approval_id, body, Response(), caller, None, key)
     except EverleafError as error:

@@ -151,7 +151,7 @@ async def start_on_page(
     cidrs: Annotated[str, Form(max_length=20_000)] = "",
 ) -> Response:
     """Start one over the whole scope, or over the ranges that were written, one in each line."""
-    asked = tuple(part for part in cidrs.replace(",", " ").replace("\0", " ").split() if part)
+    asked = tuple(part for part in cidrs.replace(",", " ").split())
     try:
         body = schemas.DiscoveryAsked(cidrs=asked[:1000])
         done = await api_discoveries.start_discovery(Response(), caller, body, key)
