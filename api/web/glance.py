@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from api.web.text import count
 from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
 
 # Columns of the track -> the stages that stand in them.
@@ -18,8 +19,8 @@ TRACK = (
 def headline(found: Any, reader: Reader) -> tuple[str, str]:
     """(sentence, second sentence) of Situation: the answer to "is anything wrong?"."""
     by = dict.fromkeys(SEVERITIES, 0)
-    for (_, severity), count in found.matrix.items():
-        by[severity] += count
+    for (_, severity), number in found.matrix.items():
+        by[severity] += number
     others = found.managed - found.needing
     urgent = by["critical"]
     if found.managed == 0:
@@ -45,10 +46,10 @@ def headline(found: Any, reader: Reader) -> tuple[str, str]:
     return first, f"{second}The other {others:,} need nobody now."
 
 
-def _many(count: int, noun: str) -> str:
+def _many(number: int, noun: str) -> str:
     words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
-    said = words[count] if count < len(words) else f"{count:,}"
-    return f"{said} {noun}" if count == 1 else f"{said} {noun}s"
+    said = count(number, noun)
+    return f"{words[number]} {said.partition(' ')[2]}" if number < len(words) else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,6 @@ class Stop:
 
     name: str
     count: int
-    stages: tuple[str, ...]
     stuck: list[tuple[Row, str]]
 
 
@@ -84,7 +84,7 @@ def track(found: Any, reader: Reader) -> list[Stop]:
     for name, stages in TRACK:
         stuck = [(row, stuck_because(row, reader)) for row in found.stuck if row["stage"] in stages]
         stuck.sort(key=lambda pair: SEVERITIES.index(pair[0]["severity"]))
-        stops.append(Stop(name, sum(found.flight.get(stage, 0) for stage in stages), stages, stuck[:3]))
+        stops.append(Stop(name, sum(found.flight.get(stage, 0) for stage in stages), stuck[:3]))
     return stops
 
 

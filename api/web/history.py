@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from api.web import text
+
 # "" : of no interest to a person.
 SENTENCES: dict[str, str] = {
     "notice_came": "",
@@ -101,7 +103,7 @@ def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     words = {name: str(value) for name, value in facts.items() if isinstance(value, str | int)}
     for name in ("slots", "verified", "wrong", "silent"):
         count = len(facts.get(name) or ())
-        words[f"{name}_count"] = f"{count} place{'' if count == 1 else 's'}" if name == "slots" else str(count)
+        words[f"{name}_count"] = text.count(count, "place") if name == "slots" else str(count)
     words["cause_words"] = CAUSES.get(words.get("cause", ""), words.get("cause", ""))
     words["to_words"] = AUDIENCE.get(words.get("to", ""), "")
     words["again_words"] = " again" if facts.get("again") else ""

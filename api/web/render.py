@@ -44,6 +44,7 @@ def environment() -> Environment:
     made.filters |= {
         "shown": text.shown,
         "plain": text.plain,
+        "counted": text.count,
         "number": times.number,
         "fingers": fingers,
         "sentence": sentence,

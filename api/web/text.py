@@ -48,6 +48,11 @@ def plain(text: object) -> str:
     return "".join(f"[{piece}]" if raw else piece for piece, raw in pieces(str(text)))
 
 
+def count(number: int, noun: str) -> str:
+    """ "1 place", "1,240 places"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def cell(text: object) -> str:
     """The same for a spreadsheet, which must not take it for a formula."""
     safe = plain(text)

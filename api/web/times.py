@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from api.web.text import count
+
 DAY = timedelta(days=1)
 
 
@@ -22,7 +24,7 @@ class Times:
         if length >= timedelta(days=60):
             return f"{length // timedelta(days=30)} months"
         if length >= DAY:
-            return _count(length // DAY, "day")
+            return count(length // DAY, "day")
         if length >= timedelta(hours=1):
             return f"{length // timedelta(hours=1)} h"
         if length >= timedelta(minutes=1):
@@ -85,10 +87,6 @@ class Times:
         if hours:
             return [(str(hours), "h"), (str(minutes), "min")]
         return [(str(minutes), "min"), (str(seconds), "s")]
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def number(value: int) -> str:

@@ -228,7 +228,3 @@ def consequence(row: Row) -> str:
     if row["subscribers"]:
         return f"{number(row['subscribers'])} subscribers of {row['service']} are hit."
     return f"whoever uses {row['service'] or 'it'} is hit."
-
-
-def places(count: int) -> str:
-    return f"{count:,} place{'' if count == 1 else 's'}"

@@ -201,11 +201,17 @@ async def test_a_certificates_page_says_why_who_and_next_also_while_temporal_is_
     assert "Its run does not answer just now." in page
 
 
-@pytest.mark.parametrize("path", ["/certificates?sort=nonsense", "/certificates?ends=soon", "/certificates?tier=x"])
-async def test_a_wrong_filter_is_a_page_that_names_it(house: House, head: Browser, path: str) -> None:
-    answer = await head.get(path)
+@pytest.mark.parametrize("asked", ["sort=nonsense", "ends=soon", "tier=x", "placed=x", "attention=1"])
+async def test_a_wrong_filter_is_a_page_that_names_it(house: House, head: Browser, asked: str) -> None:
+    answer = await head.get(f"/certificates?{asked}")
     assert answer.status_code == 422
-    assert path.split("?")[1].split("=")[0] in answer.text
+    assert asked.split("=")[0] in answer.text
+
+
+async def test_a_filter_whose_value_is_no_choice_now_stays_with_the_next_one(house: House, head: Browser) -> None:
+    page = (await head.get("/certificates?owner=gone&attention=true")).text
+    assert '<option value="gone" selected>' in page
+    assert "<h1>0 need somebody</h1>" in page
 
 
 async def test_an_unknown_certificate_is_a_page_not_a_stack(house: House, head: Browser) -> None:

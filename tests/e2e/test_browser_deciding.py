@@ -93,20 +93,32 @@ def send_update(page: Page, address: str, name: str, payload: dict[str, Any]) ->
     dialog.wait_for(state="hidden")
 
 
-@pytest.mark.parametrize("message", ["retire", "renew_now", "reassign", "change_policy", "decide", "answer"])
-def test_a_message_without_a_warrant_changes_nothing(product: Product, message: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("retire", "refused"),
+        ("renew_now", "refused"),
+        ("decide", "that case is closed"),
+        ("answer", "no open question"),
+        # There is no such message.
+        ("reassign", "not found"),
+        ("change_policy", "not found"),
+    ],
+)
+def test_a_message_without_a_warrant_changes_nothing(product: Product, message: str, told: str) -> None:
     item = product.get("/v1/certificates?tier=customer-facing&state=sleeping&limit=1")["items"][0]
     before = product.get(f"/v1/certificates/{item['id']}/timeline?limit=500")["items"]
-    bodies = {
-        "retire": {"code": "made-up", "reason": "mistake"},
-        "decide": {"code": "made-up", "decision": "approve", "case": 1, "generation": 1, "plan_version": "x"},
-        "answer": {"code": "made-up", "question": "unseen", "answer": "retired"},
+    more: dict[str, dict[str, Any]] = {
+        "retire": {"reason": "mistake"},
+        "decide": {"decision": "approve", "case": 1, "generation": 1, "plan_version": "x"},
+        "answer": {"question": "unseen", "answer": "retired"},
     }
-    body = json.dumps(bodies.get(message, {"code": "made-up"}))
+    body = json.dumps({"code": f"made-up-{message}", **more.get(message, {})})
     target = ["--workflow-id", f"certificate/{item['id']}", "--name", message, "--input", body]
 
     done = product.temporal("workflow", "update", "execute", *target)
 
+    assert told in done.stdout + done.stderr, done.stdout + done.stderr
     after = product.certificate(item["id"])
     assert (after["state"], after["tier"], after["owner"], after["generation"]) == (
         item["state"],
@@ -141,6 +153,8 @@ def test_a_signal_of_a_strangers_making_changes_nothing(product: Product, signal
 def test_a_logged_out_session_hears_it_and_is_led_to_the_login(chromium: Browser, product: Product) -> None:
     expected = ("Failed to load resource",)
     with browsing(chromium, product, Role.AUDITOR, expected=expected) as page:
+        page.goto(f"{product.api}/certificates?tier=internal")
+        page.locator("#age", has_text="Live").wait_for()
         engine = create_engine(product.status["database_url"])
         for session in access.living_sessions(engine):
             if session["role"] == "auditor":
@@ -148,8 +162,8 @@ def test_a_logged_out_session_hears_it_and_is_led_to_the_login(chromium: Browser
         kinds = [event["kind"] for event in access.security_events(engine, datetime(2026, 1, 1, tzinfo=UTC), 50)]
         engine.dispose()
         assert "logout" in kinds
-        page.goto(f"{product.api}/certificates")
-        page.wait_for_url("**/login?back=**")
+        # Nobody touches the page: the stream says that it is over.
+        page.wait_for_url("**/login?back=%2Fcertificates%3Ftier%3Dinternal")
 
 
 def test_a_refused_page_says_what_and_nothing_happens(chromium: Browser, product: Product) -> None:

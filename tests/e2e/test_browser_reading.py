@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from domain.tiers import Role
 from tests.e2e.browser import PATIENCE_MS, browsing, violations
@@ -52,6 +52,53 @@ def test_axe_finds_nothing_on_any_page(chromium: Browser, product: Product, sche
             page.locator("#age", has_text="Live").wait_for()
             found += [f"{path}: {one}" for one in violations(page)]
         assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_dialogs_errors_and_at_the_door(chromium: Browser, product: Product, scheme: str) -> None:
+    missing = ("Failed to load resource",)
+    with browsing(chromium, product, Role.SECURITY_HEAD, color_scheme=scheme, expected=missing) as page:
+        found = []
+        for path in ("/no-such-page", "/certificates/mc-none", "/certificates?ends=soon"):
+            page.goto(product.api + path)
+            found += [f"{path}: {one}" for one in violations(page)]
+        page.goto(product.api + troubled(product))
+        for opener in page.locator("[data-opens]").all():
+            opener.click()
+            page.locator("dialog[open]").wait_for()
+            found += [f"dialog: {one}" for one in violations(page)]
+            page.keyboard.press("Escape")
+        page.context.clear_cookies()
+        for path in ("/login", "/no-such-page"):
+            page.goto(product.api + path)
+            found += [f"{path}, a stranger: {one}" for one in violations(page)]
+        assert not found, "\n".join(found)
+
+
+def test_what_the_reader_opened_and_the_plan_he_reads_outlast_news(chromium: Browser, product: Product) -> None:
+    with browsing(chromium, product, Role.SECURITY_HEAD) as page:
+        page.goto(f"{product.api}/")
+        page.locator("#age", has_text="Live").wait_for()
+        page.locator("summary").first.click()
+        told = page.locator("h1").inner_text()
+        page.evaluate("document.querySelector('h1').textContent = 'before'")
+        renew(page)
+        expect(page.locator("h1")).to_have_text(told)
+        assert page.locator("details").first.get_attribute("open") is not None
+
+        page.goto(f"{product.api}/approvals")
+        page.locator("#age", has_text="Live").wait_for()
+        page.evaluate("document.querySelector('form.decide [name=version]').value = 'the one that was read'")
+        page.evaluate("document.querySelector('h1').textContent = 'before'")
+        renew(page)
+        expect(page.locator("h1")).not_to_have_text("before")
+        # A decision names the plan that stood there when it was read, never a newer one.
+        assert page.locator("form.decide [name=version]").input_value() == "the one that was read"
+
+
+def renew(page: Page) -> None:
+    """As after news of the stream, which comes here when a second reconnection asks what was missed."""
+    page.locator("#reconnect").evaluate("button => button.click()")
 
 
 @pytest.mark.parametrize("width", [390, 720, 1024])
@@ -110,6 +157,19 @@ def test_a_discovery_that_automation_starts_appears_without_reload(chromium: Bro
         expect(page.locator("section:has(> .section-head #run)")).to_contain_text(started["id"], timeout=PATIENCE_MS)
         assert page.evaluate("window.sameDocument") is True
         assert before >= 1
+
+
+def test_an_operator_starts_a_discovery_on_the_page(chromium: Browser, product: Product) -> None:
+    with browsing(chromium, product, Role.OPERATOR) as page:
+        page.goto(product.api + "/discovery")
+        before = product.get("/v1/discoveries?limit=1")["items"][0]["id"]
+        page.get_by_role("button", name="Start a discovery").click()
+        page.locator("dialog[open] button[type=submit]").click()
+        page.wait_for_url("**/discovery?run=*")
+        newest = product.get("/v1/discoveries?limit=1")["items"][0]["id"]
+        assert newest != before
+        assert page.url.endswith(f"run={newest}")
+        expect(page.locator("main")).to_contain_text(newest)
 
 
 def test_the_auditor_downloads_a_history_and_replays_it(chromium: Browser, product: Product, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from api import schemas
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import approvals as api_approvals
-from api.web import words
+from api.web import text, words
 from api.web.door import pages
 from api.web.pages.certificate import explained_soon
 from api.web.render import around, page, reader_of, sentence, workflow_url
@@ -57,7 +57,7 @@ async def render_approval(
         "chosen": None,
         "title": "No approval waits"
         if not inbox
-        else f"{waiting} approval{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''}",
+        else f"{text.count(waiting, 'approval')} wait{'s' if waiting == 1 else ''}",
         "told": "",
         "problem": "",
         "code": None,
@@ -126,7 +126,7 @@ def changes(
         ("Key", key_now, f"{key_new}, new", key_now != key_new),
         ("Names", f"{len(now_names)}", named, bool(added or gone)),
         ("Profile", "–", plan["profile"], False),
-        ("Goes to", words.places(len(row["endpoints"])), ", ".join(plan["targets"]) or "nowhere", False),
+        ("Goes to", text.count(len(row["endpoints"]), "place"), ", ".join(plan["targets"]) or "nowhere", False),
     ]
 
 

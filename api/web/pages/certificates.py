@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ router = pages()
 
 PAGE = 50
 Word = Annotated[str, Query(max_length=200)]
+Flag = Literal["", "true"]
 CHIPS = ("severity", "tier", "state", "owner", "service", "issuer", "finding")
 
 
@@ -43,10 +44,10 @@ class Filters:
     finding: Word = ""
     # "90" days, or one day or month as it is written: 2026-12-01, 2026-12.
     ends: Annotated[str, Query(max_length=10)] = ""
-    placed: Annotated[str, Query(max_length=5)] = ""
-    attention: Annotated[str, Query(max_length=5)] = ""
-    open: Annotated[str, Query(max_length=5)] = ""
-    retired: Annotated[str, Query(max_length=5)] = ""
+    placed: Literal["", "true", "false"] = ""
+    attention: Flag = ""
+    open: Flag = ""
+    retired: Flag = ""
     sort: Word = "not_after"
     cursor: Annotated[str, Query(max_length=4000)] = ""
 
@@ -152,16 +153,16 @@ def show_certificates(request: Request, caller: CallerDep, filters: FiltersDep) 
 
 
 def _headline(filters: Filters, count: int) -> str:
-    said = counted(count)
+    said, one = counted(count), count == 1
     if filters.q:
-        return f"{said} match “{text.plain(filters.q)[:60]}”"
+        return f"{said} match{'es' if one else ''} “{text.plain(filters.q)[:60]}”"
     if filters.attention:
-        return f"{said} need somebody"
+        return f"{said} need{'s' if one else ''} somebody"
     if filters.ends:
-        return f"{said} end {ends_words(filters.ends)}"
+        return f"{said} end{'s' if one else ''} {ends_words(filters.ends)}"
     if filters.retired:
-        return f"{said} are retired"
-    return f"{said} certificates"
+        return f"{said} {'is' if one else 'are'} retired"
+    return f"{said} certificate{'' if one else 's'}"
 
 
 def counted(count: int) -> str:

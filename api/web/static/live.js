@@ -31,7 +31,7 @@ function showAge() {
   age.classList.toggle("lost", away);
   age.querySelector(".live-dot").classList.toggle("polled", !connected);
   const said = away ? `Connection lost, ${spoken(seconds())} old` : connected ? `Live, ${spoken(seconds())} old` : "Connecting";
-  // A screen reader hears the change of state, not every second of it.
+  // No live region: a screen reader hears the banner when the stream is lost, not every second before.
   if (ageSaid.textContent !== said) ageSaid.textContent = said;
   document.getElementById("lost-age").textContent = spoken(seconds());
   if (lost.hidden === away) {
@@ -72,8 +72,11 @@ async function renew() {
   status = 0;
   // The answer to a form stands at the form's address; the page itself has another.
   const here = document.querySelector("[data-address]")?.dataset.address ?? location.pathname + location.search;
-  await htmx.ajax("GET", here, { target: "#main", select: "#main", selectOOB: "#nav", swap: "outerMorph" });
-  fetching = false;
+  try {
+    await htmx.ajax("GET", here, { target: "#main", select: "#main", selectOOB: "#nav", swap: "outerMorph" });
+  } finally {
+    fetching = false;
+  }
   if (status === 200) {
     read = Date.now();
     switchDecisions(isAway());
