@@ -169,12 +169,16 @@ def is_form(request: Request) -> bool:
 
 
 def is_foreign(request: Request) -> bool:
-    """Whether a browser says that another site's page asks.  Machines say nothing."""
+    """Whether a browser says that another site's page asks.  Machines say nothing.
+
+    A proxy may ask by another Host than the browser did, which then says the name of ``Parts.api_url``.
+    """
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = request.headers.get("origin")
     try:
-        return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+        ours = (request.headers.get("host", ""), urlsplit(parts_of(request).api_url).netloc)
+        return origin is not None and urlsplit(origin).netloc not in ours
     except ValueError:
         return True
 

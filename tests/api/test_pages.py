@@ -265,6 +265,12 @@ async def test_an_odd_way_back_is_no_error(house: House, back: str) -> None:
     assert 'name="back" value="/"' in answer.text
 
 
+async def test_a_proxy_that_asks_by_another_host_is_no_other_site(house: House) -> None:
+    headers = {"origin": "http://everleaf", "host": "127.0.0.1:8460"}
+    answer = await house.client.post("/login", data={"code": "none"}, headers=headers)
+    assert answer.status_code == 401
+
+
 async def test_no_other_site_logs_a_browser_in(house: House, database: Engine) -> None:
     code = access.create_login_link(database, Role.NOC)
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "http://["}):

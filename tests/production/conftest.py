@@ -44,6 +44,8 @@ class Installation:
         }
         sources |= {secret["file"]: self.secrets / Path(secret["file"]).name for secret in file["secrets"].values()}
         addresses = {"temporal:7233": f"127.0.0.1:{self.temporal_port}", "8460": str(self.api_port)}
+        # The proxy stands on this host.
+        addresses[file["services"]["api"]["environment"]["FORWARDED_ALLOW_IPS"]] = "127.0.0.1"
         # Nothing listens there: what is not read in a mailbox is seen in the store.
         addresses[GIVEN["EVERLEAF_SMTP_URL"]] = f"smtp://127.0.0.1:{free_port()}"
         self.bare = Bare(file, folder, sources, addresses)

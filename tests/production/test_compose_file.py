@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,12 @@ def test_only_pages_are_published_and_only_on_loopback(services: dict[str, Any])
     assert {name: str(ports[0]["target"]) for name, ports in published.items()} == PUBLISHED
     for name, ports in published.items():
         assert [port["host_ip"] for port in ports] == ["127.0.0.1"], name
+
+
+def test_the_proxy_on_the_host_is_believed_and_nobody_else(file: dict[str, Any]) -> None:
+    [front] = file["networks"]["front"]["ipam"]["config"]
+    assert file["services"]["api"]["environment"]["FORWARDED_ALLOW_IPS"] == front["gateway"]
+    assert ip_address(front["gateway"]) in ip_network(front["subnet"])
 
 
 def test_temporal_and_the_database_are_on_internal_networks_alone(file: dict[str, Any]) -> None:

@@ -120,6 +120,8 @@ def test_an_operator_gets_a_link_to_log_in_and_every_page_is_shown(running: Inst
     with httpx2.Client(base_url=f"http://127.0.0.1:{running.api_port}", timeout=60) as browser:
         answer = browser.post("/login", data={"code": code}, headers={"sec-fetch-site": "same-origin"})
         cookie = answer.headers["set-cookie"].partition(";")[0]
+        behind = browser.get("/login", headers={"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7"})
+        assert "strict-transport-security" in behind.headers
         certificate = ask(running, token, "GET", "/v1/certificates")["items"][0]["id"]
         pages = ("/", "/certificates", f"/certificates/{certificate}", "/approvals", "/discovery", "/policy", "/access")
         for page in (*pages, "/certificates.csv", "/help"):
