@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import TooMany, answer_of
+from api.problems import TooMany
 
 # Fifty a second for ever, and three thousand at once: a page, a script or a monitor never comes near it.
 CALLS_PER_MINUTE = 3000
@@ -21,7 +21,6 @@ LOGINS_PER_MINUTE = 60
 # What is remembered of callers: the one that was quiet for longest is forgotten first, and starts anew.
 MOST_REMEMBERED = 10_000
 WINDOW_SECONDS = 60
-LOGIN = "/login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,11 @@ def count_call(request: Request) -> None:
     _let_in(request.scope, rates_of(request.scope).take("calls", proof))
 
 
+def count_login(request: Request) -> None:
+    """One login from this address.  Raises TooMany."""
+    _let_in(request.scope, rates_of(request.scope).take("logins", address_of(request.scope)))
+
+
 def rates_of(scope: Scope) -> Rates:
     rates = scope["app"].state.rates
     assert isinstance(rates, Rates)
@@ -110,7 +114,7 @@ def _let_in(scope: Scope, left: Left) -> None:
 
 
 class RateLimit:
-    """Counts logins by address, and says in every answer that was counted how much is left."""
+    """Says in every answer that was counted how much is left."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -129,12 +133,6 @@ class RateLimit:
                     headers.setdefault("retry-after", str(left.wait))
             await send(message)
 
-        if scope["method"] == "POST" and scope["path"] == LOGIN:
-            try:
-                _let_in(scope, rates_of(scope).take("logins", address_of(scope)))
-            except TooMany as error:
-                await answer_of(error)(scope, receive, told)
-                return
         await self._app(scope, receive, told)
 
 

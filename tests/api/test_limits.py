@@ -54,6 +54,9 @@ async def test_logins_are_counted_by_address_and_health_never(house: House, cloc
     house.app.state.rates = Rates(calls=1, logins=2, clock=clock)
     statuses = [(await house.client.post("/login", data={"code": "guess"})).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
+    page = await house.client.post("/login", data={"code": "guess"}, headers={"accept": "text/html"})
+    assert (page.status_code, page.headers["retry-after"]) == (429, "30")
+    assert "At most 2 logins from your address a minute" in page.text
     assert (await house.client.get("/login")).status_code == 200
     assert [(await house.ask("GET", "/health/ready", "")).status_code for _ in range(3)] == [200] * 3
 

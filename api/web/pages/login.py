@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import COOKIE, is_foreign, session_of
 from api.parts import CallerDep, PartsDep
+from api.rates import count_login
 from api.web.door import pages
 from api.web.render import bare_page
 from domain.errors import NotAllowed
@@ -34,6 +35,7 @@ async def log_in(
     back: Annotated[str, Form(max_length=2000)] = "/",
 ) -> Response:
     """Spend the code for a session.  The old session of this browser, if any, ends: a login is always a new one."""
+    count_login(request)
     if is_foreign(request):
         raise NotAllowed("this login was not asked from a page of ours; open your link again.")
     before = await session_of(request)
