@@ -20,7 +20,7 @@ class PolicyMistake(BaseModel):
 
 
 class PolicyValidation(BaseModel):
-    """``errors``: the first mistake; those behind it show when it is mended."""
+    """``errors``: those of the form (at most 50); those of the values show when the form is right."""
 
     valid: bool
     version: str

@@ -57,7 +57,9 @@ class BadInput(EverleafError):
 
 
 class BadPolicy(BadInput):
-    """A policy that is not accepted; ``line`` counts from 1."""
+    """A policy that is not accepted, for its first mistake; ``line`` counts from 1; ``others``: those behind it."""
+
+    others: tuple["BadPolicy", ...] = ()
 
     def __init__(self, file: str, line: int, field: str, problem: str, remedy: str) -> None:
         EverleafError.__init__(self, f"{file}:{line}: {field}: {problem}. {remedy}")

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -33,6 +33,8 @@ from domain.tiers import (
     TierPolicy,
 )
 
+# Whoever has more of them than this mends the first and asks again.
+MOST_TOLD = 50
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
 
 
@@ -183,15 +185,16 @@ def policy_json_schema() -> dict[str, Any]:
 
 
 def parse_policy(text: bytes, file: str = "policy.yaml") -> Policy:
-    """The policy in ``text``.  Raises BadPolicy naming file, line, field and remedy of the first problem."""
+    """The policy in ``text``.  Raises BadPolicy naming file, line, field and remedy of each problem that can be told
+    at once: those of the values show when those of the form are mended."""
     tree = _load(text, file)
     try:
         read = PolicyFile.model_validate(tree)
     except ValidationError as error:
-        raise _refusal(file, tree, _first(error)) from error
+        raise _refusal(file, tree, _of_form(error)) from error
     policy = _to_domain(read, f"sha256:{hashlib.sha256(text).hexdigest()}")
-    for problem in problems(policy):
-        raise _refusal(file, tree, problem)
+    if found := problems(policy):
+        raise _refusal(file, tree, found)
     return policy
 
 
@@ -215,8 +218,11 @@ def _load(text: bytes, file: str) -> Any:
     return tree
 
 
-def _first(error: ValidationError) -> Problem:
-    found = error.errors(include_url=False)[0]
+def _of_form(error: ValidationError) -> list[Problem]:
+    return [_mistake(dict(found)) for found in error.errors(include_url=False)]
+
+
+def _mistake(found: Mapping[str, Any]) -> Problem:
     path = tuple(part for part in found["loc"] if not (isinstance(part, str) and "[" in part))
     if found["type"] == "extra_forbidden":
         return Problem(path, "is not a field of a policy", "Remove it, or correct the spelling.")
@@ -225,8 +231,10 @@ def _first(error: ValidationError) -> Problem:
     return Problem(path, found["msg"].removeprefix("Value error, "), "demo/policy.yaml shows what may stand there.")
 
 
-def _refusal(file: str, tree: Any, problem: Problem) -> BadPolicy:
-    return BadPolicy(file, _line(tree, problem.path), problem.field, problem.problem, problem.remedy)
+def _refusal(file: str, tree: Any, found: Sequence[Problem]) -> BadPolicy:
+    told = [BadPolicy(file, _line(tree, one.path), one.field, one.problem, one.remedy) for one in found[:MOST_TOLD]]
+    told[0].others = tuple(told[1:])
+    return told[0]
 
 
 def _line(tree: Any, path: Path) -> int:

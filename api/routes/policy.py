@@ -44,13 +44,16 @@ def get_policy(request: Request, response: Response, caller: CallerDep, _known: 
 
 @router.post("/policy/validations", openapi_extra={"requestBody": YAML_BODY})
 async def validate_policy(request: Request, caller: CallerDep) -> PolicyValidation:
-    """Whether a policy would be accepted: its YAML in, its first mistake out, with line and remedy."""
+    """Whether a policy would be accepted: its YAML in, its mistakes out, with line and remedy."""
     text = await request.body()
     if len(text) > LARGEST_POLICY_BYTES:
         raise HTTPException(413, f"A policy may have at most {LARGEST_POLICY_BYTES} bytes.")
     try:
         policy = await run_in_threadpool(parse_policy, text, "policy")
     except BadPolicy as error:
-        mistake = PolicyMistake(line=error.line, field=error.field, detail=error.problem, remedy=error.remedy)
-        return PolicyValidation(valid=False, version="", errors=[mistake])
+        mistakes = [
+            PolicyMistake(line=one.line, field=one.field, detail=one.problem, remedy=one.remedy)
+            for one in (error, *error.others)
+        ]
+        return PolicyValidation(valid=False, version="", errors=mistakes)
     return PolicyValidation(valid=True, version=policy.version, errors=[])

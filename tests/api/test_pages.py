@@ -287,6 +287,7 @@ async def test_a_refusal_by_a_rule_of_the_route_is_a_security_event_too(house: H
 
 
 async def test_a_policy_is_checked_and_not_put_in_force(house: House, head: Browser) -> None:
-    answer = await head.post("/policy/check", {"text": "tiers: 3"})
+    answer = await head.post("/policy/check", {"text": "tiers: 3\ncolour: red"})
     assert "It would be refused." in answer.text
+    assert "the text below:2: colour:" in answer.text
     assert "the text below:1: tiers:" in answer.text

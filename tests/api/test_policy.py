@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from api.routes.policy import LARGEST_POLICY_BYTES
+from formats.policy import MOST_TOLD
 from tests.api.conftest import House, open_house
 from tests.api.test_problems import is_problem
 from tests.api.test_reading import POLICY
@@ -66,6 +67,16 @@ async def test_a_mistake_is_named_with_its_line(house: House, text: bytes, line:
     assert told["valid"] is False
     assert (told["errors"][0]["line"], told["errors"][0]["field"]) == (line, field)
     assert told["errors"][0]["remedy"]
+
+
+async def test_mistakes_are_told_together(house: House) -> None:
+    form = (await check(house, b"people: []\ncolour: red\nshape: round\n")).json()["errors"]
+    assert [(one["line"], one["field"]) for one in form] == [(2, "colour"), (3, "shape")]
+    headless = POLICY.replace("role: security-head", "role: noc").replace("8443", "99999")
+    values = (await check(house, headless.encode())).json()["errors"]
+    assert [one["field"] for one in values] == ["people", "scope.ports[0]"]
+    many = (await check(house, b"people: []\n" + b"".join(b"a%d: 1\n" % n for n in range(90)))).json()["errors"]
+    assert len(many) == MOST_TOLD
 
 
 async def test_a_policy_has_a_size_and_a_kind(house: House) -> None:

@@ -35,11 +35,11 @@ async def check_policy_on_page(
     try:
         policy = await run_in_threadpool(parse_policy, text.encode(), "the text below")
         here |= {
-            "checked": f"This is a good policy: {len(policy.rules)} rules, {len(policy.services)} services.",
+            "checked": [f"This is a good policy: {len(policy.rules)} rules, {len(policy.services)} services."],
             "bad": False,
         }
     except BadPolicy as error:
-        here |= {"checked": str(error), "bad": True}
+        here |= {"checked": [str(one) for one in (error, *error.others)], "bad": True}
     here["given"] = text
     return await run_in_threadpool(page, request, caller, "policy.html", here)
 
@@ -50,7 +50,7 @@ def _here(caller: Caller) -> dict[str, Any]:
         "title": "The policy",
         "policy": None,
         "problem": "",
-        "checked": "",
+        "checked": [],
         "bad": False,
         "given": "",
     }
