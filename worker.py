@@ -49,7 +49,8 @@ from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
-from store.access import sync_people
+from formats.policy import version_of
+from store.access import keep_policy, sync_people
 from store.engine import NO_DATABASE, create_engine
 from workflows.client import connect
 from workflows.courier import Courier
@@ -121,12 +122,21 @@ def lifecycle(parts: Parts) -> list[Any]:
 
 def take_up_people(parts: Parts) -> None:
     """Without the database this worker starts all the same: who must be told must be told (DESIGN 4)."""
-    people = parts.load_policy().people
+    policy = parts.load_policy()
     try:
-        sync_people(parts.engine, people)
+        take_up(parts.settings, parts.engine, policy)
     except NO_DATABASE as error:
         log.error("started without the database, which is told of people later", extra={"error": type(error).__name__})
         parts.tell_policy_again()
+
+
+def take_up(settings: Settings, engine: Engine, policy: Policy) -> None:
+    """The people whom ``policy`` names, and its text, by whose version histories call it."""
+    sync_people(engine, policy.people)
+    text = Path(settings.policy).read_bytes()
+    # Replaced since it was read: then it is told again, with the new one.
+    if version_of(text) == policy.version:
+        keep_policy(engine, policy.version, text.decode(), now())
 
 
 def scan(parts: Parts) -> list[Any]:
@@ -163,7 +173,7 @@ def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callabl
 
     def on_change(policy: Policy) -> None:
         if LIFECYCLE_QUEUE in queues:
-            sync_people(engine, policy.people)
+            take_up(settings, engine, policy)
         if ISSUE_QUEUE in queues:
             ready_authorities(settings, engine, policy)
 

@@ -192,10 +192,14 @@ def parse_policy(text: bytes, file: str = "policy.yaml") -> Policy:
         read = PolicyFile.model_validate(tree)
     except ValidationError as error:
         raise _refusal(file, tree, _of_form(error)) from error
-    policy = _to_domain(read, f"sha256:{hashlib.sha256(text).hexdigest()}")
+    policy = _to_domain(read, version_of(text))
     if found := problems(policy):
         raise _refusal(file, tree, found)
     return policy
+
+
+def version_of(text: bytes) -> str:
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 def _load(text: bytes, file: str) -> Any:

@@ -37,7 +37,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("managed_certificates", "notices", "orders", "people", "slots"), READ),
         "comments": "SELECT, INSERT, UPDATE (refused)",
         "login_links": "SELECT, INSERT, UPDATE (used_at)",
-        "policies": KEEP,
+        "policies": READ,
         "security_events": APPEND,
         "sessions": "SELECT, INSERT, UPDATE (seen_at, ended_at)",
         "tokens": "SELECT, INSERT, UPDATE (last_used_at, revoked_at)",
@@ -47,7 +47,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     # Adopts, records, tells, redeems.
     "everleaf_lifecycle": {
         **dict.fromkeys(("certificates", "looks", "orders", "tokens"), READ),
-        **dict.fromkeys(("events", "histories", "log_queue", "security_events"), APPEND),
+        **dict.fromkeys(("events", "histories", "log_queue", "policies", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
         **dict.fromkeys(("people", "slots"), ALL),

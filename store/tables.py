@@ -528,6 +528,5 @@ policies = Table(
     metadata,
     Column("version", String, primary_key=True),
     Column("text", String, nullable=False),
-    Column("by", String, nullable=False),
     instant("at"),
 )

@@ -1,9 +1,9 @@
 """The policy in force, and a new one checked before anybody puts it in place.  Nothing is put in force here."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -11,12 +11,13 @@ from starlette.exceptions import HTTPException
 from api.auth import YAML
 from api.filters import IfNoneMatch
 from api.lists import tag
-from api.parts import CallerDep
+from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.system_schemas import PolicyItem, PolicyMistake, PolicyValidation
 from domain.errors import BadPolicy, NotFound, NotReady
 from domain.tiers import Policy
 from formats.policy import parse_policy
+from store import access
 
 router = guarded("policy")
 
@@ -26,20 +27,36 @@ LARGEST_POLICY_BYTES = 262_144
 YAML_BODY: dict[str, Any] = {"content": {kind: {"schema": {"type": "string"}} for kind in YAML}, "required": True}
 
 
+Version = Annotated[str | None, Query(max_length=71, description="One that was in force, as histories name it.")]
+
+
 @router.get("/policy")
-def get_policy(request: Request, response: Response, caller: CallerDep, _known: IfNoneMatch = None) -> PolicyItem:
-    """The policy in force, with its version."""
+def get_policy(
+    request: Request, response: Response, caller: CallerDep, version: Version = None, _known: IfNoneMatch = None
+) -> PolicyItem:
+    """The policy in force, with its version; or an earlier one."""
+    policy = _earlier(caller, version) if version else _in_force(caller)
+    tag(request, response, policy.version)
+    shown = SHAPE.dump_python(policy, mode="json")
+    return PolicyItem(version=shown.pop("version"), policy=shown)
+
+
+def _earlier(caller: Caller, version: str) -> Policy:
+    try:
+        return parse_policy(access.policy_text(caller.engine, version).encode(), version)
+    except BadPolicy as error:
+        raise NotReady(f"An earlier release accepted that policy; this one cannot read it: {error}") from error
+
+
+def _in_force(caller: Caller) -> Policy:
     file = Path(caller.parts.policy)
     if not caller.parts.policy or not file.is_file():
         raise NotFound("This process was given no policy file; set EVERLEAF_POLICY for it.")
     try:
-        policy = parse_policy(file.read_bytes(), file.name)
+        return parse_policy(file.read_bytes(), file.name)
     except BadPolicy as error:
         # Not the caller's mistake: whoever keeps the policy must correct it.
         raise NotReady(f"The policy in force cannot be read: {error}") from error
-    tag(request, response, policy.version)
-    shown = SHAPE.dump_python(policy, mode="json")
-    return PolicyItem(version=shown.pop("version"), policy=shown)
 
 
 @router.post("/policy/validations", openapi_extra={"requestBody": YAML_BODY})

@@ -79,18 +79,18 @@ def uploads_for(engine: Engine, order_key: str) -> list[Upload]:
     return [Upload(row.order_key, tuple(bytes(der) for der in row.chain), row.by, row.at) for row in rows]
 
 
-def save_policy(engine: Engine, *, version: str, text: str, by: str, now: datetime) -> None:
-    """Make ``text`` the current policy; an earlier version saved again becomes current again."""
-    row = {"version": version, "text": text, "by": by, "at": now}
-    statement = insert(tables.policies).values(**row)
+def keep_policy(engine: Engine, version: str, text: str, now: datetime) -> None:
+    """Keep the text of a version that is in force, the first time that it is: histories name it for ever."""
+    statement = insert(tables.policies).values(version=version, text=text, at=now)
     with engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["version"], set_={"by": by, "at": now}))
+        connection.execute(statement.on_conflict_do_nothing(index_elements=["version"]))
 
 
-def current_policy(engine: Engine) -> tuple[str, str] | None:
-    """(version, text) of the policy in force, or None before the first."""
+def policy_text(engine: Engine, version: str) -> str:
+    """Raises NotFound."""
     column = tables.policies.c
-    query = sa.select(column.version, column.text).order_by(column.at.desc(), column.version).limit(1)
     with engine.connect() as connection:
-        row = connection.execute(query).one_or_none()
-    return (row.version, row.text) if row else None
+        found = connection.execute(sa.select(column.text).where(column.version == version)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"No policy {version!r} was ever in force; a history names it as policy_version.")
+    return str(found)

@@ -72,7 +72,8 @@ def test_people_and_authorities_follow_the_policy_without_a_restart(database: En
     policy.write_text(text)
     (tmp_path / "ca.kek").write_bytes(b"k" * 32)
     (tmp_path / "ca.kek").chmod(0o600)
-    settings = Settings(database_url="", temporal_address="", home=str(tmp_path), ca_kek=str(tmp_path / "ca.kek"))
+    kek = str(tmp_path / "ca.kek")
+    settings = Settings(database_url="", temporal_address="", home=str(tmp_path), ca_kek=kek, policy=str(policy))
     file = PolicyFile(policy, follow(settings, database, ["lifecycle", "issue"]))
     first = file.load()
     assert access.person(database, first.people[0].id) is None
@@ -81,6 +82,7 @@ def test_people_and_authorities_follow_the_policy_without_a_restart(database: En
     file.load()
 
     assert all(access.person(database, one.id) == one for one in first.people)
+    assert access.policy_text(database, file.load().version) == policy.read_text()
     private = [
         one for one in first.issuers if one.kind == "private-ca" and one.trust_class is not TrustClass.SELF_SIGNED
     ]

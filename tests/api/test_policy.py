@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from api.routes.policy import LARGEST_POLICY_BYTES
-from formats.policy import MOST_TOLD
+from formats.policy import MOST_TOLD, version_of
+from store import access
 from tests.api.conftest import House, open_house
 from tests.api.test_problems import is_problem
 from tests.api.test_reading import POLICY
+from tests.domain.policies import NOW
 from tests.domain.simulation import World
 
 
@@ -31,6 +33,17 @@ async def test_the_policy_in_force_is_read_with_its_version(database: Engine, wo
         assert same.status_code == 304
         file.write_text("people: 1")
         assert is_problem(await house.ask("GET", "/v1/policy"), 503)
+
+
+async def test_a_policy_that_was_in_force_is_read_by_the_version_that_histories_name(
+    house: House, database: Engine
+) -> None:
+    access.keep_policy(database, version_of(POLICY.encode()), POLICY, NOW)
+    answer = await house.ask("GET", f"/v1/policy?version={version_of(POLICY.encode())}", "auditor")
+    assert answer.json()["policy"]["people"][0]["id"] == "asha"
+    assert is_problem(await house.ask("GET", "/v1/policy?version=sha256:0"), 404)
+    access.keep_policy(database, "sha256:1", "colour: red", NOW)
+    assert is_problem(await house.ask("GET", "/v1/policy?version=sha256:1"), 503)
 
 
 async def test_no_policy_file_is_said(house: House) -> None:

@@ -150,12 +150,12 @@ def test_an_upload_needs_its_order(database: Engine) -> None:
         access.add_upload(database, access.Upload("none", (b"der",), "person/asha", NOW))
 
 
-def test_the_policy_saved_last_is_in_force(database: Engine) -> None:
-    assert access.current_policy(database) is None
-    for hour, version in enumerate(("a", "b", "a")):
-        now = NOW + timedelta(hours=hour)
-        access.save_policy(database, version=version, text=f"text {version}", by="person/asha", now=now)
-    assert access.current_policy(database) == ("a", "text a")
+def test_the_text_of_every_policy_that_was_in_force_is_kept(database: Engine) -> None:
+    for version in ("a", "b", "a"):
+        access.keep_policy(database, version, f"text {version}", NOW)
+    assert access.policy_text(database, "a") == "text a"
+    with pytest.raises(NotFound, match="was ever in force"):
+        access.policy_text(database, "c")
 
 
 def test_a_persons_token_is_the_person_where_four_eyes_are_counted(database: Engine) -> None:
