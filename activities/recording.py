@@ -17,6 +17,7 @@ from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import Recalled, refold
 from domain.names import LIFECYCLE_WORKFLOW
+from store.access import KEYS_KEPT, forget_keys
 from store.changes import forget_changes
 from store.facts import events_of, record
 from store.histories import History, has_history, keep_history, last_generation
@@ -84,11 +85,12 @@ class RecordingActivities:
         """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``.
 
         Before that, discoveries that ended in Temporal without a word are marked as failed, and the feed of changes
-        forgets what no open page can still be waiting for.
+        forgets what no open page can still be waiting for, and keys of requests what nobody repeats.
         """
         engine, archived = self._parts.engine, 0
         lost = await close_lost(engine, self._parts.client, self._parts.clock)
         await asyncio.to_thread(forget_changes, engine, self._parts.clock() - CHANGES_KEPT)
+        await asyncio.to_thread(forget_keys, engine, self._parts.clock() - KEYS_KEPT)
         query = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus != 'Running'"
         query += " AND ExecutionStatus != 'ContinuedAsNew'"
         async for run in self._parts.client.list_workflows(query):

@@ -16,33 +16,52 @@ from api.schemas import Operation
 from domain.errors import EverleafError
 from domain.names import certificate_workflow
 from domain.people.messages import Warranted
-from store.access import Binding, mint_warrant, refuse_comment
+from store.access import Binding, Comment, add_comment, claim_key, mint_warrant, refuse_comment
 
 # Longer than the longest wait for an answer with its retries, so that no retry meets an expired code.
 WARRANT_LIVES = timedelta(minutes=2)
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(max_length=200, description="The same key again is the same request: it is done once and answered alike."),
+    Header(
+        max_length=200,
+        description="The same key again is the same request: done once, answered alike. 422 with another body.",
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """``message``: makes the message from its code; ``comment_id``: what was said with it, kept already."""
+    """``id``: of the request, which is the id of the update; ``message``: makes the message from its code;
+    ``comment_id``: what was said with it, kept already."""
 
+    id: str
     bound_to: Binding
     message: Callable[[str], Warranted]
-    idempotency_key: str | None = None
     comment_id: str = ""
 
 
-def update_id(caller: Caller, errand: Errand) -> str:
-    """From the key and who sent it: another caller's equal key is another request."""
-    if errand.idempotency_key is None:
+async def claim(caller: Caller, kind: str, key: str | None, *meant: str) -> str:
+    """The id of a request of ``kind``: the same for the same key of the same caller, whose other keys are others.
+
+    Raises BadInput where that key came with another request than ``meant``.
+    """
+    if key is None:
         return uuid.uuid4().hex
-    meant = "\n".join((caller.actor.id, errand.bound_to.message, errand.idempotency_key))
-    return sha256(meant.encode()).hexdigest()[:32]
+    request_id = sha256("\n".join((caller.actor.id, kind, key)).encode()).hexdigest()[:32]
+    now = caller.parts.clock()
+    await run_in_threadpool(claim_key, caller.engine, request_id, "\n".join(meant), now)
+    return request_id
+
+
+async def keep_comment(caller: Caller, request_id: str, about: tuple[str, str], text: str) -> str:
+    """The comment's id, which is all that the workflow ever sees of it; empty without one.  The same request says it
+    once, however often it comes.  ``about``: the managed certificate, and what of it."""
+    if not text:
+        return ""
+    comment = Comment(*about, caller.actor.id, text, caller.parts.clock())
+    await run_in_threadpool(add_comment, caller.engine, request_id, comment)
+    return request_id
 
 
 async def run_errand(caller: Caller, errand: Errand) -> Operation:
@@ -62,16 +81,15 @@ async def _run(caller: Caller, errand: Errand) -> Operation:
         return mint_warrant(caller.engine, actor=caller.actor, bound_to=bound, lives=WARRANT_LIVES, now=now)
 
     code = await run_in_threadpool(mint)
-    sent = update_id(caller, errand)
     operation = Operation(
-        id=sent,
+        id=errand.id,
         kind=bound.message,
         status="done",
         resource=f"/v1/certificates/{bound.managed_id}",
         workflow_id=certificate_workflow(bound.managed_id),
     )
     try:
-        receipt = await caller.gateway.tell(bound.managed_id, (bound.message, errand.message(code)), sent)
+        receipt = await caller.gateway.tell(bound.managed_id, (bound.message, errand.message(code)), errand.id)
     except Unanswered as unknown:
         return operation.model_copy(update={"status": "unknown", "detail": str(unknown)})
     return operation.model_copy(update={"detail": receipt.detail, "seq": receipt.seq})

@@ -1,7 +1,7 @@
 """What lifecycles recorded: the append-only events, and the read model that they amount to, in one transaction."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
@@ -29,6 +29,8 @@ from store.canonical import canonical, leaf_hash
 from store.changes import note_change
 from store.sightings.releasing import release_given_up
 
+# States of a question that somebody may still answer.
+ASKED = ("pending", "rejected")
 # So that severity sorts; X.733's words, most urgent first.
 SEVERITY_RANK = {"critical": 0, "major": 1, "minor": 2, "warning": 3, "cleared": 4}
 
@@ -64,6 +66,7 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
         # A late repetition of an older batch must not put the read model back.
         if batch.snapshot is not None and (not batch.events or batch.events[-1].seq >= last):
             _write_read_model(connection, batch.snapshot, last, now)
+            _write_decision(connection, batch.snapshot, batch.events)
             note_change(connection, "certificate", batch.managed_id)
     return Recorded("recorded", last)
 
@@ -172,7 +175,7 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
     # A question that the lifecycle no longer carries is not a question any more.
     asked = snapshot.approval.id if snapshot.approval else ""
     column = tables.approvals.c
-    over = sa.and_(column.managed_id == snapshot.managed_id, column.state == "pending", column.id != asked)
+    over = sa.and_(column.managed_id == snapshot.managed_id, column.state.in_(ASKED), column.id != asked)
     connection.execute(sa.update(tables.approvals).where(over).values(state="closed"))
     if snapshot.approval is not None:
         _write_approval(connection, snapshot, snapshot.approval)
@@ -208,7 +211,7 @@ def _write_case(connection: Connection, snapshot: Snapshot, case: CaseRow) -> No
 
 
 def _write_approval(connection: Connection, snapshot: Snapshot, approval: ApprovalRow) -> None:
-    row = {name: value for name, value in asdict(approval).items() if name != "case"}
+    row = {name: value for name, value in asdict(approval).items() if name not in ("case", "decided_by", "decided_at")}
     row |= {
         "managed_id": snapshot.managed_id,
         "case_number": approval.case,
@@ -216,3 +219,14 @@ def _write_approval(connection: Connection, snapshot: Snapshot, approval: Approv
         "tier": snapshot.tier,
     }
     _upsert(connection, tables.approvals, row)
+
+
+def _write_decision(connection: Connection, snapshot: Snapshot, events: Iterable[EventRecord]) -> None:
+    """Who answered last and when, also where the answer was no; asked anew, nobody has."""
+    told = [event for event in events if event.kind in ("approval_asked", "approved", "rejected")]
+    if not told or snapshot.approval is None:
+        return
+    last = told[-1]
+    answered = last.kind != "approval_asked"
+    by = {"decided_by": last.facts["approver"] if answered else "", "decided_at": last.at if answered else None}
+    connection.execute(sa.update(tables.approvals).where(tables.approvals.c.id == snapshot.approval.id).values(**by))

@@ -38,6 +38,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "comments": "SELECT, INSERT, UPDATE (refused)",
         "login_links": "SELECT, INSERT, UPDATE (used_at)",
         "policies": READ,
+        "requests": APPEND,
         "security_events": APPEND,
         "sessions": "SELECT, INSERT, UPDATE (seen_at, ended_at)",
         "tokens": "SELECT, INSERT, UPDATE (last_used_at, revoked_at)",
@@ -53,6 +54,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
+        "requests": "SELECT, DELETE",
         # Whether who asked for a code is still logged in; never the hash of a cookie.
         "sessions": "SELECT (id, role, ended_at, expires_at)",
         "warrants": "SELECT, INSERT, UPDATE (redeemed_by, redeemed_at, refusal)",

@@ -502,6 +502,16 @@ comments = Table(
     instant("at"),
 )
 
+requests = Table(
+    # One row for each idempotency key; what came with it, by its hash alone.
+    "requests",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("meant_sha256", LargeBinary, nullable=False),
+    instant("at"),
+    Index("requests_by_time", "at"),
+)
+
 uploads = Table(
     # Certificates brought by people as the answer of a manual issuer, judged before they count.
     "uploads",

@@ -6,10 +6,10 @@ from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
-from api.errands import Errand, IdempotencyKey, run_errand
+from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.filters import IfNoneMatch, Limit
 from api.lists import OperationAnswer, digest, link_next, tag
-from api.parts import Caller, CallerDep
+from api.parts import CallerDep
 from api.routes import guarded
 from api.routes.codes import make_code_item
 from api.routes.commands import answered
@@ -79,7 +79,9 @@ async def decide_approval(
     """Approve, reject or hold: 409 when it is decided already, 412 when the plan has changed since it was read."""
     row = await run_in_threadpool(reader.get_approval, caller.engine, approval_id)
     version = read_version(asked.version, if_match) or row["version"]
-    comment_id = await _keep_comment(caller, row, asked.comment)
+    meant = (approval_id, version if asked.version or if_match else "", asked.model_dump_json(exclude={"version"}))
+    sent = await claim(caller, "decide", idempotency_key, *meant)
+    comment_id = await keep_comment(caller, sent, (row["managed_id"], row["id"]), asked.comment)
 
     def message(code: str) -> Decide:
         return Decide(
@@ -92,7 +94,7 @@ async def decide_approval(
             seen=SEEN[row["state"]] if asked.overrule else SEEN["pending"],
         )
 
-    errand = Errand(_binding(row, version), message, idempotency_key, comment_id)
+    errand = Errand(sent, _binding(row, version), message, comment_id)
     return answered(response, await run_errand(caller, errand))
 
 
@@ -124,11 +126,3 @@ def read_version(given: str | None, if_match: str | None) -> str | None:
 
 def _binding(row: dict[str, Any], version: str) -> Binding:
     return Binding(row["managed_id"], "decide", row["case_number"], row["generation"], version)
-
-
-async def _keep_comment(caller: Caller, row: dict[str, Any], text: str) -> str:
-    """The comment's id, which is all that the workflow ever sees of it; empty without a comment."""
-    if not text:
-        return ""
-    comment = access.Comment(row["managed_id"], row["id"], caller.actor.id, text, caller.parts.clock())
-    return await run_in_threadpool(access.add_comment, caller.engine, comment)

@@ -3,7 +3,7 @@
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
-from api.errands import Errand, IdempotencyKey, run_errand
+from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.lists import OperationAnswer
 from api.parts import Caller, CallerDep
 from api.routes import guarded
@@ -11,7 +11,7 @@ from api.routes.codes import MAY_RETIRE_BY_ANSWER
 from api.schemas import AcknowledgementAsked, AnswerAsked, Operation, RetirementAsked
 from domain.errors import BadInput, NotAllowed
 from domain.people.messages import ANSWERS, Acknowledge, Answer, RenewNow, Resume, Retire
-from store import access, reader
+from store import reader
 from store.access import Binding
 
 router = guarded("certificates")
@@ -21,14 +21,16 @@ router = guarded("certificates")
 async def start_renewal(certificate_id: str, caller: CallerDep, idempotency_key: IdempotencyKey = None) -> Operation:
     """Open a renewal case before its time; 409 while one is open."""
     await _known(caller, certificate_id)
-    return await run_errand(caller, Errand(Binding(certificate_id, "renew_now"), RenewNow, idempotency_key))
+    sent = await claim(caller, "renew_now", idempotency_key, certificate_id)
+    return await run_errand(caller, Errand(sent, Binding(certificate_id, "renew_now"), RenewNow))
 
 
 @router.post("/certificates/{certificate_id}/resumptions", status_code=202, response_class=OperationAnswer)
 async def resume(certificate_id: str, caller: CallerDep, idempotency_key: IdempotencyKey = None) -> Operation:
     """Try the waiting step again now; after a reset: go on behind the last event that is stored."""
     await _known(caller, certificate_id)
-    return await run_errand(caller, Errand(Binding(certificate_id, "resume"), Resume, idempotency_key))
+    sent = await claim(caller, "resume", idempotency_key, certificate_id)
+    return await run_errand(caller, Errand(sent, Binding(certificate_id, "resume"), Resume))
 
 
 @router.post(
@@ -45,11 +47,9 @@ async def acknowledge(
 ) -> Operation:
     """Stop repeats of the current rung to one level until a date (at most 14 days); never a later rung."""
     await _known(caller, certificate_id)
-    errand = Errand(
-        Binding(certificate_id, "acknowledge"),
-        lambda code: Acknowledge(code, asked.level, asked.until),
-        idempotency_key,
-    )
+    sent = await claim(caller, "acknowledge", idempotency_key, certificate_id, asked.model_dump_json())
+    binding = Binding(certificate_id, "acknowledge")
+    errand = Errand(sent, binding, lambda code: Acknowledge(code, asked.level, asked.until))
     return answered(response, await run_errand(caller, errand))
 
 
@@ -65,12 +65,9 @@ async def retire_certificate(
 ) -> Operation:
     """End this lifecycle with a reason; an order under way is collected and revoked."""
     await _known(caller, certificate_id)
-    comment_id = ""
-    if asked.comment:
-        comment = access.Comment(certificate_id, certificate_id, caller.actor.id, asked.comment, caller.parts.clock())
-        comment_id = await run_in_threadpool(access.add_comment, caller.engine, comment)
-    binding = Binding(certificate_id, "retire")
-    errand = Errand(binding, lambda code: Retire(code, asked.reason), idempotency_key, comment_id)
+    sent = await claim(caller, "retire", idempotency_key, certificate_id, asked.model_dump_json())
+    comment_id = await keep_comment(caller, sent, (certificate_id, certificate_id), asked.comment)
+    errand = Errand(sent, Binding(certificate_id, "retire"), lambda code: Retire(code, asked.reason), comment_id)
     return answered(response, await run_errand(caller, errand))
 
 
@@ -91,9 +88,9 @@ async def answer_question(
     if asked.answer == "retired" and caller.actor.role not in MAY_RETIRE_BY_ANSWER:
         raise NotAllowed(f"{caller.actor.role} may not retire; ask a security head or an admin, or answer moved.")
     await _known(caller, certificate_id)
-    errand = Errand(
-        Binding(certificate_id, "answer"), lambda code: Answer(code, asked.question, asked.answer), idempotency_key
-    )
+    sent = await claim(caller, "answer", idempotency_key, certificate_id, asked.model_dump_json())
+    binding = Binding(certificate_id, "answer")
+    errand = Errand(sent, binding, lambda code: Answer(code, asked.question, asked.answer))
     return answered(response, await run_errand(caller, errand))
 
 

@@ -1,14 +1,12 @@
 """Discoveries: start one, watch it, read what it found."""
 
-import uuid
-from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
-from api.errands import IdempotencyKey
+from api.errands import IdempotencyKey, claim
 from api.filters import IfNoneMatch, Limit
 from api.gateway import DiscoveryRun
 from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag
@@ -52,7 +50,7 @@ async def start_discovery(
     scope = await run_in_threadpool(scope_of, caller.parts.policy)
     if scope is not None:
         check_scope(asked, scope)
-    discovery_id = _id_of(caller, idempotency_key)
+    discovery_id = (await claim(caller, "discovery", idempotency_key, asked.model_dump_json()))[:12]
     request = DiscoveryRequest(
         discovery_id, f"api/{caller.actor.id}", asked.cidrs, asked.ports, asked.names, asked.paths
     )
@@ -125,10 +123,3 @@ def list_discovery_findings(  # one argument per parameter is how the framework 
     link_next(request, response, ("cursor", page.next_cursor))
     items = [schemas.FindingItem.model_validate(row) for row in page.items]
     return schemas.FindingPage(items=items, next_cursor=page.next_cursor)
-
-
-def _id_of(caller: Caller, key: str | None) -> str:
-    """The same key of the same caller is the same discovery, which is started once."""
-    if key is None:
-        return uuid.uuid4().hex[:12]
-    return sha256(f"discovery\n{caller.actor.id}\n{key}".encode()).hexdigest()[:12]

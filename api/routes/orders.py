@@ -7,7 +7,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import PEM
-from api.errands import Errand, IdempotencyKey, run_errand
+from api.errands import Errand, IdempotencyKey, claim, run_errand
 from api.lists import OperationAnswer
 from api.parts import CallerDep
 from api.routes import guarded
@@ -58,10 +58,11 @@ async def upload_certificate(
     if order["state"] != "placed":
         raise Conflict(f"decided: this order is {order['state']}; nothing can be brought for it.")
     chain = read_chain(await request.body())
+    sent = await claim(caller, "supply", idempotency_key, order_key, *(der.hex() for der in chain))
     upload = access.Upload(order_key, chain, caller.actor.id, caller.parts.clock())
     upload_id = await run_in_threadpool(access.add_upload, caller.engine, upload)
     bound = Binding(order["managed_id"], "supply")
-    return await run_errand(caller, Errand(bound, lambda code: Supply(code, upload_id), idempotency_key))
+    return await run_errand(caller, Errand(sent, bound, lambda code: Supply(code, upload_id)))
 
 
 def read_chain(body: bytes) -> tuple[bytes, ...]:

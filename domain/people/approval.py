@@ -84,13 +84,13 @@ def _decide(state: LifecycleState, message: Decide, now: datetime) -> str:
             return f"decided: approved by {case.approved_by}"
         return f"stale: nothing is asked; the case is {case.stage.value}"
     if message.seen and case.stage in (Stage.REJECTED, Stage.HELD) and message.seen != case.stage:
-        return f"decided: it was answered while you read; it is {case.stage.value} now"
+        return f"decided: it is {case.stage.value} now; answer it anew with overrule, or let it ask again"
     if case.plan is None or message.plan_version != case.plan.version:
         return "stale: the plan has changed since; read it again"
     if state.reservation is not None and state.reservation.until > now:
         return "busy: another decision is being checked; try again in a minute"
     if message.decision == "hold" and hold_until(state) <= now:
-        return "stale: the latest moment to hold has passed; approve or reject"
+        return "invalid: the latest moment to hold has passed; approve or reject"
     return ""
 
 

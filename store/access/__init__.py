@@ -1,4 +1,4 @@
-"""Who may ask: people, tokens, login links, warrants, and what people bring (comments, uploads, policies).
+"""Who may ask: people, tokens, login links, warrants, keys of requests; what people bring: comments, uploads, policy.
 
 The one writer of those tables; one file per kind.
 """
@@ -15,12 +15,14 @@ from store.access.papers import (
     uploads_for,
 )
 from store.access.people import Actor, head_of, people_of, person, sync_people
+from store.access.requests import KEYS_KEPT, claim_key, forget_keys
 from store.access.security import record_security_event, security_events
 from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
 from store.access.tokens import authenticate, create_login_link, create_token, revoke_token, tokens_of
 from store.access.warrants import Binding, mint_warrant, redeem
 
 __all__ = [
+    "KEYS_KEPT",
     "Actor",
     "Binding",
     "Comment",
@@ -29,10 +31,12 @@ __all__ = [
     "add_comment",
     "add_upload",
     "authenticate",
+    "claim_key",
     "comments_on",
     "create_login_link",
     "create_token",
     "end_session",
+    "forget_keys",
     "head_of",
     "keep_policy",
     "living_sessions",

@@ -33,13 +33,12 @@ class Upload:
     at: datetime
 
 
-def add_comment(engine: Engine, comment: Comment) -> str:
-    """Keep ``comment``; gives its id, which is all that a workflow ever sees of it."""
+def add_comment(engine: Engine, comment_id: str, comment: Comment) -> None:
+    """Keep ``comment``, whose id is all that a workflow ever sees of it; one that is kept already counts again."""
     row = {"managed_id": comment.managed_id, "about": comment.about, "by": comment.by, "text": comment.text}
-    comment_id = uuid.uuid4().hex
+    first = insert(tables.comments).values(id=comment_id, **row, at=comment.at)
     with engine.begin() as connection:
-        connection.execute(sa.insert(tables.comments).values(id=comment_id, **row, at=comment.at))
-    return comment_id
+        connection.execute(first.on_conflict_do_update(index_elements=["id"], set_={"refused": False}))
 
 
 def refuse_comment(engine: Engine, comment_id: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 from api.gateway import Unanswered
 from store import access
 from tests.api.conftest import House
+from tests.api.test_problems import is_problem
 
 
 async def pending(house: House) -> dict[str, Any]:
@@ -87,12 +88,28 @@ async def test_of_many_decisions_at_once_exactly_one_wins(house: House) -> None:
 
 async def test_a_rejection_is_overruled_only_by_who_says_so(house: House) -> None:
     assert (await decide(house, decision="reject")).status_code == 200
+    told = (await house.ask("GET", "/v1/approvals?state=rejected")).json()["items"][0]
+    assert told["decided_by"].startswith("token/")
+    assert told["decided_at"]
     unread = await decide(house)
     assert unread.status_code == 409
     assert "it is rejected now" in unread.json()["detail"]
     assert house.gateway.world.count("approved") == 0
     assert (await decide(house, overrule=True)).status_code == 200
     assert house.gateway.world.count("approved") == 1
+
+
+async def test_a_key_that_came_with_another_request_is_refused_and_nothing_is_said_twice(
+    house: House, database: Engine
+) -> None:
+    key = {"idempotency-key": "k-2"}
+    for _ in range(2):
+        answer = await decide(house, decision="reject", comment="not today", headers=key)
+        assert answer.json()["detail"] == "rejected"
+    other = await decide(house, headers=key)
+    assert is_problem(other, 422)
+    assert "Idempotency-Key" in other.text
+    assert [comment.text for comment in access.comments_on(database, "mc-1")] == ["not today"]
 
 
 async def test_a_repeated_idempotency_key_hears_its_first_answer(house: House) -> None:

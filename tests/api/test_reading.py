@@ -82,6 +82,9 @@ async def test_a_discovery_is_started_watched_and_seen_to_fail(house: House) -> 
     again = await house.ask("POST", "/v1/discoveries", "automation", json={}, headers={"idempotency-key": "k"})
     assert again.json() == operation
     assert len(house.gateway.asked) == 1
+    other = {"cidrs": ["127.40.0.0/24"]}
+    answer = await house.ask("POST", "/v1/discoveries", "automation", json=other, headers={"idempotency-key": "k"})
+    assert answer.status_code == 422
     watched = (await house.ask("GET", operation["resource"])).json()
     assert (watched["status"], watched["progress"]["pages"]) == ("running", 3)
     house.gateway.discoveries[operation["id"]] = DiscoveryRun("failed", "cidrs: is outside")

@@ -133,6 +133,19 @@ def test_the_read_model_shows_the_question_until_it_is_over(database: Engine) ->
     assert [one["seq"] for one in reader.timeline(database, "mc-1")] == [0, 1]
 
 
+def test_an_answer_has_a_name_and_a_time_until_it_is_asked_anew(database: Engine) -> None:
+    for seq, (kind, state, by) in enumerate(
+        (("approval_asked", "pending", ""), ("rejected", "rejected", "person/asha"), ("approval_asked", "pending", ""))
+    ):
+        asked = ApprovalRow("mc-1.1.1", 1, 1, "v1", PLAN, NOW, NOW + timedelta(days=1), True, state)  # type: ignore[arg-type]
+        told = replace(event(seq, kind), facts={"approver": by} if by else {})
+        record(database, batch(told, read_model=snapshot(approval=asked)), "0.1.0", NOW)
+        row = reader.get_approval(database, "mc-1.1.1")
+        assert (row["state"], row["decided_by"], row["decided_at"]) == (state, by, NOW if by else None)
+    record(database, batch(event(3, "looks_taken"), read_model=snapshot(approval=None)), "0.1.0", NOW)
+    assert reader.get_approval(database, "mc-1.1.1")["state"] == "closed"
+
+
 @pytest.mark.parametrize("sort", ["not_after", "-not_after", "severity", "name"])
 def test_pages_show_every_certificate_once(database: Engine, sort: str) -> None:
     for number in range(7):

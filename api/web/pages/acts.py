@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import AwareDatetime
 
 from api import schemas
 from api.parts import Caller, CallerDep
@@ -68,10 +69,12 @@ async def acknowledge_on_page(
     caller: CallerDep,
     level: Annotated[Audience, Form()],
     days: Annotated[int, Form(ge=1, le=14)],
+    since: Annotated[AwareDatetime, Form()],
     key: Key,
 ) -> Response:
-    # A second less than the whole: the lifecycle's clock may be a moment behind ours.
-    until: datetime = caller.parts.clock() + timedelta(days=days) - timedelta(seconds=5)
+    # From when the page was read, so that the form sent twice is the same request; and a little less than the whole,
+    # for the lifecycle's clock may be a moment behind ours.
+    until: datetime = min(since, caller.parts.clock()) + timedelta(days=days) - timedelta(seconds=5)
     body = schemas.AcknowledgementAsked(level=level, until=until)
     asked = commands.acknowledge(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("acknowledgement", asked))
