@@ -40,7 +40,7 @@ CERTIFICATE: dict[str, Any] = {
     "escalated": False,
     "next_action": "the head of IT security is told: 30 days before the end",
     "next_action_at": RUNG,
-    "findings": ["weak-key: RSA of 1024 bits"],
+    "findings": ["weak key: RSA of 1024 bits"],
     "retired": False,
     "updated_at": OPENED,
     "workflow_id": f"certificate/{ID}",
@@ -54,6 +54,9 @@ DETAIL: dict[str, Any] = {
             "algorithm": "ecdsa",
             "last_seen_fingerprint": FINGERPRINT,
             "last_seen_at": OPENED,
+            "last_outcome": "seen",
+            "last_looked_at": OPENED,
+            "misses": 0,
             "matches": True,
         }
     ],
@@ -64,7 +67,19 @@ DETAIL: dict[str, Any] = {
         "stage": "awaiting-approval",
         "order_key": "",
         "opened_at": OPENED,
+        "failure": "",
+        "retry_at": None,
+        "requested_by": "",
+        "approved_by": "",
     },
+    "chain": [
+        {
+            "fingerprint": FINGERPRINT,
+            "subject": "CN=pay.example.in",
+            "issuer": "CN=Internal TLS CA",
+            "not_after": "2027-02-17T04:00:00Z",
+        }
+    ],
     "questions": [
         {
             "kind": "unseen",
@@ -199,7 +214,7 @@ ANSWERS: dict[str, Any] = {
     "list_discovery_findings": {
         "items": [
             {
-                "kind": "weak-key",
+                "kind": "weak key",
                 "severity": "minor",
                 "url": "tls://10.0.4.7:443",
                 "fingerprint": FINGERPRINT,

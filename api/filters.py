@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Header, Query
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from domain.errors import BadInput
 from domain.tiers import Tier
@@ -20,7 +20,9 @@ IfNoneMatch = Annotated[
 
 
 class CertificateFilter(BaseModel):
-    """An empty word is no filter: forms send empty fields."""
+    """An empty word is no filter: forms send empty fields.  What is none of these is refused, not passed over."""
+
+    model_config = ConfigDict(extra="forbid")
 
     tier: Tier | None = None
     state: Word | None = None

@@ -100,20 +100,24 @@ class CertificateItem(BaseModel):
     escalated: bool
     next_action: str
     next_action_at: datetime | None
-    findings: list[str]
+    findings: Annotated[list[str], Field(description="kind: detail; of the newest looks and of its lifecycle.")]
     retired: bool
     updated_at: datetime
     workflow_id: str
 
 
 class EndpointItem(BaseModel):
-    """``matches``: what was seen there is the present generation; null: nothing was seen."""
+    """``matches``: what was seen there is the present generation; null: nothing was seen.  ``misses``: looks in a row
+    at which nothing was seen, the last of them with ``last_outcome``."""
 
     url: str
     algorithm: str
     last_seen_fingerprint: str = ""
     last_seen_at: datetime | None = None
     matches: bool | None = None
+    last_outcome: str = ""
+    last_looked_at: datetime | None = None
+    misses: int = 0
 
 
 class CaseItem(BaseModel):
@@ -123,6 +127,10 @@ class CaseItem(BaseModel):
     stage: str
     order_key: str
     opened_at: datetime
+    failure: Annotated[str, Field(description="Why it waits, or why the last step failed.")]
+    retry_at: datetime | None
+    requested_by: str
+    approved_by: str
 
 
 class QuestionItem(BaseModel):
@@ -133,6 +141,15 @@ class QuestionItem(BaseModel):
     climbs_at: datetime
     level: str
     detail: str = ""
+
+
+class ChainItem(BaseModel):
+    """One certificate of the chain as it was served, leaf first."""
+
+    fingerprint: str
+    subject: str = ""
+    issuer: str = ""
+    not_after: datetime | None = None
 
 
 class LifeItem(BaseModel):
@@ -153,6 +170,7 @@ class CertificateDetail(CertificateItem):
     placed: bool
     endpoints: list[EndpointItem]
     case: CaseItem | None
+    chain: list[ChainItem]
     questions: list[QuestionItem]
     lives: list[LifeItem]
     orders: list[dict[str, Any]]

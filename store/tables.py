@@ -100,6 +100,8 @@ slots = Table(
     instant("last_seen_at", required=False),
     instant("last_looked_at"),
     Column("misses", Integer, nullable=False, server_default="0"),
+    # The newest discovery that looked there: its findings are the ones that hold.
+    Column("looked_in", String, nullable=False, server_default=""),
 )
 
 notices = Table(
@@ -123,6 +125,7 @@ findings = Table(
     Column("kind", String, primary_key=True),
     Column("severity", String, nullable=False),
     Column("detail", String, nullable=False),
+    Index("findings_by_kind", "kind", "discovery_id"),
 )
 
 # --- store.facts: what lifecycles recorded, and the read model it amounts to -----------------------------------

@@ -13,7 +13,7 @@ from api.parts import CallerDep
 from api.routes import guarded
 from api.routes.codes import make_code_item
 from api.routes.commands import answered
-from domain.errors import BadInput, Conflict
+from domain.errors import BadInput, Conflict, NotAllowed
 from domain.people.messages import Decide
 from store import access, reader
 from store.access import Binding
@@ -104,6 +104,9 @@ def make_code(approval_id: str, caller: CallerDep) -> schemas.CodeItem:
     row = reader.get_approval(caller.engine, approval_id)
     if row["state"] not in OPEN:
         raise Conflict(f"decided: this approval is {row['state']}; there is nothing to decide.")
+    case = reader.open_case(caller.engine, row["managed_id"])
+    if case is not None and case["requested_by"] == caller.actor.id:
+        raise NotAllowed("you asked for this renewal: another head of IT security answers (four eyes).")
     paste = {
         "decision": "approve",
         "case": row["case_number"],

@@ -40,6 +40,8 @@ def get_certificate(
     here = f"/v1/certificates/{certificate_id}"
     more = {
         "case": reader.open_case(caller.engine, certificate_id),
+        "chain": reader.chain_seen(caller.engine, certificate_id, row["fingerprint"]),
+        "endpoints": reader.with_looks(caller.engine, certificate_id, row["endpoints"]),
         "lives": reader.lives_of(caller.engine, certificate_id),
         "orders": reader.list_orders(caller.engine, certificate_id),
         "deliveries": reader.deliveries_for(caller.engine, certificate_id),

@@ -24,6 +24,7 @@ from store.reader.discoveries import (
 from store.reader.health import Health, health, rail_counts
 from store.reader.measures import by_tier_and_severity, ending_first
 from store.reader.pages import Page
+from store.reader.places import chain_seen, with_looks
 from store.reader.situation import Situation, backlog_by_day, ends_by_day, situation
 from store.reader.work import (
     deliveries_for,
@@ -46,6 +47,7 @@ __all__ = [
     "adopted_in",
     "backlog_by_day",
     "by_tier_and_severity",
+    "chain_seen",
     "count_certificates",
     "deliveries_for",
     "ending_first",
@@ -73,5 +75,6 @@ __all__ = [
     "seen_certificate",
     "situation",
     "timeline",
+    "with_looks",
     "words_in_use",
 ]

@@ -10,9 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.errors import BadInput, NotFound
+from domain.findings import Severity
 from domain.lifecycle.state import Stage
+from domain.tiers import Tier
 from store import tables
 from store.reader.pages import Order, Page, Row, page
+from store.reader.places import has_finding, with_findings
 from store.reader.situation import with_case
 
 COLUMN = tables.managed_certificates.c
@@ -33,6 +36,11 @@ WORDS = ("tier", "state", "severity", "owner", "service", "issuer")
 COUNTED = 10_000
 # A state is the stage of the open case where there is one.
 OPEN_STATES = tuple(stage.value for stage in Stage)
+CHOICES = {
+    "tier": tuple(tier.value for tier in Tier),
+    "severity": tuple(severity.value for severity in Severity),
+    "state": (*OPEN_STATES, "sleeping", "unseen", "retired", "adopting"),
+}
 # Minor and worse (store.facts.SEVERITY_RANK): somebody must act.
 NEEDS_SOMEBODY = 2
 
@@ -69,7 +77,8 @@ def list_certificates(engine: Engine, asked: CertificateQuery) -> Page:
     if asked.sort not in SORTS:
         raise BadInput("sort", f"{asked.sort!r} is not a sort", f"One of {', '.join(SORTS)}.")
     query = with_case().where(*_where(asked))
-    return page(engine, query, SORTS[asked.sort], (asked.limit, asked.cursor))
+    found = page(engine, query, SORTS[asked.sort], (asked.limit, asked.cursor))
+    return Page(with_findings(engine, found.items), found.next_cursor)
 
 
 def count_certificates(engine: Engine, asked: Sequence[CertificateQuery]) -> list[int]:
@@ -86,6 +95,10 @@ def _count(asked: CertificateQuery) -> sa.Select[Any]:
 def _where(asked: CertificateQuery) -> list[sa.ColumnElement[bool]]:
     # As the partial indexes are written, or the planner passes over them.
     found = [COLUMN.retired if asked.retired else sa.not_(COLUMN.retired)]
+    for name, known in CHOICES.items():
+        given = getattr(asked, name)
+        if given is not None and given not in known:
+            raise BadInput(name, f"{given!r} is none", f"One of {', '.join(known)}.")
     found += [COLUMN[name] == getattr(asked, name) for name in WORDS if getattr(asked, name) is not None]
     if asked.ends_from is not None:
         found.append(COLUMN.not_after >= asked.ends_from)
@@ -98,7 +111,7 @@ def _where(asked: CertificateQuery) -> list[sa.ColumnElement[bool]]:
     if asked.open:
         found.append(COLUMN.state.in_(OPEN_STATES))
     if asked.finding:
-        found.append(sa.func.array_to_string(COLUMN.findings, "\n").contains(f"{asked.finding}:", autoescape=True))
+        found.append(has_finding(asked.finding))
     if asked.q and asked.q.strip():
         found.append(COLUMN.search.contains(asked.q.strip().lower(), autoescape=True))
     return found
@@ -129,7 +142,7 @@ def get_certificate(engine: Engine, managed_id: str) -> Row:
         row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no managed certificate {managed_id}; list them with GET /v1/certificates.")
-    return dict(row)
+    return with_findings(engine, [dict(row)])[0]
 
 
 def open_case(engine: Engine, managed_id: str) -> Row | None:

@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,8 +33,14 @@ class Order:
     down: bool = False
 
 
-def encode_cursor(values: list[Any]) -> str:
-    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+def _mark(order: Order) -> str:
+    """Which order a cursor belongs to: a place in one means nothing in another."""
+    said = f"{[str(column) for column in order.columns]} {order.down}"
+    return sha256(said.encode()).hexdigest()[:8]
+
+
+def encode_cursor(values: list[Any], order: Order) -> str:
+    plain = [_mark(order), *(value.isoformat() if isinstance(value, datetime) else value for value in values)]
     return urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
@@ -42,9 +49,9 @@ def decode_cursor(cursor: str, order: Order) -> list[Any]:
     wrong = BadInput("cursor", "is not a cursor of this list", "Give back next_cursor, unchanged, with the same sort.")
     try:
         values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(values, list) or len(values) != len(order.columns):
+        if not isinstance(values, list) or len(values) != len(order.columns) + 1 or values[0] != _mark(order):
             raise wrong
-        return [_typed(value, column) for value, column in zip(values, order.columns, strict=True)]
+        return [_typed(value, column) for value, column in zip(values[1:], order.columns, strict=True)]
     except (ValueError, TypeError, RecursionError) as error:
         raise wrong from error
 
@@ -83,5 +90,5 @@ def page(engine: Engine, query: sa.Select[Any], order: Order, asked: tuple[int, 
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
     shown = rows[:size]
-    more = encode_cursor([shown[-1][key.name] for key in keys]) if len(rows) > size else None
+    more = encode_cursor([shown[-1][key.name] for key in keys], order) if len(rows) > size else None
     return Page([{key: value for key, value in row.items() if not key.startswith("sort_")} for row in shown], more)

@@ -138,7 +138,7 @@ def _slot(row: sa.Row[Any]) -> SlotRow:
 def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
     """Write all of ``adoption``; repeated for the same discovery it changes nothing more."""
     _upsert(connection, tables.managed, [_managed_row(row, adoption, now) for row in adoption.managed])
-    _upsert(connection, tables.slots, [_slot_row(row) for row in adoption.slots])
+    _upsert(connection, tables.slots, [_slot_row(row, adoption.discovery_id) for row in adoption.slots])
     notices = [
         {
             "id": told.notice_id,
@@ -168,9 +168,9 @@ def _managed_row(row: ManagedRow, adoption: Adoption, now: datetime) -> dict[str
     }
 
 
-def _slot_row(row: SlotRow) -> dict[str, Any]:
+def _slot_row(row: SlotRow, looked_in: str) -> dict[str, Any]:
     fields = {name: value for name, value in asdict(row).items() if name != "slot"}
-    return {"url": row.slot.url, "algorithm": row.slot.algorithm, **fields}
+    return {"url": row.slot.url, "algorithm": row.slot.algorithm, "looked_in": looked_in, **fields}
 
 
 def _finding_row(row: FindingRow, discovery_id: str) -> dict[str, Any]:

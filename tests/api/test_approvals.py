@@ -4,10 +4,11 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from api.gateway import Unanswered
-from store import access
+from store import access, tables
 from tests.api.conftest import House
 from tests.api.test_problems import is_problem
 
@@ -97,6 +98,16 @@ async def test_a_rejection_is_overruled_only_by_who_says_so(house: House) -> Non
     assert house.gateway.world.count("approved") == 0
     assert (await decide(house, overrule=True)).status_code == 200
     assert house.gateway.world.count("approved") == 1
+
+
+async def test_who_asked_for_a_renewal_gets_no_code_for_it(house: House, database: Engine) -> None:
+    item = await pending(house)
+    me = (await house.ask("GET", "/v1/me")).json()["id"]
+    with database.begin() as connection:
+        connection.execute(sa.update(tables.cases).values(requested_by=me))
+    answer = await house.ask("POST", f"/v1/approvals/{item['id']}/code")
+    assert is_problem(answer, 403)
+    assert "four eyes" in answer.text
 
 
 async def test_a_key_that_came_with_another_request_is_refused_and_nothing_is_said_twice(

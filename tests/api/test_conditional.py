@@ -1,10 +1,13 @@
 """What saves a caller work: the following page, what has not changed, where to watch what was accepted."""
 
 import pytest
+from sqlalchemy.engine import Engine
 
 from api.gateway import Unanswered
 from domain.errors import NotReady
+from store.facts import record
 from tests.api.conftest import House
+from tests.store.test_facts import NOW, batch, event, snapshot
 
 
 @pytest.mark.parametrize("path", ["certificates/mc-1", "approvals/mc-1.1.1"])
@@ -86,3 +89,20 @@ async def test_one_certificate_shows_its_lives_and_questions(house: House) -> No
     assert [life["generation"] for life in detail["lives"]] == [1]
     assert detail["lives"][0]["fingerprint"] == detail["fingerprint"]
     assert detail["lives"][0]["ended_at"] is None
+
+
+@pytest.mark.parametrize("wrong", ["tir=internal", "state=bogus", "severity=urgent", "finding=week-key", "tier=x"])
+async def test_a_filter_that_is_none_is_named_and_not_passed_over(house: House, wrong: str) -> None:
+    answer = await house.ask("GET", f"/v1/certificates?{wrong}")
+    assert answer.status_code == 422
+    assert wrong.partition("=")[0] in answer.text
+
+
+async def test_a_cursor_is_good_for_its_own_sort_alone(house: House, database: Engine) -> None:
+    for number in range(3):
+        record(database, batch(event(0), managed_id=f"mc-x{number}", read_model=snapshot(f"mc-x{number}")), "t", NOW)
+    cursor = (await house.ask("GET", "/v1/certificates?limit=2&sort=not_after")).json()["next_cursor"]
+    assert (await house.ask("GET", f"/v1/certificates?limit=2&sort=not_after&cursor={cursor}")).status_code == 200
+    for sort in ("name", "-not_after", "tier"):
+        answer = await house.ask("GET", f"/v1/certificates?limit=2&sort={sort}&cursor={cursor}")
+        assert answer.status_code == 422

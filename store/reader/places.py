@@ -1,0 +1,79 @@
+"""What the newest looks saw: how each place of a certificate stands, what is wrong there, the chain it serves."""
+
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from domain.errors import BadInput
+from domain.findings import Kind
+from store import tables
+from store.reader.pages import Row
+
+MANAGED = tables.managed_certificates.c
+SLOT, FOUND = tables.slots.c, tables.findings.c
+# What the discovery that looked there last found wrong with the very certificate that is ours now.
+NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.url == SLOT.url)
+
+
+# What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one here.
+OF_LIFECYCLES = ("broken-chain", "drift", "foreign-certificate", "names-changed", "not-served", "rolled-back", "unseen")
+KINDS = {kind.replace("-", " "): kind for kind in (*OF_LIFECYCLES, *(found.value for found in Kind))}
+
+
+def has_finding(kind: str) -> sa.ColumnElement[bool]:
+    """Whether one of ``kind`` was found: by the discovery that looked last, or by the lifecycle itself.
+
+    Raises BadInput for a kind that nothing finds.
+    """
+    same = kind.replace("-", " ")
+    if same not in KINDS:
+        raise BadInput("finding", f"{kind!r} is not a kind of finding", f"One of {', '.join(sorted(KINDS))}.")
+    word = same.replace(" ", "-")
+    ours = sa.and_(SLOT.managed_id == MANAGED.id, FOUND.fingerprint == MANAGED.fingerprint)
+    seen = sa.select(sa.literal(1)).select_from(tables.slots).join(tables.findings, NEWEST)
+    told = sa.func.array_to_string(MANAGED.findings, "\n").contains(f"{word}:", autoescape=True)
+    return sa.or_(told, seen.where(ours, FOUND.kind == KINDS[same]).exists())
+
+
+def with_findings(engine: Engine, rows: Sequence[Row]) -> list[Row]:
+    """``rows`` with "kind: detail" of what the newest looks found behind what their lifecycles found, each once."""
+    query = sa.select(SLOT.managed_id, FOUND.fingerprint, FOUND.kind, FOUND.detail).join(tables.findings, NEWEST)
+    query = query.where(SLOT.managed_id.in_([row["id"] for row in rows])).order_by(FOUND.kind, FOUND.url)
+    found: dict[tuple[str, str], list[str]] = {}
+    with engine.connect() as connection:
+        for managed_id, fingerprint, kind, detail in connection.execute(query):
+            found.setdefault((managed_id, fingerprint), []).append(f"{kind}: {detail}")
+    told = {row["id"]: {one.partition(":")[0].replace("-", " ") for one in row["findings"]} for row in rows}
+
+    def new(row: Row) -> Iterator[str]:
+        """What the lifecycle has not found itself."""
+        for one in found.get((row["id"], row["fingerprint"]), ()):
+            if one.partition(":")[0].replace("-", " ") not in told[row["id"]]:
+                yield one
+
+    return [{**row, "findings": list(dict.fromkeys((*row["findings"], *new(row))))} for row in rows]
+
+
+def with_looks(engine: Engine, managed_id: str, endpoints: Sequence[Row]) -> list[Row]:
+    """``endpoints`` of one certificate with ``last_outcome``, ``last_looked_at`` and ``misses``: looks in a row at
+    which nothing was seen there."""
+    query = sa.select(SLOT.url, SLOT.algorithm, SLOT.last_outcome, SLOT.last_looked_at, SLOT.misses)
+    with engine.connect() as connection:
+        rows = connection.execute(query.where(SLOT.managed_id == managed_id)).mappings().all()
+    looked = {(row["url"], row["algorithm"]): dict(row) for row in rows}
+    return [{**one, **looked.get((one["url"], one["algorithm"]), {})} for one in endpoints]
+
+
+def chain_seen(engine: Engine, managed_id: str, fingerprint: str) -> list[Row]:
+    """Facts of the longest chain with which ``fingerprint`` was served at the newest looks, leaf first."""
+    look, known = tables.looks.c, tables.certificates.c
+    there = sa.and_(look.discovery_id == SLOT.looked_in, look.url == SLOT.url, look.algorithm == SLOT.algorithm)
+    query = sa.select(look.chain).select_from(tables.slots).join(tables.looks, there)
+    query = query.where(SLOT.managed_id == managed_id, look.chain[1] == fingerprint)
+    query = query.order_by(sa.func.cardinality(look.chain).desc(), look.url).limit(1)
+    with engine.connect() as connection:
+        chain = connection.execute(query).scalar_one_or_none() or []
+        rows = connection.execute(sa.select(known.fingerprint, known.facts).where(known.fingerprint.in_(chain)))
+        facts = {row.fingerprint: row.facts for row in rows}
+    return [{"fingerprint": one, **(facts.get(one) or {})} for one in chain]
