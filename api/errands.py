@@ -1,5 +1,7 @@
 """One message to one lifecycle: mint a warrant for whom we know, spend it in the same breath."""
 
+import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +19,11 @@ from domain.errors import EverleafError
 from domain.names import certificate_workflow
 from domain.people.messages import Warranted
 from store.access import Binding, Comment, add_comment, claim_key, mint_warrant, refuse_comment
+from store.reader import get_certificate
 
 # Longer than the longest wait for an answer with its retries, so that no retry meets an expired code.
 WARRANT_LIVES = timedelta(minutes=2)
+RECORDED_WITHIN_SECONDS = 2.0
 
 IdempotencyKey = Annotated[
     str | None,
@@ -72,6 +76,18 @@ async def run_errand(caller: Caller, errand: Errand) -> Operation:
         if errand.comment_id:
             await run_in_threadpool(refuse_comment, caller.engine, errand.comment_id)
         raise
+
+
+async def until_recorded(caller: Caller, operation: Operation) -> None:
+    """Let what was just done reach the read model, so that the page behind it shows it; at most two seconds."""
+    managed_id = operation.resource.rpartition("/")[2]
+    deadline = time.monotonic() + RECORDED_WITHIN_SECONDS
+    while operation.seq is not None and time.monotonic() < deadline:
+        row = await run_in_threadpool(get_certificate, caller.engine, managed_id)
+        # A state counts to its next event; the store names the last one.
+        if row["seq"] >= operation.seq - 1:
+            return
+        await asyncio.sleep(0.05)
 
 
 async def _run(caller: Caller, errand: Errand) -> Operation:

@@ -1,69 +1,9 @@
-"""What goes over the wire, in the words of the design; a request with an unknown field is refused."""
+"""What is answered over the wire, in the words of the design."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
-
-from domain.tiers import Audience
-
-Text = Annotated[str, Field(max_length=4000)]
-Item = Annotated[str, Field(min_length=1, max_length=4096)]
-Question = Literal["unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"]
-
-
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    @field_validator("*")
-    @classmethod
-    def _without_nul(cls, given: Any) -> Any:
-        """No text of PostgreSQL holds a NUL."""
-        if any("\0" in part for part in (given if isinstance(given, tuple) else (given,)) if isinstance(part, str)):
-            raise PydanticCustomError("nul", "holds a NUL character")
-        return given
-
-
-class DiscoveryAsked(_Asked):
-    """Empty lists: all of the policy's scope."""
-
-    cidrs: Annotated[tuple[Item, ...], Field(max_length=1000)] = ()
-    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=1000)] = ()
-    names: Annotated[tuple[Item, ...], Field(max_length=10_000)] = ()
-    paths: Annotated[tuple[Item, ...], Field(max_length=1000)] = ()
-
-
-class DecisionAsked(_Asked):
-    """``version``: of the plan that was read (the ETag of the approval); without one, the present plan is bound.
-    ``overrule``: answer anew what was rejected, or held; without it that is 409."""
-
-    decision: Literal["approve", "reject", "hold"]
-    comment: Text = ""
-    version: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    overrule: bool = False
-
-
-class RetirementAsked(_Asked):
-    reason: Literal["decommissioned", "replaced", "moved", "mistake"]
-    comment: Text = ""
-
-
-class AcknowledgementAsked(_Asked):
-    level: Audience
-    until: AwareDatetime
-
-
-class AnswerAsked(_Asked):
-    """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended; drift and
-    foreign-certificate: known."""
-
-    question: Question
-    answer: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class CodeAsked(_Asked):
-    message: Literal["answer", "acknowledge", "resume", "retire", "renew_now"]
+from pydantic import BaseModel, Field
 
 
 class Operation(BaseModel):

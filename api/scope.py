@@ -4,7 +4,7 @@ import ipaddress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from api.schemas import DiscoveryAsked
+from api.bodies import DiscoveryAsked
 from domain.errors import BadInput, BadPolicy, NotReady
 from domain.tiers import Scope
 from formats.policy import parse_policy

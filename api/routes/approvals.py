@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api import schemas
+from api import bodies, schemas
 from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.filters import IfNoneMatch, Limit
 from api.lists import OperationAnswer, digest, link_next, tag
@@ -70,7 +70,7 @@ def get_approval(
 )
 async def decide_approval(
     approval_id: str,
-    asked: schemas.DecisionAsked,
+    asked: bodies.DecisionAsked,
     response: Response,
     caller: CallerDep,
     if_match: IfMatch = None,

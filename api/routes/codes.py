@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from api import schemas
+from api import bodies, schemas
 from api.auth import may
 from api.parts import Caller, CallerDep
 from api.routes import guarded
@@ -30,7 +30,7 @@ MAY_RETIRE_BY_ANSWER = frozenset({Role.SECURITY_HEAD, Role.ADMIN})
 
 
 @router.post("/certificates/{certificate_id}/code", status_code=201)
-def make_message_code(certificate_id: str, asked: schemas.CodeAsked, caller: CallerDep) -> schemas.CodeItem:
+def make_message_code(certificate_id: str, asked: bodies.CodeAsked, caller: CallerDep) -> schemas.CodeItem:
     """A one-time code for you, good for 15 minutes, this certificate and one message, to send in the Temporal UI."""
     message = asked.message
     if not may(SENT_BY[message], caller.actor):

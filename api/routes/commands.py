@@ -3,12 +3,13 @@
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
+from api.bodies import AcknowledgementAsked, AnswerAsked, RetirementAsked
 from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.lists import OperationAnswer
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.routes.codes import MAY_RETIRE_BY_ANSWER
-from api.schemas import AcknowledgementAsked, AnswerAsked, Operation, RetirementAsked
+from api.schemas import Operation
 from domain.errors import BadInput, NotAllowed
 from domain.people.messages import ANSWERS, Acknowledge, Answer, RenewNow, Resume, Retire
 from store import reader

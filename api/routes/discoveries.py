@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api import schemas
+from api import bodies, schemas
 from api.errands import IdempotencyKey, claim
 from api.filters import IfNoneMatch, Limit
 from api.gateway import DiscoveryRun
@@ -42,11 +42,11 @@ def item(row: dict[str, Any], run: DiscoveryRun | None = None) -> schemas.Discov
 async def start_discovery(
     response: Response,
     caller: CallerDep,
-    asked: schemas.DiscoveryAsked | None = None,
+    asked: bodies.DiscoveryAsked | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> schemas.Operation:
     """Look at the policy's scope, or at a part of it; watch the operation at its resource."""
-    asked = asked or schemas.DiscoveryAsked()
+    asked = asked or bodies.DiscoveryAsked()
     scope = await run_in_threadpool(scope_of, caller.parts.policy)
     if scope is not None:
         check_scope(asked, scope)

@@ -3,8 +3,8 @@
 To add one: a row in SENTENCES; ``{name}`` takes a fact of the event.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -69,28 +69,46 @@ CAUSES = {"lead-time": "its time had come", "renew-now": "asked for by hand", "e
 AUDIENCE = {"security-head": "the head of IT security", "owner": "its owner"}
 
 
+NameOf = Callable[[str], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """``said``: our words, with foreign text inside: to be shown, not trusted."""
+    """``said``: our words, with foreign text inside: to be shown, not trusted.  ``times``: so often in a row, first
+    at ``since``."""
 
     at: datetime
     said: str
     by: str
+    times: int = 1
+    since: datetime | None = None
 
 
-def happenings(events: list[dict[str, Any]], most: int = 40) -> list[Happening]:
-    """Newest first, without what says nothing to a person."""
-    found = [happening for event in events if (happening := happening_of(event)) is not None]
+def happenings(events: list[dict[str, Any]], name_of: NameOf, most: int = 40) -> list[Happening]:
+    """Newest first, without what says nothing to a person; what was said again and again stands once."""
+    found: list[Happening] = []
+    for event in events:
+        happening = happening_of(event, name_of)
+        if happening is None:
+            continue
+        if found and (found[-1].said, found[-1].by) == (happening.said, happening.by):
+            found[-1] = replace(found[-1], times=found[-1].times + 1, since=happening.at)
+        else:
+            found.append(happening)
     return found[:most]
 
 
-def happening_of(event: Mapping[str, Any]) -> Happening | None:
+def happening_of(event: Mapping[str, Any], name_of: NameOf = str) -> Happening | None:
     """None for what says nothing to a person; a kind of a later release is named as it is."""
     sentence = SENTENCES.get(event["kind"], f"{event['kind'].replace('_', ' ')}.")
     if not sentence:
         return None
-    said = " ".join(sentence.format_map(_Facts(_words(event["facts"]))).split())
-    by = "" if event["by"] == "everleaf" else str(event["by"])
+    facts = _words(event["facts"])
+    if "approver" in facts:
+        facts["approver"] = name_of(facts["approver"])
+    said = " ".join(sentence.format_map(_Facts(facts)).split())
+    # A sentence that names who decided says it once.
+    by = "" if event["by"] == "everleaf" or "approver" in facts else name_of(str(event["by"]))
     return Happening(datetime.fromisoformat(event["at"]), said, by)
 
 

@@ -18,7 +18,7 @@ from api.auth import csrf_token, may
 from api.parts import Caller, parts_of
 from api.web import charts, static_files, text, times, words
 from domain.names import certificate_workflow
-from store import reader
+from store import access, reader
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -87,9 +87,11 @@ def sentence(text: object) -> str:
     return said[:1].upper() + said[1:]
 
 
-def reader_of(caller: Caller) -> words.Reader:
+def reader_of(caller: Caller, *, named: bool = False) -> words.Reader:
+    """``named``: people are called by their names, which costs a look into the store."""
     zone = ZoneInfo(caller.parts.timezone)
-    return words.Reader(caller.actor, times.Times(caller.parts.clock(), zone))
+    people = tuple(access.everybody(caller.engine)) if named else ()
+    return words.Reader(caller.actor, times.Times(caller.parts.clock(), zone), people)
 
 
 def around(caller: Caller) -> Around:

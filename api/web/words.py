@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from api.web.text import count
 from api.web.times import Times, number
-from domain.tiers import Role
+from domain.lifecycle.leads import REPEAT_AFTER
+from domain.tiers import Person, Role
 from store.access import Actor
 
 Row = Mapping[str, Any]
@@ -49,14 +51,24 @@ QUESTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads, and when."""
+    """Who reads, and when; ``people``: whom the policy names."""
 
     actor: Actor
     times: Times
+    people: tuple[Person, ...] = ()
 
     @property
     def is_head(self) -> bool:
         return self.actor.role is Role.SECURITY_HEAD
+
+    def name_of(self, actor: str) -> str:
+        """Of "person/asha" the name that the policy gives her; anybody else as they are recorded."""
+        names = {f"person/{one.id}": one.name for one in self.people}
+        return names.get(actor, actor.replace("token/", "the token ", 1))
+
+    def heads_but(self, actor: str) -> list[Person]:
+        heads = [one for one in self.people if one.role is Role.SECURITY_HEAD]
+        return [one for one in heads if f"person/{one.id}" != actor]
 
     def head(self, *, begin: bool = False) -> str:
         """The head of IT security, who reads "you"."""
@@ -67,6 +79,8 @@ class Reader:
 def happened(row: Row, reader: Reader) -> str:
     """One sentence: what stands in the way.  At most about 80 characters."""
     times, kinds = reader.times, {question["kind"] for question in row["questions"]}
+    if row["retired"]:
+        return "Retired: it is governed no more. What happened, below, says by whom and why."
     findings = {str(finding).partition(":")[0] for finding in row["findings"]}
     stage = row.get("stage")
     if "rolled-back" in findings or row.get("rolled_back"):
@@ -77,11 +91,12 @@ def happened(row: Row, reader: Reader) -> str:
     if stage == "awaiting-approval":
         return _asked(row, reader)
     if stage == "rejected":
-        return f"Its renewal was rejected; it asks again {_soon(row.get('retry_at'), times)}."
+        who = f" by {reader.name_of(row['answered_by'])}" if row.get("answered_by") else ""
+        return f"Its renewal was rejected{who}; it asks again {_soon(row.get('retry_at'), times)}."
     if stage == "unroutable":
-        return f"No plan can renew it: {row.get('failure') or 'no issuer or no target'}."
+        return f"No plan can renew it: {cause(row.get('failure') or 'no issuer or no target')}."
     if stage in ("waiting-for-person", "unreachable-target", "waiting-for-ca"):
-        return f"{STAGES[stage]}: {row.get('failure') or 'no answer yet'}."
+        return f"{STAGES[stage]}: {cause(row.get('failure') or 'no answer yet')}."
     if stage == "held":
         return f"Held by its approver; ordered {_soon(row.get('retry_at'), times)}."
     if stage is not None:
@@ -107,7 +122,7 @@ SAID = {
 
 def _asked(row: Row, reader: Reader) -> str:
     times = reader.times
-    again = f"asks again {_soon(row.get('deadline'), times)}"
+    again = f"asks again {_soon(asks_again_at(row), times)}"
     if row["escalated"]:
         told = row.get("last_rung_at")
         when = f" {times.until(told)}" if told else ""
@@ -119,6 +134,26 @@ def _asked(row: Row, reader: Reader) -> str:
     return f"Asked {reader.head()}{asked}; unanswered, it climbs {_soon(row.get('deadline'), times)}."
 
 
+def asks_again_at(row: Row) -> datetime | None:
+    """When the head hears of it next if nobody answers: the next rung, or the daily repetition of the last one."""
+    if row["next_action"].startswith(TOLD_AGAIN):
+        return row["next_action_at"]  # type: ignore[no-any-return]
+    coming = [row["deadline"]] if row.get("deadline") else []
+    if row.get("last_rung_at"):
+        repeated = row["last_rung_at"] + REPEAT_AFTER
+        coming.append(max(repeated, row.get("acknowledged_until") or repeated))
+    return min(coming, default=None)
+
+
+# ``domain.lifecycle.agenda`` says these of the ladder.
+TOLD_AGAIN = ("the rung is repeated", "the head of IT security is told")
+
+
+def cause(failure: str) -> str:
+    """The first sentence of a failure: the rest stands in its timeline."""
+    return failure.partition("\n")[0].partition(". ")[0].rstrip(".")
+
+
 def _soon(at: datetime | None, times: Times) -> str:
     return times.until(at) if at is not None else "soon"
 
@@ -128,7 +163,8 @@ def verb(row: Row, reader: Reader) -> tuple[str, str]:
     here = f"/certificates/{row['id']}"
     kinds = {question["kind"] for question in row["questions"]}
     if row.get("approval_id") and row.get("approval_state") in ("pending", "rejected"):
-        return ("Review and approve" if reader.is_head else "Read the question"), f"/approvals/{row['approval_id']}"
+        mine = reader.is_head and row.get("requested_by") != reader.actor.id
+        return ("Review and approve" if mine else "Read the question"), f"/approvals/{row['approval_id']}"
     if kinds - {"tier", "owner"}:
         return ("Answer…" if reader.actor.role in ANSWERERS else "See what is asked"), f"{here}#questions"
     if "tier" in kinds:
@@ -162,54 +198,81 @@ def stands(row: Row, reader: Reader) -> str:
     return STAGES.get(row["state"], str(row["state"]))
 
 
-# Finding -> what to do about it.
+# Finding -> what to do about it.  Lifecycles write kinds with hyphens, discoveries with spaces.
 REMEDIES = {
-    "rolled-back": "See the last look below: mend the target, then let it try again.",
-    "not-served": "The target took the certificate and does not serve it: reload it, or mend its configuration.",
+    "rolled back": "See the last look below: mend the target, then let it try again.",
+    "not served": "The target took the certificate and does not serve it: reload it, or mend its configuration.",
     "drift": "Something put an earlier certificate back: find what writes there (a restore, an old job).",
-    "foreign-certificate": "Find who installed it. If it is right, renew through Everleaf or say that it is known.",
+    "foreign certificate": "Find who installed it. If it is right, renew through Everleaf or say that it is known.",
     "unseen": "Look whether it is switched off, moved or broken, and say so.",
-    "broken-chain": "Serve the intermediate certificates with it; the next renewal deploys the whole chain.",
+    "broken chain": "Serve the intermediate certificates with it; the next renewal deploys the whole chain.",
     "weak key": "The planned certificate has a stronger key; renew it now.",
     "weak signature": "Renew it now: the issuer signs with a stronger hash.",
     "wrong name": "Correct the endpoint's name, or renew it with the name that clients ask for.",
     "no owner": "Name an owner for its service in the policy.",
     "unplaced": "Add a rule to the policy; the next discovery applies it.",
     "shared key": "Give each service a key of its own at the next renewal.",
-    "too long-lived": "Renew it now with a profile of the policy.",
+    "too long lived": "Renew it now with a profile of the policy.",
     "public clientAuth": "Public CAs are ending clientAuth: move it to the private CA.",
-    "names-changed": "Say which names hold.",
+    "names changed": "Say which names hold.",
     "expired": "Renew it now.",
+    "unreadable": "Replace the damaged file or certificate; nothing can be governed in it.",
+    "missed": "Look whether it is switched off, moved or filtered; after three looks its owner is asked.",
+    "not yet valid": "Look at the server's clock, or wait for its first day.",
 }
+MAJOR = frozenset({"rolled back", "not served", "drift", "foreign certificate"})
+MINOR = frozenset({"unplaced", "no owner", "names changed", "unseen"})
 
 
-def finding(text: str) -> tuple[str, str, str]:
-    """(kind, detail, remedy) of a finding as it is recorded."""
+def finding(text: str) -> tuple[str, str, str, str]:
+    """(severity, kind, detail, remedy) of a finding as it is recorded."""
     kind, _, detail = text.partition(": ")
-    return kind, detail, REMEDIES.get(kind, REMEDIES.get(kind.replace("-", " "), ""))
+    same = kind.replace("-", " ")
+    severity = "major" if same in MAJOR else "minor" if same in MINOR else "warning"
+    return "critical" if same == "expired" else severity, kind, detail, REMEDIES.get(same, "")
 
 
 def answer_of(endpoint: Row, not_ours: bool) -> tuple[str, str]:
-    """(severity, word) of what the last look at one place saw."""
+    """(severity, word) of what the last looks at one place saw."""
     if endpoint["matches"] is None:
         return "minor", "Not seen"
+    if endpoint.get("misses"):
+        return "minor", f"Nothing there, {count(endpoint['misses'], 'look')} in a row"
     if endpoint["matches"]:
         return "cleared", "Match"
     return ("warning", "Foreign certificate") if not_ours else ("major", "Another certificate")
 
 
 def who_must_act(row: Row, reader: Reader) -> str:
-    owner = f"its owner, {row['owner']}" if row["owner"] else "nobody: it has no owner"
+    head = reader.head(begin=True)
     if row.get("approval_state") in ("pending", "rejected"):
-        return f"{reader.head(begin=True)}. Whoever asked for it or changed its plan may not."
+        return _who_approves(row, reader)
     levels = {question["level"] for question in row["questions"]}
     if "security-head" in levels:
-        return f"{reader.head(begin=True)}, because its owner has not answered."
+        return f"{head}, because its owner has not answered."
+    if row["questions"] and not row["owner"]:
+        return f"{head}: nobody owns it, so what it asks is asked there."
     if row["questions"]:
-        return f"{owner[0].upper()}{owner[1:]}; unanswered, it climbs to {reader.head()}."
-    if row["escalated"]:
-        return f"{reader.head(begin=True)} has been told; {owner} works on it."
-    return "Nobody: Everleaf does it by itself."
+        return f"Its owner, {row['owner']}; unanswered, it climbs to {reader.head()}."
+    told = f" {head} {'have' if reader.is_head else 'has'} been told." if row["escalated"] else ""
+    if row.get("rolled_back") or row.get("stage") in STUCK:
+        who = f"Its owner, {row['owner']}" if row["owner"] else f"{head}, for nobody owns it"
+        return f"{who}: what broke must be mended; then it goes on.{told}"
+    return told.strip() or "Nobody: Everleaf does it by itself."
+
+
+# Stages that a person must end: waiting alone mends nothing there.
+STUCK = ("waiting-for-person", "unreachable-target", "unroutable")
+
+
+def _who_approves(row: Row, reader: Reader) -> str:
+    asker = row.get("requested_by") or ""
+    if asker and not reader.heads_but(asker):
+        asked = "You" if asker == reader.actor.id else reader.name_of(asker)
+        return f"Nobody can: {asked} asked for it, and there is no other head of IT security. Name one in the policy."
+    if asker and asker == reader.actor.id:
+        return "Another head of IT security: you asked for it, and four eyes are two people."
+    return f"{reader.head(begin=True)}. Whoever asked for it or changed its plan may not."
 
 
 def next_sentence(row: Row, reader: Reader) -> str:
@@ -217,6 +280,9 @@ def next_sentence(row: Row, reader: Reader) -> str:
     if row["retired"]:
         return "Nothing: it is retired."
     action = row["next_action"] or "it is looked at again"
+    if action == "the rung is repeated":
+        action = f"{reader.head()} {'are' if reader.is_head else 'is'} told again"
+    action = {"look again": "it is looked at again"}.get(action, action)
     first = action[0].upper() + action[1:]
     when = f", {reader.times.until(at)}, {reader.times.short(at)}" if at is not None else ""
     if row["not_after"] <= reader.times.now:

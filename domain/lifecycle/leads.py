@@ -82,10 +82,9 @@ class Because:
 def explain(life: Life, terms: Terms) -> tuple[Because, ...]:
     """Every date of this generation, each with its arithmetic written out."""
     table = terms.table
-    share = min(1.0, life.length / FULL_LIFE)
 
     def line(what: str, lead: timedelta, at: datetime) -> Because:
-        scale = "" if share == 1 else f" x {share:.4f} (life of {days(life.length)} / 180 days)"
+        scale = "" if life.length >= FULL_LIFE else f" x ({days(life.length)} / 180 days)"
         return Because(what, at, f"{life.ends_at:%Y-%m-%d %H:%M:%S} UTC - {days(lead)}{scale}", days(lead))
 
     lines = [line("the renewal case opens", table.opens, opens_at(life, table))]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from domain.contracts import ApprovalRow, CaseRow, EndpointRow, QuestionRow, Snapshot
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.evolve import rungs_of
-from domain.lifecycle.leads import escalates_at, scaled
+from domain.lifecycle.leads import days, escalates_at, scaled
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.names import approval_id, order_key
 from domain.tiers import FULL_LIFE
@@ -173,14 +173,14 @@ def details(state: LifecycleState, now: datetime) -> str:
     if life is None or terms is None:
         return "Waiting for the first notice of its discovery."
     moment = next_moment(state, now)
-    share = min(1.0, life.length / FULL_LIFE)
+    scale = " as written" if life.length >= FULL_LIFE else f" x ({days(life.length)} / 180 days)"
     lines = [
         f"**{state_word(state)}** · {severity(state, now)} · generation {state.generation}",
         f"Names: {', '.join(_safe(name) for name in life.names[:4])}"
         + (f" and {len(life.names) - 4} more" if len(life.names) > 4 else ""),
         f"Tier: {terms.tier.value} ({_safe(terms.tier_reason)}); owner {_safe(terms.owner) or 'nobody'};"
         f" service {_safe(terms.service) or 'unknown'}; {terms.subscribers} subscribers",
-        f"Ends: {life.ends_at:%Y-%m-%d %H:%M:%S} UTC; lead times x {share:.4f}",
+        f"Ends: {life.ends_at:%Y-%m-%d %H:%M:%S} UTC; lead times{scale}",
     ]
     if moment is not None:
         lines.append(f"Next: {moment.what}, {moment.at:%Y-%m-%d %H:%M:%S} UTC")
@@ -201,4 +201,4 @@ def details(state: LifecycleState, now: datetime) -> str:
 
 def _safe(text: str) -> str:
     """Certificate and policy text inside Markdown: no markup, no control or bidirectional characters."""
-    return "".join(mark if mark.isalnum() or mark in " .-_:,/@()*" else "?" for mark in text)[:200]
+    return "".join(mark if mark.isalnum() or mark in " .-_:,;/@()*'\"" else "?" for mark in text)[:200]

@@ -14,7 +14,7 @@ from store.access.papers import (
     refuse_comment,
     uploads_for,
 )
-from store.access.people import Actor, head_of, people_of, person, sync_people
+from store.access.people import Actor, everybody, head_of, people_of, person, sync_people
 from store.access.requests import KEYS_KEPT, claim_key, forget_keys
 from store.access.security import record_security_event, security_events
 from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
@@ -36,6 +36,7 @@ __all__ = [
     "create_login_link",
     "create_token",
     "end_session",
+    "everybody",
     "forget_keys",
     "head_of",
     "keep_policy",

@@ -38,6 +38,13 @@ def sync_people(engine: Engine, people: Iterable[Person]) -> None:
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
 
 
+def everybody(engine: Engine) -> list[Person]:
+    """Whom the policy names, by id."""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(tables.people).order_by(tables.people.c.id))
+        return [Person(row.id, row.name, row.email, Role(row.role)) for row in rows]
+
+
 def person(engine: Engine, person_id: str) -> Person | None:
     with engine.connect() as connection:
         row = connection.execute(sa.select(tables.people).where(tables.people.c.id == person_id)).one_or_none()

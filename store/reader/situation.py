@@ -96,6 +96,8 @@ def with_case() -> sa.Select[Any]:
         asked.asked_at,
         asked.deadline,
         asked.state.label("approval_state"),
+        asked.decided_by.label("answered_by"),
+        asked.decided_at.label("answered_at"),
     )
     return sa.select(READ, *more).select_from(joined)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from fastapi.routing import APIRoute
@@ -291,3 +292,27 @@ async def test_a_policy_is_checked_and_not_put_in_force(house: House, head: Brow
     assert "It would be refused." in answer.text
     assert "the text below:2: colour:" in answer.text
     assert "the text below:1: tiers:" in answer.text
+
+
+async def test_a_rejected_one_says_by_whom_and_is_not_overruled_by_accident(house: House, head: Browser) -> None:
+    page = (await head.get("/approvals/mc-1.1.1")).text
+    key, version = (page.partition(f'name="{name}" value="')[2].partition('"')[0] for name in ("key", "version"))
+    fields = {"decision": "reject", "version": version, "key": key}
+    answer = await head.post("/approvals/mc-1.1.1/decision", fields)
+    assert answer.headers["location"].endswith("?told=reject")
+    page = (await head.get("/approvals/mc-1.1.1?told=reject")).text
+    assert "Rejected by" in page
+    assert "Rejected. It asks again" in page
+    # The news that follow read the same address, so the answer stays until its reader goes.
+    assert 'data-address="/approvals/mc-1.1.1?told=reject"' in page
+    assert "Approve all the same" in page
+    assert 'value="reject"' not in page
+    again = await head.post("/approvals/mc-1.1.1/decision", {**fields, "decision": "approve"})
+    assert again.status_code == 422
+    assert house.gateway.world.count("approved") == 0
+
+
+async def test_hold_is_offered_only_while_it_can_be_held(house: House, head: Browser) -> None:
+    assert 'value="hold"' in (await head.get("/approvals/mc-1.1.1")).text
+    house.gateway.world.now += timedelta(days=89)
+    assert 'value="hold"' not in (await head.get("/approvals/mc-1.1.1")).text

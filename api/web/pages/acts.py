@@ -7,7 +7,8 @@ from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import AwareDatetime
 
-from api import schemas
+from api import bodies
+from api.errands import until_recorded
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import commands
@@ -33,6 +34,7 @@ async def _answer(request: Request, caller: Caller, certificate_id: str, asked: 
         status, title = status_of(error)
         told = {"problem": f"{title}: {error}", "status": status}
         return await render_certificate(request, caller, certificate_id, told)
+    await until_recorded(caller, operation)
     told_name = "unknown" if operation.status == "unknown" else name
     return RedirectResponse(f"/certificates/{certificate_id}?told={told_name}", status_code=303)
 
@@ -55,9 +57,9 @@ async def retire_on_page(
     caller: CallerDep,
     reason: Annotated[Literal["decommissioned", "replaced", "moved", "mistake"], Form()],
     key: Key,
-    comment: Annotated[schemas.Text, Form()] = "",
+    comment: Annotated[bodies.Text, Form()] = "",
 ) -> Response:
-    body = schemas.RetirementAsked(reason=reason, comment=comment)
+    body = bodies.RetirementAsked(reason=reason, comment=comment)
     asked = commands.retire_certificate(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("retirement", asked))
 
@@ -75,7 +77,7 @@ async def acknowledge_on_page(
     # From when the page was read, so that the form sent twice is the same request; and a little less than the whole,
     # for the lifecycle's clock may be a moment behind ours.
     until: datetime = min(since, caller.parts.clock()) + timedelta(days=days) - timedelta(seconds=5)
-    body = schemas.AcknowledgementAsked(level=level, until=until)
+    body = bodies.AcknowledgementAsked(level=level, until=until)
     asked = commands.acknowledge(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("acknowledgement", asked))
 
@@ -85,10 +87,10 @@ async def answer_on_page(
     request: Request,
     certificate_id: str,
     caller: CallerDep,
-    question: Annotated[schemas.Question, Form()],
+    question: Annotated[bodies.Question, Form()],
     answer: Annotated[str, Form(min_length=1, max_length=200)],
     key: Key,
 ) -> Response:
-    body = schemas.AnswerAsked(question=question, answer=answer)
+    body = bodies.AnswerAsked(question=question, answer=answer)
     asked = commands.answer_question(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("answer", asked))

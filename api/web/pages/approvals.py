@@ -1,14 +1,16 @@
 """Approvals: what waits, nearest deadline first; one question with what changes, who may answer, what if nobody."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.engine import Engine
 from starlette.concurrency import run_in_threadpool
 
-from api import schemas
+from api import bodies
+from api.errands import until_recorded
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import approvals as api_approvals
@@ -43,7 +45,7 @@ async def show_approvals(request: Request, caller: CallerDep) -> Response:
 async def show_approval(request: Request, approval_id: str, caller: CallerDep, told: str = "") -> Response:
     """One question beside the inbox."""
     inbox = await run_in_threadpool(reader.inbox, caller.engine, INBOX)
-    return await render_approval(request, caller, (approval_id, inbox), {"told": TOLD.get(told, "")})
+    return await render_approval(request, caller, (approval_id, inbox), {"told": told if told in TOLD else ""})
 
 
 async def render_approval(
@@ -52,7 +54,7 @@ async def render_approval(
     approval_id, inbox = shown
     waiting = (await run_in_threadpool(around, caller)).pending
     here: dict[str, Any] = {
-        "inbox": inbox,
+        "inbox": [{**row, "heard_at": words.asks_again_at(row) or row["deadline"]} for row in inbox],
         "waiting": waiting,
         "chosen": None,
         "title": "No approval waits"
@@ -65,7 +67,8 @@ async def render_approval(
     }
     if approval_id is not None:
         here |= await run_in_threadpool(_chosen, caller, approval_id)
-        here["ladder"] = await _ladder(caller, here["row"])
+        here |= await _ladder(caller, here["row"])
+    here["told_words"] = TOLD.get(str(more.get("told", "")), "")
     return await run_in_threadpool(page, request, caller, "approvals.html", here | more)
 
 
@@ -73,14 +76,19 @@ def _chosen(caller: Caller, approval_id: str) -> dict[str, Any]:
     engine = caller.engine
     asked = reader.get_approval(engine, approval_id)
     row = reader.get_certificate(engine, asked["managed_id"])
-    seen = reader.seen_certificate(engine, row["fingerprint"])
+    reading = reader_of(caller, named=True)
+    lives = {life["generation"]: life for life in reader.lives_of(engine, row["id"])}
+    before = _before(engine, row, lives.get(asked["generation"]) or row)
     comments = [one for one in access.comments_on(engine, asked["managed_id"]) if one.about == approval_id]
     name = row["names"][0] if row["names"] else row["id"]
     return {
         "chosen": asked,
         "row": row,
-        "changes": changes(row, asked["plan"], (seen or {}).get("facts") or {}, reader_of(caller)),
-        "may_answer": who_may(caller, asked, row),
+        "changes": changes(before, asked["plan"], lives.get(asked["generation"] + 1), reading),
+        "may_answer": who_may(reading, row),
+        "answered_by": reading.name_of(asked["decided_by"]) if asked["decided_by"] else "",
+        "name_of": reading.name_of,
+        "who_must": words.who_must_act(row, reading),
         "comments": comments,
         "run": workflow_url(caller, row["id"]),
         "key": uuid.uuid4().hex,
@@ -90,59 +98,83 @@ def _chosen(caller: Caller, approval_id: str) -> dict[str, Any]:
     }
 
 
-async def _ladder(caller: Caller, row: dict[str, Any]) -> list[tuple[datetime, str, bool]]:
-    """(when, what happens, whether it is the end), in order; from the lifecycle itself, else from what is stored."""
-    now, end = caller.parts.clock(), row["not_after"]
+async def _ladder(caller: Caller, row: dict[str, Any]) -> dict[str, Any]:
+    """``ladder``: (when, what happens, whether it is the end), in order, from the lifecycle itself or else from what is
+    stored; ``may_hold``: the latest moment to which the order may be held is still ahead."""
+    now, end, hold = caller.parts.clock(), row["not_after"], None
+    heard = words.asks_again_at(row)
+    coming = [(heard, "Without an answer, it is said again.", False)] if heard is not None and heard < end else []
     try:
         explained = await explained_soon(caller, row["id"])
-        told = [line for line in explained.because if "is told" in line.what and line.at < end]
-        coming = [(line.at, f"Without an answer, {line.what.rpartition(', ')[2]}", False) for line in told]
+        for line in explained.because:
+            if "is told" in line.what and line.at < end and line.at != heard:
+                coming.append((line.at, f"Without an answer, {line.what.rpartition(', ')[2]}", False))
+            if "may hold" in line.what:
+                hold = line.at
     except EverleafError:
-        coming = [(row["next_action_at"], row["next_action"], False)] if row["next_action_at"] else []
-    ahead = [moment for moment in coming if moment[0] > now][:5]
-    return [*ahead, (end, f"It ends. {sentence(words.consequence(row))}", True)]
+        # Its worker is away: what is stored is less, and still true.
+        hold = end
+    ahead = sorted(moment for moment in coming if moment[0] > now)[:5]
+    ends = (end, f"It ends. {sentence(words.consequence(row))}", True)
+    return {"ladder": [*ahead, ends], "may_hold": hold is not None and hold > now}
+
+
+def _before(engine: Engine, row: dict[str, Any], life: dict[str, Any]) -> dict[str, Any]:
+    """The certificate that was served when it was asked, also after it has been replaced."""
+    facts = (reader.seen_certificate(engine, life["fingerprint"]) or {}).get("facts") or {}
+    trust = row["trust_class"] if life["fingerprint"] == row["fingerprint"] else ""
+    names = facts.get("names") or row["names"]
+    return {**life, "facts": facts, "names": names, "trust_class": trust, "places": len(row["endpoints"])}
 
 
 def changes(
-    row: words.Row, plan: words.Row, facts: words.Row, reading: words.Reader
+    before: words.Row, plan: words.Row, after: words.Row | None, reading: words.Reader
 ) -> list[tuple[str, str, str, bool]]:
-    """(field, now, planned, changed)."""
-    life = row["not_after"] - row["not_before"]
+    """(field, before, planned, changed).  ``after``: the life that came of it, once there is one."""
+    times, facts = reading.times, before["facts"]
     validity = timedelta(seconds=plan["validity_seconds"])
-    now_names, new_names = set(row["names"]), set(plan["names"])
+    old_names, new_names = set(before["names"]), set(plan["names"])
     key_now = f"{facts['algorithm'].upper()} {facts['key_bits']}" if facts else "not known"
     key_new = f"{plan['algorithm'].upper()} {plan['key_bits']}"
-    added, gone = sorted(new_names - now_names), sorted(now_names - new_names)
-    named = (
-        "the same"
-        if not added and not gone
-        else ", ".join([f"+ {one}" for one in added] + [f"− {one}" for one in gone])
-    )
-    ends = f"about {reading.times.day(reading.times.now + validity)} ({reading.times.span(validity)} of life)"
+    named = [f"+ {one}" for one in sorted(new_names - old_names)]
+    named += [f"− {one}" for one in sorted(old_names - new_names)]
+    ends = f"about {times.day(times.now + validity)}" if after is None else times.day(after["not_after"])
+    lived = times.span(before["not_after"] - before["not_before"])
+    ended = f"{times.day(before['not_after'])} ({lived} of life)"
+    trust = before["trust_class"]
     return [
-        ("Ends", f"{reading.times.day(row['not_after'])} ({reading.times.span(life)} of life)", ends, True),
-        ("Issuer", row["issuer"], plan["issuer"], plan["issuer"] not in row["issuer"]),
-        ("Trust", row["trust_class"], plan["trust_class"], row["trust_class"] != plan["trust_class"]),
+        (
+            "Ends",
+            ended,
+            f"{ends} ({times.span(validity)} of life)",
+            True,
+        ),
+        ("Issuer", before["issuer"], plan["issuer"], plan["issuer"] not in before["issuer"]),
+        ("Trust", trust or "not kept", plan["trust_class"], trust not in ("", plan["trust_class"])),
         ("Key", key_now, f"{key_new}, new", key_now != key_new),
-        ("Names", f"{len(now_names)}", named, bool(added or gone)),
+        ("Names", f"{len(old_names)}", ", ".join(named) or "the same", bool(named)),
         ("Profile", "–", plan["profile"], False),
-        ("Goes to", text.count(len(row["endpoints"]), "place"), ", ".join(plan["targets"]) or "nowhere", False),
+        ("Goes to", text.count(before["places"], "place"), ", ".join(plan["targets"]) or "nowhere", False),
     ]
 
 
-def who_may(caller: Caller, asked: words.Row, row: words.Row) -> list[tuple[bool, str, str]]:
-    """(may, who, why not)."""
+def who_may(reading: words.Reader, row: words.Row) -> list[tuple[bool, str, str]]:
+    """(may, who, why not): every head by name, then every other role."""
     asker = row.get("requested_by") or ""
-    listed = [
-        (person.id != asker.removeprefix("person/"), f"{person.name}, {person.role}", "asked for this renewal")
-        for person in access.people_of(caller.engine, Role.SECURITY_HEAD)
-    ]
-    listed += [
-        (False, "The owner", "may answer questions, not approve its own renewal"),
-        (False, "NOC", "sees and tells; it neither approves nor acknowledges"),
-        (False, "Automation", "only with a token that was made to decide"),
-    ]
-    return listed
+    heads = [one for one in reading.people if one.role is Role.SECURITY_HEAD]
+    listed = [(f"person/{one.id}" != asker, f"{one.name}, {one.role}", "asked for this renewal") for one in heads]
+    return [*listed, *((False, who, why) for who, why in OTHERS)]
+
+
+# Whoever is not the head of IT security, and why they do not decide.
+OTHERS = (
+    ("The owner", "may answer questions, not approve its own renewal"),
+    ("Operator", "renews, answers and acknowledges; approval is the head's"),
+    ("NOC", "sees and tells; it neither approves nor acknowledges"),
+    ("Auditor", "reads everything and changes nothing"),
+    ("Administrator", "runs Everleaf and approves nothing"),
+    ("Automation", "only with a token that was made to decide"),
+)
 
 
 @router.post("/approvals/{approval_id}/decision")
@@ -153,11 +185,11 @@ async def decide_on_page(
     decision: Annotated[Literal["approve", "reject", "hold"], Form()],
     version: Annotated[str, Form(min_length=1, max_length=200)],
     key: Annotated[str, Form(max_length=64)],
-    comment: Annotated[schemas.Text, Form()] = "",
+    comment: Annotated[bodies.Text, Form()] = "",
     overrule: Annotated[bool, Form()] = False,
 ) -> Response:
     """Answer with the version of the plan that was on the page: what changed meanwhile is not approved unread."""
-    body = schemas.DecisionAsked(decision=decision, version=version, comment=comment, overrule=overrule)
+    body = bodies.DecisionAsked(decision=decision, version=version, comment=comment, overrule=overrule)
     try:
         done = await api_approvals.decide_approval(approval_id, body, Response(), caller, None, key)
     except EverleafError as error:
@@ -165,6 +197,7 @@ async def decide_on_page(
         inbox = await run_in_threadpool(reader.inbox, caller.engine, INBOX)
         told = {"problem": f"{title}: {error}", "status": status}
         return await render_approval(request, caller, (approval_id, inbox), told)
+    await until_recorded(caller, done)
     told_name = "unknown" if done.status == "unknown" else decision
     return RedirectResponse(f"/approvals/{approval_id}?told={told_name}", status_code=303)
 

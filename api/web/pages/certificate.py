@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from api.web.door import pages
 from api.web.render import page, reader_of, workflow_url
 from domain.errors import EverleafError, NotReady
 from domain.people.messages import ANSWERS
-from store import reader
+from store import access, reader
 
 router = pages()
 
@@ -34,7 +35,7 @@ TOLD = {
 @router.get("/certificates/{certificate_id}")
 async def show_certificate(request: Request, certificate_id: str, caller: CallerDep, told: str = "") -> Response:
     """Everything about one managed certificate."""
-    return await render_certificate(request, caller, certificate_id, {"told": TOLD.get(told, "")})
+    return await render_certificate(request, caller, certificate_id, {"told": told if told in TOLD else ""})
 
 
 async def render_certificate(request: Request, caller: Caller, certificate_id: str, more: dict[str, Any]) -> Response:
@@ -46,7 +47,9 @@ async def render_certificate(request: Request, caller: Caller, certificate_id: s
     except EverleafError as error:
         silent = str(error)
     here |= {"explained": explained, "silent": silent, "problem": "", "told": "", **more}
-    here["line"] = _line(here["row"], explained, reader_of(caller)) if explained else None
+    here["told_words"] = TOLD.get(here["told"], "")
+    began = here["lives"][0]["began_at"] if here["lives"] else here["row"]["not_before"]
+    here["line"] = _line(here["row"], explained, reader_of(caller), began) if explained else None
     return await run_in_threadpool(page, request, caller, "certificate.html", here)
 
 
@@ -59,7 +62,7 @@ async def explained_soon(caller: Caller, certificate_id: str) -> Explanation:
 
 
 def _here(caller: Caller, certificate_id: str) -> dict[str, Any]:
-    reading, engine = reader_of(caller), caller.engine
+    reading, engine = reader_of(caller, named=True), caller.engine
     row = reader.get_certificate(engine, certificate_id)
     name = row["names"][0] if row["names"] else certificate_id
     lives = reader.lives_of(engine, certificate_id)
@@ -75,13 +78,17 @@ def _here(caller: Caller, certificate_id: str) -> dict[str, Any]:
         "countdown": reading.times.countdown(row["not_after"]),
         "endpoints": [
             {**place, "answer": words.answer_of(place, "foreign-certificate" in kinds), "seen": _at(place)}
-            for place in row["endpoints"]
+            for place in reader.with_looks(engine, certificate_id, row["endpoints"])
         ],
         "findings": [words.finding(text) for text in row["findings"]],
         "questions": [{**question, "answers": ANSWERS.get(question["kind"], ())} for question in row["questions"]],
         "lives": lives,
         "bars": charts.life_bars([(life["not_before"], life["not_after"]) for life in lives]) if lives else [],
-        "happened": history.happenings(reader.newest_events(engine, certificate_id)),
+        "happened": history.happenings(reader.newest_events(engine, certificate_id, 200), reading.name_of),
+        "chain": reader.chain_seen(engine, certificate_id, row["fingerprint"]),
+        "comments": [one for one in access.comments_on(engine, certificate_id) if one.about == certificate_id],
+        "alone": reading.is_head and not reading.heads_but(caller.actor.id),
+        "name_of": reading.name_of,
         "orders": reader.list_orders(engine, certificate_id)[:5],
         "deliveries": reader.deliveries_for(engine, certificate_id, 8),
         "facts": (seen or {}).get("facts") or {},
@@ -95,8 +102,11 @@ def _at(place: dict[str, Any]) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader) -> charts.LifeLine:
-    """The ruler from the first moment of the plan, or the begin of a short life, to the end."""
+def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader, began: datetime) -> charts.LifeLine:
+    """The ruler from the first moment of the plan, or the begin of a short life, to the end.
+
+    What was due before ``began``, when it became ours, was passed over: nobody was told then.
+    """
     times, end = reading.times, row["not_after"]
     told = {"the renewal case opens": "case opens", "the order is placed without asking": "ordered without asking"}
     told |= {"the latest an approver may hold the order": "latest hold"}
@@ -104,15 +114,18 @@ def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader) ->
     for line in explained.because:
         if line.at >= end:
             continue
-        said = told.get(line.what, "")
-        if not said and heads and line.at == heads[0]:
+        said = told.get(line.what, "") if line.at >= began else "passed before it was known"
+        if not said and heads and line.at >= began and line.at == heads[0]:
             said = "head of IT security told"
         moments.append(charts.Moment(line.at, line.lead.replace(" days", " d") or "end", times.day(line.at), said))
     first = min((moment.at for moment in moments), default=end - timedelta(days=90))
     begin = max(min(first, end - timedelta(seconds=1)), row["not_before"])
     if times.now < begin:
         begin = max(row["not_before"], times.now)
-    return charts.life_line(moments, (begin, end), times.now, heads[0] if heads else end)
+    drawn = charts.life_line(moments, (begin, end), times.now, heads[0] if heads else end)
+    due = sorted(moment.at for moment in moments)
+    marks = [replace(mark, fired=mark.fired and at >= began) for mark, at in zip(drawn.marks, due, strict=True)]
+    return replace(drawn, marks=marks)
 
 
 HEAD_IS_TOLD = "the head of IT security is told"

@@ -9,7 +9,7 @@ from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from api import schemas
+from api import bodies
 from api.gateway import DiscoveryRun
 from api.parts import Caller, CallerDep
 from api.problems import status_of
@@ -153,7 +153,7 @@ async def start_on_page(
     """Start one over the whole scope, or over the ranges that were written, one in each line."""
     asked = tuple(part for part in cidrs.replace(",", " ").split())
     try:
-        body = schemas.DiscoveryAsked(cidrs=asked[:1000])
+        body = bodies.DiscoveryAsked(cidrs=asked[:1000])
         done = await api_discoveries.start_discovery(Response(), caller, body, key)
     except EverleafError as error:
         status, title = status_of(error)

@@ -27,7 +27,7 @@ async def show_situation(request: Request, caller: CallerDep) -> Response:
 
 
 def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
-    reading = reader_of(caller)
+    reading = reader_of(caller, named=True)
     now, zone = reading.times.now, caller.parts.timezone
     found = reader.situation(caller.engine, now, SHOWN)
     first, second = glance.headline(found, reading)
