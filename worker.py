@@ -86,7 +86,7 @@ class Parts:
 
 
 def lifecycle(parts: Parts) -> list[Any]:
-    messenger, settings = Messenger(parts.client), parts.settings
+    messenger, settings = Messenger(parts.client, parts.settings.api_url), parts.settings
     take_up_people(parts)
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
     adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)

@@ -42,6 +42,8 @@ from workflows.courier import DeliveryNews
 from workflows.search import attributes_of
 
 ANSWERS_KEPT = 100
+# In the memo of a lifecycle: the address of its page.
+PAGE_MEMO = "EverleafPage"
 EVENTS_AT_ONCE = 50
 MESSAGES_PER_RUN = 500
 # An overdue moment that waits for a lane's step is looked at again after this, whatever happens.
@@ -269,7 +271,8 @@ class CertificateLifecycle:
         )
 
     def show(self) -> None:
-        workflow.set_current_details(view.details(self.state, workflow.now()))
+        page: str = workflow.memo_value(PAGE_MEMO, "")
+        workflow.set_current_details(view.details(self.state, workflow.now(), page))
         now_shown = attributes_of(self.state, workflow.now())
         if now_shown and now_shown != self.shown:
             self.shown = now_shown

@@ -167,8 +167,11 @@ def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:
     )
 
 
-def details(state: LifecycleState, now: datetime) -> str:
-    """The current details in the Temporal UI: what is awaited, until when, the risk, what to paste.  Never a code."""
+def details(state: LifecycleState, now: datetime, page: str = "") -> str:
+    """The current details in the Temporal UI: what is awaited, until when, the risk, what to paste.  Never a code.
+
+    ``page``: the address of its page, the way back.
+    """
     life, terms, case = state.life, state.terms, state.case
     if life is None or terms is None:
         return "Waiting for the first notice of its discovery."
@@ -186,6 +189,9 @@ def details(state: LifecycleState, now: datetime) -> str:
         lines.append(f"Next: {moment.what}, {moment.at:%Y-%m-%d %H:%M:%S} UTC")
     if case is not None and case.failure:
         lines.append(f"Last failure: {_safe(case.failure)}")
+    head = len(lines)
+    if page:
+        lines += ["", f"[Its page: why, who, next]({page})"]
     if case is not None and case.stage in (Stage.AWAITING_APPROVAL, Stage.REJECTED) and case.plan is not None:
         lines += [
             "",
@@ -196,7 +202,7 @@ def details(state: LifecycleState, now: datetime) -> str:
             f'"seen": "{case.stage.value}"}}',
             "```",
         ]
-    return "\n\n".join(lines[:6]) + "\n" + "\n".join(lines[6:])
+    return "\n\n".join(lines[:head]) + "\n" + "\n".join(lines[head:])
 
 
 def _safe(text: str) -> str:

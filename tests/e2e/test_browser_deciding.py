@@ -61,6 +61,10 @@ def test_the_head_approves_in_the_temporal_ui_with_a_code_of_her_own(chromium: B
         assert address is not None
     temporal = chromium.new_page(viewport={"width": 1440, "height": 900})
     try:
+        temporal.goto(address)
+        temporal.get_by_role("tab", name="User Metadata").click()
+        back = temporal.frame_locator("iframe").last.get_by_role("link", name="Its page: why, who, next")
+        expect(back).to_have_attribute("href", f"{product.api}/{workflow.replace('certificate', 'certificates')}")
         send_update(temporal, address, "decide", paste)
     finally:
         temporal.close()
