@@ -32,6 +32,7 @@ from domain.tiers import (
     Tier,
     TierPolicy,
 )
+from formats.roots import root_problems
 
 # Whoever has more of them than this mends the first and asks again.
 MOST_TOLD = 50
@@ -193,7 +194,7 @@ def parse_policy(text: bytes, file: str = "policy.yaml") -> Policy:
     except ValidationError as error:
         raise _refusal(file, tree, _of_form(error)) from error
     policy = _to_domain(read, version_of(text))
-    if found := problems(policy):
+    if found := (*problems(policy), *root_problems(policy.roots)):
         raise _refusal(file, tree, found)
     return policy
 

@@ -85,6 +85,12 @@ def load_pem_chain(data: bytes) -> tuple[bytes, ...]:
         raise BadInput("chain", f"cannot be read ({error})", "Give PEM certificates, leaf first.") from error
 
 
+def may_issue(der: bytes) -> bool:
+    """Whether it says that it is a CA; one of version 1 cannot say so (RFC 5280 4.2.1.9).  Raises BadInput."""
+    loaded = _load(der)
+    return _guarded(lambda: loaded.version is x509.Version.v1, False) or _guarded(lambda: _is_ca(loaded), False)
+
+
 def pem_of(chain: Iterable[bytes]) -> bytes:
     """``chain`` (DER, leaf first) as PEM."""
     return b"".join(_load(der).public_bytes(Encoding.PEM) for der in chain)
