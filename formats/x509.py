@@ -159,6 +159,20 @@ def is_chain_whole(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> boo
     return len(loaded) > 1 or _issued_by(last, last) or any(_issued_by(last, _load(a)) for a in anchors)
 
 
+def brings_a_strange_root(chain: Sequence[bytes], anchors: Sequence[bytes]) -> bool:
+    """Whether ``chain`` (DER) ends in a root of its own above the leaf, and none of ``anchors`` stands behind that.
+
+    Without any anchor nothing can be said: then no root is strange.
+    """
+    if len(chain) < 2 or not anchors:
+        return False
+    try:
+        last = _load(chain[-1])
+        return _issued_by(last, last) and not any(_issued_by(last, _load(anchor)) for anchor in anchors)
+    except BadInput:
+        return False
+
+
 _REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 
 

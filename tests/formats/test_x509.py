@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.certificate import TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
-from formats.x509 import is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
+from formats.x509 import brings_a_strange_root, is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
@@ -74,6 +74,16 @@ def test_a_lone_leaf_is_whole_only_when_something_known_issued_it() -> None:
     assert is_chain_whole((leaf,), (root,))
     assert is_chain_whole((own,))
     assert life_of((own,), (PRIVATE,)).trust_class is TrustClass.SELF_SIGNED
+
+
+def test_a_server_that_sends_a_root_of_its_own_proves_nothing() -> None:
+    root, root_key = certificate("root", 10, ca=True)
+    leaf, _ = certificate("leaf", 90, ("root", root_key))
+    twin, _ = certificate("root", 10, ca=True)
+    for anchors, is_strange in (((), False), ((root,), False), ((twin,), True), ((twin, root), False)):
+        assert brings_a_strange_root((leaf, root), anchors) is is_strange
+    assert not brings_a_strange_root((leaf,), (twin,)) and not brings_a_strange_root((root,), (twin,))
+    assert not brings_a_strange_root((leaf, b"damaged"), (twin,))
 
 
 def test_pem_goes_there_and_back() -> None:
