@@ -14,6 +14,7 @@ from rich.table import Table
 from cli.asking import WrongUsage, refusal_of
 from cli.display import Screen
 from cli.home import Home
+from cli.status import Status
 from domain.errors import BadInput, NotReady, Refused
 
 ROOT = Path(__file__).parents[2]
@@ -95,3 +96,10 @@ def test_who_comes_second_is_told_that_another_one_starts(tmp_path: Path) -> Non
         home.write_run({"state": "ready", "pid": 42})
         with pytest.raises(NotReady, match=r"already running in .* \(pid 42\)"), home.held():
             pass
+
+
+def test_the_database_is_named_as_psql_takes_it(tmp_path: Path) -> None:
+    run = {"database_url": "postgresql+psycopg://postgres@/everleaf?host=%2Ftmp%2Fx"}
+    assert Status("ready", run, Home(tmp_path)).described()["database_url"] == (
+        "postgresql://postgres@/everleaf?host=%2Ftmp%2Fx"
+    )

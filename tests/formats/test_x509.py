@@ -1,5 +1,8 @@
+import subprocess
+import sys
 from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -124,3 +127,19 @@ def test_damaged_bytes_are_read_or_refused_and_never_crash(at: int, value: int, 
 
 
 SAMPLE, _ = certificate("sample", 90)
+
+
+def test_a_serial_that_is_not_positive_is_read_without_a_word(tmp_path: Path) -> None:
+    """In a process of its own: pytest has filters of its own for warnings."""
+    serial = parse_certificate(SAMPLE).serial
+    raw = bytes.fromhex(serial.zfill(len(serial) + len(serial) % 2))
+    at = SAMPLE.index(b"\x02" + bytes([len(raw)]) + raw) + 2
+    (tmp_path / "odd.der").write_bytes(SAMPLE[:at] + bytes([raw[0] | 0x80]) + SAMPLE[at + 1 :])
+    script = (
+        "import sys; from pathlib import Path; from cryptography import x509; from formats.x509 import *;"
+        "der = Path(sys.argv[1]).read_bytes(); print(parse_certificate(der).serial[0], is_chain_whole((der, der)));"
+        "x509.load_der_x509_certificate(der).serial_number"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "odd.der")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("- False\n", "")
