@@ -14,7 +14,7 @@ from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
 from domain.findings import Finding, Kind, Severity, Subject, findings_of, sharers_of
 from domain.terms import expand_target, terms_for
 from domain.tiers import Policy
-from formats.x509 import is_chain_whole, life_of, load_pem_chain, trust_class_of
+from formats.x509 import brings_a_strange_root, is_chain_whole, life_of, load_pem_chain, trust_class_of
 from store.sightings.adoptions import Adoption, FindingRow, ManagedRow, SlotRow, managed_of, slots_of
 from store.sightings.looks import Discovery, certificates_of, looks_of
 
@@ -29,6 +29,7 @@ class Resolution:
         self._looks = {Slot(look.url, look.algorithm): look for look in looks_of(connection, discovery.id)}
         self._looks = {slot: look for slot, look in self._looks.items() if not self._is_stale(slot, look)}
         self._before = dict(self._slots)
+        self._known_urls = {slot.url for slot in self._slots}
         prints = {print_ for look in self._looks.values() for print_ in look.chain}
         prints |= {row.present for row in self._managed.values()}
         self._ders, self._facts = certificates_of(connection, prints)
@@ -171,7 +172,8 @@ class Resolution:
         return SlotLook(slot, look.at, look.outcome, look.leaf or "", self._is_whole(look))
 
     def _is_whole(self, look: Look) -> bool:
-        return not look.chain or is_chain_whole([self._ders[print_] for print_ in look.chain], self._anchors)
+        chain = [self._ders[print_] for print_ in look.chain]
+        return not chain or (is_chain_whole(chain, self._anchors) and not brings_a_strange_root(chain, self._anchors))
 
     def _candidates(self, slots: Iterable[Slot], present: str) -> tuple[Life, ...]:
         leaves = {self._looks[slot].leaf for slot in slots} - {None, present}
@@ -227,6 +229,7 @@ class Resolution:
         rows: list[FindingRow] = []
         for slot, look in self._looks.items():
             if look.leaf is None:
+                rows += self._found_in_vain(slot, look)
                 continue
             found = self._found_at(slot, look, sharers, owned)
             if slot in narrowed:
@@ -234,6 +237,22 @@ class Resolution:
                 found = (*found, Finding(Kind.NAMES_CHANGED, Severity.MINOR, told))
             rows += [FindingRow(look.leaf, slot.url, finding) for finding in found]
         return rows
+
+    def _found_in_vain(self, slot: Slot, look: Look) -> list[FindingRow]:
+        """A file that cannot be read, and every slot that was looked at and showed no certificate."""
+        detail = look.detail or "it showed no certificate"
+        found: list[Finding] = []
+        before = self._before.get(slot)
+        if before is None and slot.url in self._known_urls:
+            # Told of the slot that is known there.
+            return []
+        is_file = slot.endpoint.scheme == "file"
+        if look.outcome is LookOutcome.UNREADABLE or (is_file and look.outcome is LookOutcome.OUT_OF_SCOPE):
+            found.append(Finding(Kind.UNREADABLE, Severity.WARNING, detail))
+        if before is not None:
+            found.append(Finding(Kind.MISSED, Severity.WARNING, f"{look.outcome.value}: {detail}"))
+        last = before.last_fingerprint if before is not None else ""
+        return [FindingRow(last, slot.url, finding) for finding in found]
 
     def _found_at(
         self, slot: Slot, look: Look, sharers: dict[str, int], owned: dict[str, tuple[Slot, ...]]

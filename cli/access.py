@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.engine import Engine
 
 from cli import first, running
+from cli.display import Screen
 from cli.home import Home, chosen
 from cli.options import DataDir, Output, OutputOption
 from domain.errors import NotFound, NotReady
 from domain.tiers import Role
 
-console = Console()
+console = Screen()
 
 
 def login_link(

@@ -11,6 +11,11 @@ import httpx2
 from cli.home import Home
 from domain.errors import EverleafError, NotFound, NotReady, Refused
 
+
+class WrongUsage(Refused):
+    """What was given cannot be meant: the API named the field and the remedy."""
+
+
 # Longer than the API itself waits for a lifecycle's answer.
 PATIENCE_SECONDS = 45.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -67,6 +72,9 @@ def refusal_of(answer: httpx2.Response) -> EverleafError:
     errors = told.get("errors", ()) if isinstance(told, dict) else ()
     lines += [f"  {error['field']}: {error['detail']}. {error['remedy']}" for error in errors[1:]]
     kind = NotFound if answer.status_code == 404 else NotReady if answer.status_code >= 500 else Refused
+    # Of the field "request" is what a lifecycle refuses for its state, though it was asked well.
+    if answer.status_code == 422 and errors and errors[0]["field"] != "request":
+        kind = WrongUsage
     return kind("\n".join(lines))
 
 

@@ -5,13 +5,30 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
 
 MARKS = {"ready": "[green]✓[/]", "starting": "[yellow]…[/]", "unwell": "[red]✗[/]", "restarting": "[red]↻[/]"}
+
+
+# Whoever reads what is not a terminal has no use for folded words.
+WIDEST = 1000
+
+
+class Screen(Console):
+    """The console of the commands: as wide as its terminal, and where there is none as wide as what is shown."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        found = super().size
+        return found if self.is_terminal else ConsoleDimensions(max(WIDEST, found.width), found.height)
+
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        self._width, self._height = new
 
 
 class Progress:
@@ -61,8 +78,10 @@ def show_box(console: Console, run: Mapping[str, Any], links: Mapping[str, str])
     rows += [("Mails", run.get("mail_dir", "")), ("Data", run["data_dir"])]
     rows += [("Stop", "everleaf down" if run.get("detached") else "Ctrl-C, or everleaf down")]
     rows += [("Start afresh", "everleaf reset --yes")]
-    console.print(Rule("Everleaf is ready", style="green"))
+    # Of one width, also in a log.
+    width = min(console.width, 80)
+    console.print(Rule("Everleaf is ready", style="green"), width=width)
     for name, value in rows:
         if value:
             console.print(f" {name:24} {value}", markup=False, highlight=False, soft_wrap=True)
-    console.print(Rule(style="green"))
+    console.print(Rule(style="green"), width=width)

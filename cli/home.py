@@ -1,6 +1,7 @@
 """The data directory: what lies where, who may hold it, and what the running supervisor says about itself."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -64,8 +65,14 @@ class Home:
         """Make the directory and its keys.  Raises NotReady when the disk is full, BadInput when it is no directory."""
         if self.path.exists() and not self.path.is_dir():
             raise BadInput("--data-dir", f"{self.path} is a file", "Name a directory.")
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.chmod(0o700)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except OSError as problem:
+            if problem.errno == errno.ENOSPC:
+                raise
+            told = f"{self.path} cannot be made or entered ({problem.strerror})"
+            raise BadInput("--data-dir", told, "Name a directory that you may make and write to.") from problem
         free = shutil.disk_usage(self.path).free
         if free < LEAST_FREE_BYTES:
             raise NotReady(
@@ -91,12 +98,22 @@ class Home:
                     break
                 except BlockingIOError:
                     if attempt == 9:
-                        raise NotReady(
-                            f"everleaf is already running in {self.path} (pid {self.read_run().get('pid', '?')}): "
-                            "see `everleaf status`, stop it with `everleaf down`, or choose another --data-dir."
-                        ) from None
+                        raise self.taken() from None
                     time.sleep(0.1)
             yield
+
+    def taken(self) -> NotReady:
+        """What to say where another supervisor has the directory."""
+        run = self.read_run()
+        if run.get("state") not in ("ready", "degraded"):
+            return NotReady(
+                f"another everleaf is starting in {self.path} at this moment: wait for it with "
+                "`everleaf status --wait ready`, or choose another --data-dir."
+            )
+        return NotReady(
+            f"everleaf is already running in {self.path} (pid {run.get('pid', '?')}): "
+            "see `everleaf status`, stop it with `everleaf down`, or choose another --data-dir."
+        )
 
     def is_held(self) -> bool:
         if not self.lock_file.exists():

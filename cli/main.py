@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cli import access, doctor, production, running, status, suite, verbs
+from cli.asking import WrongUsage
+from cli.display import Screen
 from cli.home import chosen, settle_paths
 from cli.options import DataDir, Output, OutputOption
 from domain.errors import EverleafError
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 token_app = typer.Typer(name="token", help="Tokens for machines.", no_args_is_help=True)
 app.add_typer(token_app)
-console = Console()
+console = Screen()
 
 
 class Goal(StrEnum):
@@ -128,6 +129,8 @@ def create_token(
     data_dir: DataDir = None,
 ) -> None:
     """Print one new bearer token. It is shown once: the store keeps its hash."""
+    if not name.strip() or not name.isprintable():
+        raise typer.BadParameter("write whose token it is, in printable characters", param_hint="--name")
     print(running.create_token(chosen(data_dir), running.TokenAsked(name, role, may_decide, person)))
 
 
@@ -192,7 +195,7 @@ def _edge() -> Iterator[None]:
         yield
     except EverleafError as problem:
         print(f"everleaf: {problem}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(problem, WrongUsage) else 1)
     except OSError as problem:
         full = "The disk is full: free some space, or use another --data-dir. " if problem.errno == errno.ENOSPC else ""
         print(f"everleaf: {full}{problem}", file=sys.stderr)

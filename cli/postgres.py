@@ -61,7 +61,7 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://postgres@/{DATABASE}?host={quote(str(self.socket_directory))}"
+        return f"postgresql://postgres@/{DATABASE}?host={quote(str(self.socket_directory))}"
 
     @property
     def socket_directory(self) -> Path:

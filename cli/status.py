@@ -39,7 +39,8 @@ class Status:
             "state": self.state,
             "urls": self.run.get("urls", nothing),
             "temporal": self.run.get("temporal", {"address": "", "namespace": ""}),
-            "database_url": self.run.get("database_url", ""),
+            # As psql takes it; our own engines take either form.
+            "database_url": self.run.get("database_url", "").replace("postgresql+psycopg://", "postgresql://", 1),
             "data_dir": str(self.home.path),
             "pid": self.run.get("pid") if self.state != "stopped" else None,
             "mail_dir": self.run.get("mail_dir", ""),

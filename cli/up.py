@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 import webbrowser
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -110,9 +112,9 @@ def detach(options: Options, console: Console) -> None:
     """Start ourselves again without a terminal and wait until that one is ready.  Raises NotReady if it ends."""
     home = options.home
     home.prepare()
+    # Whoever runs here already is named by the error; the file of who takes the lock after us is not ours to remove.
     with home.held():
-        pass  # Whoever runs here already is named by the error.
-    home.run_file.unlink(missing_ok=True)
+        home.run_file.unlink(missing_ok=True)
     arguments = ["--detached", "--data-dir", str(home.path), "--demo" if options.demo else "--no-demo"]
     arguments += ["--open"] * options.open_browser
     with open_log(home.up_log) as stream:
@@ -124,12 +126,18 @@ def detach(options: Options, console: Console) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    while (run := home.read_run()).get("state") not in ("ready", "degraded"):
+    while not (_is_of(run := home.read_run(), process.pid) and run.get("state") in ("ready", "degraded")):
         if process.poll() is not None:
+            if home.is_held():
+                raise home.taken()
             raise NotReady(run.get("problem") or f"everleaf ended while starting; see {home.up_log}")
         time.sleep(0.1)
     console.print(f"Everleaf is ready, pid {process.pid}. {run['urls']['dashboard']}", highlight=False, soft_wrap=True)
     console.print(f"Links to log in: {home.up_log}. Stop it with `everleaf down`.", highlight=False, soft_wrap=True)
+
+
+def _is_of(run: Mapping[str, Any], pid: int) -> bool:
+    return run.get("pid") == pid
 
 
 def _temporal_ui(ports: Ports) -> str:

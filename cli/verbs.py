@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from cli import asking, showing
+from cli.display import Screen
 from cli.home import chosen
 from cli.options import DataDir, Output, OutputOption, Token, Url
 
-console = Console()
+console = Screen()
 
 
 def discover(
@@ -174,6 +174,8 @@ def replay(
     """Replay a history with this release's code; name the first event that differs, also when only an input does."""
     from cli import replaying
 
+    if not Path(source).is_file() and ("/" in source or Path(source).suffix):
+        raise typer.BadParameter(f"the file {source} does not exist", param_hint="FILE|ID")
     if Path(source).is_file():
         histories = replaying.from_file(Path(source), workflow_id, live)
     else:

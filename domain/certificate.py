@@ -103,7 +103,7 @@ class Endpoint:
             host = f"[{self.host}]" if ":" in self.host else self.host
             sni = f"?sni={quote(self.sni, safe='*.-_')}" if self.sni else ""
             return f"tls://{host}:{self.port}{sni}"
-        return f"{self.scheme}://{self.host}{quote(self.path, safe='/._-@+=,')}"
+        return f"{self.scheme}://{self.host}{quote(self.path, safe='/._-@+=,', errors='surrogateescape')}"
 
     @classmethod
     def parse(cls, url: str) -> "Endpoint":
@@ -117,7 +117,8 @@ class Endpoint:
             sni = parse_qs(parts.query).get("sni", [""])[0]
             return cls("tls", parts.hostname, port, sni)
         if parts.scheme == "file" and parts.path:
-            return cls("file", parts.netloc, path=unquote(parts.path))
+            # A path is bytes, and need not be UTF-8.
+            return cls("file", parts.netloc, path=unquote(parts.path, errors="surrogateescape"))
         if parts.scheme == "client" and parts.netloc:
             return cls("client", parts.netloc, path=unquote(parts.path))
         raise BadInput("endpoint", f"{url!r} is not an endpoint", "Write tls://host:port?sni=name or file://host/path.")

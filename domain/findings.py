@@ -36,6 +36,7 @@ class Severity(StrEnum):
 
 class Kind(StrEnum):
     EXPIRED = "expired"
+    NOT_YET_VALID = "not yet valid"
     WEAK_KEY = "weak key"
     WEAK_SIGNATURE = "weak signature"
     WRONG_NAME = "wrong name"
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     FOREIGN = "foreign certificate"
     NAMES_CHANGED = "names changed"
     UNREADABLE = "unreadable"
+    MISSED = "missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ def _of_certificate(leaf: Certificate, trust_class: TrustClass, now: datetime) -
     found: list[Finding] = []
     if leaf.not_after <= now:
         found.append(Finding(Kind.EXPIRED, Severity.CRITICAL, f"ended at {leaf.not_after.isoformat()}"))
+    if leaf.not_before > now:
+        told = f"begins only at {leaf.not_before.isoformat()}, and clients refuse it until then"
+        found.append(Finding(Kind.NOT_YET_VALID, Severity.MAJOR, told))
     if leaf.key_bits < LEAST_BITS.get(leaf.algorithm, 0):
         found.append(Finding(Kind.WEAK_KEY, Severity.WARNING, f"{leaf.algorithm} of {leaf.key_bits} bits"))
     if leaf.signature_hash in WEAK_HASHES:
@@ -147,7 +152,7 @@ def _of_place(subject: Subject) -> list[Finding]:
         told = f"asked for {wanted}, got {', '.join(subject.certificate.names[:3]) or 'no name'}"
         found.append(Finding(Kind.WRONG_NAME, Severity.WARNING, told))
     if not subject.is_chain_whole:
-        found.append(Finding(Kind.BROKEN_CHAIN, Severity.WARNING, "the served chain does not lead to an issuer"))
+        found.append(Finding(Kind.BROKEN_CHAIN, Severity.WARNING, "the served chain leads to no root that we know"))
     if subject.sharers:
         told = f"its key serves {subject.sharers} more certificate(s)"
         found.append(Finding(Kind.SHARED_KEY, Severity.WARNING, told))

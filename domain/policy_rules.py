@@ -3,34 +3,22 @@
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 
+from domain import policy_places
+from domain.policy_problem import Path as Path
+from domain.policy_problem import Problem as Problem
 from domain.tiers import FULL_LIFE, Matcher, Policy, Role, Tier, TierPolicy
 
 # More than this and nobody reads the table any more: a rule should be a glob, not a list of hosts.
 MAX_RULES = 30
 # From this many renewals on, how long they took is known well enough to refuse a policy for it (DESIGN rule 1).
 ENOUGH_CASES = 20
-# One discovery of a scope: 1,048,576 sockets is the most that pages of 256 keep readable in Temporal.
-MAX_TARGETS = 1 << 20
-PLACEHOLDERS = frozenset({"address", "port", "sni", "algorithm", "path", "stem"})
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """``path``: keys and indexes from the top of the policy, as in its file."""
-
-    path: Path
-    problem: str
-    remedy: str
-
-    @property
-    def field(self) -> str:
-        return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path).lstrip(".") or "policy"
+# Longer than any certificate lives; a slip like 9000d for 90d would reach back before the calendar.
+LONGEST = timedelta(days=3650)
+# RFC 5321 4.1.2, without quotes, comments and display names: one address that cannot become two, nor a header.
+_ADDRESS = re.compile(r"(?=.{3,254}$)[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def problems(policy: Policy) -> tuple[Problem, ...]:
@@ -42,8 +30,8 @@ def problems(policy: Policy) -> tuple[Problem, ...]:
         _rules,
         _issuers,
         _renewals,
-        _targets,
-        _scope,
+        policy_places.targets,
+        policy_places.scope,
         _matchers,
         _doubles,
     )
@@ -76,6 +64,8 @@ def _tier(path: Path, row: TierPolicy) -> Iterator[Problem]:
     leads = [rung.lead for rung in row.rungs]
     if any(lead <= timedelta(0) for lead in (row.opens, row.issues, *leads)):
         yield Problem(path, "every lead time must be longer than nothing", "Write for example 30d.")
+    if max((row.opens, row.issues, row.retry_for, *leads)) > LONGEST:
+        yield Problem(path, f"no time may be longer than {_days(LONGEST)}", "Write for example 30d.")
     if any(later >= earlier for earlier, later in itertools.pairwise(leads)):
         yield Problem((*path, "rungs"), "rungs must fall strictly", "Order them like 30d, 21d, 14d, 7d, 3d, 1d.")
     if not any(rung.to == "security-head" for rung in row.rungs):
@@ -94,8 +84,9 @@ def _people(policy: Policy) -> Iterator[Problem]:
     if not any(person.role is Role.SECURITY_HEAD for person in policy.people):
         yield Problem(("people",), "nobody is a security-head", "Give one person role: security-head.")
     for index, person in enumerate(policy.people):
-        if "@" not in person.email:
-            yield Problem(("people", index, "email"), f"{person.email!r} is not an address", "Write name@example.org.")
+        if not _ADDRESS.fullmatch(person.email):
+            told = f"{person.email!r} is not an address"
+            yield Problem(("people", index, "email"), told, "Write one plain name@example.org.")
 
 
 def _owners(policy: Policy) -> Iterator[Problem]:
@@ -129,10 +120,17 @@ def _issuers(policy: Policy) -> Iterator[Problem]:
             told = "an issuer cannot make self-signed certificates"
             yield Problem(("issuers", index, "trust_class"), told, "Write private or public.")
     for index, profile in enumerate(policy.profiles):
-        if profile.validity < timedelta(0):
-            yield Problem(("profiles", index, "validity"), "is negative", "Write for example 90d, or same.")
+        if not timedelta(0) <= profile.validity <= LONGEST:
+            told = f"is longer than {_days(LONGEST)}"
+            yield Problem(("profiles", index, "validity"), told, "Write for example 90d, or same.")
         if not profile.usages:
             yield Problem(("profiles", index, "usages"), "is empty", "Write [server], [client] or both.")
+        if not profile.algorithms or "other" in profile.algorithms:
+            told = "names no key that could be made"
+            yield Problem(("profiles", index, "algorithms"), told, "Write some of rsa, ecdsa, ed25519.")
+        if not profile.permitted_names:
+            told = "is empty, so nothing could be issued"
+            yield Problem(("profiles", index, "permitted_names"), told, 'Write globs, or leave it out for ["*"].')
 
 
 def _renewals(policy: Policy) -> Iterator[Problem]:
@@ -144,42 +142,6 @@ def _renewals(policy: Policy) -> Iterator[Problem]:
             yield _unknown(("renewals", index, "profile"), renewal.profile, "profiles")
 
 
-def _targets(policy: Policy) -> Iterator[Problem]:
-    for index, target in enumerate(policy.targets):
-        texts = {"chain": target.chain, "key": target.key, "reload": " ".join(target.reload)}
-        for field, text in texts.items():
-            strange = set(re.findall(r"\{([^{}]*)\}", text)) - PLACEHOLDERS
-            if strange:
-                known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
-                told = f"{{{min(strange)}}} is not a placeholder"
-                yield Problem(("targets", index, field), told, f"Use {known}.")
-        for field in ("chain", "key"):
-            if not texts[field].startswith(("/", "{path}", "{stem}")):
-                told = "is not an absolute path"
-                yield Problem(("targets", index, field), told, "Begin with /, or with {path} or {stem} for files.")
-        if target.mode & 0o077:
-            told = "lets others read the key"
-            yield Problem(("targets", index, "mode"), told, 'Write mode: "0600".')
-
-
-def _scope(policy: Policy) -> Iterator[Problem]:
-    hosts = 0
-    for index, cidr in enumerate(policy.scope.cidrs):
-        try:
-            hosts += ip_network(cidr).num_addresses
-        except ValueError as error:
-            yield Problem(("scope", "cidrs", index), f"{cidr!r}: {error}", "Write for example 10.0.4.0/24.")
-    for index, port in enumerate(policy.scope.ports):
-        if not 0 < port < 65536:
-            yield Problem(("scope", "ports", index), f"{port} is not a port", "Write a number from 1 to 65535.")
-    if hosts * len(policy.scope.ports) > MAX_TARGETS:
-        told = f"{hosts} addresses and {len(policy.scope.ports)} ports are more than {MAX_TARGETS} sockets"
-        yield Problem(("scope", "cidrs"), told, "Write narrower CIDRs, or fewer ports.")
-    for index, path in enumerate(policy.scope.paths):
-        if not path.startswith("/") or ".." in path.split("/"):
-            yield Problem(("scope", "paths", index), f"{path!r} is not absolute", "Write /etc/ssl/*.pem.")
-
-
 def _matchers(policy: Policy) -> Iterator[Problem]:
     lists: tuple[tuple[str, list[Matcher]], ...] = (
         ("rules", [row.when for row in policy.rules]),
@@ -188,6 +150,10 @@ def _matchers(policy: Policy) -> Iterator[Problem]:
     )
     for part, matchers in lists:
         for index, when in enumerate(matchers):
+            for position, port in enumerate(when.ports):
+                if not 0 < port < 65536:
+                    told = f"{port} is not a port"
+                    yield Problem((part, index, "when", "ports", position), told, "Write a number from 1 to 65535.")
             for position, cidr in enumerate(when.hosts):
                 try:
                     ip_network(cidr)

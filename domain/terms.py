@@ -20,7 +20,7 @@ LEAST_BITS: dict[Algorithm, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
 class Target:
     """How one slot is served: where the deployer puts chain and key, and the argument list that makes it serve.
 
-    ``mode``: of the key file; ``owner``: a user name, empty for the deployer's own.
+    ``mode``: of the key file; ``owner``: ``user``, ``user:group`` or ``:group``, empty for the deployer's own.
     """
 
     name: str

@@ -1,12 +1,11 @@
 """The policy file: YAML to domain values, refused with file, line, field and remedy; and its JSON Schema."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -32,39 +31,11 @@ from domain.tiers import (
     Tier,
     TierPolicy,
 )
+from formats.policy_atoms import Duration, Mode, Name, Pems, Printable, Texts, Validity
+from formats.roots import root_problems
 
 # Whoever has more of them than this mends the first and asks again.
 MOST_TOLD = 50
-_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
-
-
-def duration(value: object) -> timedelta:
-    """``90d``, ``24h``, ``10m`` or ``30s`` as a timedelta.  Raises ValueError."""
-    if isinstance(value, timedelta):
-        return value
-    match = re.fullmatch(r"(\d{1,6})([dhms])", value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write 90d, 24h, 10m or 30s")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def _validity(value: object) -> timedelta:
-    return timedelta(0) if value == "same" else duration(value)
-
-
-def _mode(value: object) -> int:
-    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
-        return int(value, 8)
-    raise ValueError(f'{value!r} is not a file mode; write it in quotes, as "0600"')
-
-
-_TEXT_PATTERN = {"type": "string", "pattern": r"^\d{1,6}[dhms]$", "examples": ["90d", "24h", "10m"]}
-_SAME = {"anyOf": [_TEXT_PATTERN, {"const": "same"}]}
-Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema(_TEXT_PATTERN)]
-Validity = Annotated[timedelta, BeforeValidator(_validity), WithJsonSchema(_SAME)]
-Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Texts = tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...]
 
 
 class _Part(BaseModel):
@@ -101,7 +72,7 @@ class _Owner(_Part):
 
 class _Service(_Part):
     id: Name
-    owner: str = ""
+    owner: Printable = ""
     subscribers: Annotated[int, Field(ge=0)] = 0
 
 
@@ -118,7 +89,7 @@ class _Rule(_Part):
     when: _Matcher
     tier: Tier
     service: Name
-    owner: str = ""
+    owner: Printable = ""
 
 
 class _Issuer(_Part):
@@ -127,8 +98,8 @@ class _Issuer(_Part):
     trust_class: TrustClass
     recognise: Texts = ()
     price_per_year: Annotated[int, Field(ge=0)] = 0
-    currency: str = "INR"
-    label: str = ""
+    currency: Printable = "INR"
+    label: Printable = ""
 
 
 class _Profile(_Part):
@@ -149,10 +120,10 @@ class _Target(_Part):
     name: Name
     when: _Matcher
     kind: Literal["file"] = "file"
-    chain: Name | Annotated[str, Field(max_length=4096)]
-    key: Name | Annotated[str, Field(max_length=4096)]
+    chain: Annotated[Printable, Field(min_length=1, max_length=4096)]
+    key: Annotated[Printable, Field(min_length=1, max_length=4096)]
     reload: Texts = ()
-    owner: str = ""
+    owner: Printable = ""
     mode: Mode = 0o600
 
 
@@ -176,7 +147,7 @@ class PolicyFile(_Part):
     renewals: tuple[_Renewal, ...] = ()
     targets: tuple[_Target, ...] = ()
     scope: _Scope = _Scope()
-    roots: Texts = ()
+    roots: Pems = ()
 
 
 def policy_json_schema() -> dict[str, Any]:
@@ -193,7 +164,7 @@ def parse_policy(text: bytes, file: str = "policy.yaml") -> Policy:
     except ValidationError as error:
         raise _refusal(file, tree, _of_form(error)) from error
     policy = _to_domain(read, version_of(text))
-    if found := problems(policy):
+    if found := (*problems(policy), *root_problems(policy.roots)):
         raise _refusal(file, tree, found)
     return policy
 

@@ -23,6 +23,12 @@ MAX_NAMES = 500
 MAX_TEXT = 1000
 MAX_CHAIN = 12
 
+# Odd certificates are what we look for: what the library says of one is no news for a log, and comes at every look.
+# Once and for all, because a filter set around each reading is not safe between threads.  Once a release refuses a
+# serial that is not positive (RFC 5280 4.1.2.2) instead of warning, its certificate is kept as unreadable, like others.
+warnings.filterwarnings("ignore", module=r"formats\.x509$")
+warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
+
 # What `cryptography` raises for fields that it cannot read (measured over 4,039 odd certificates).
 UNREADABLE = (
     ValueError,
@@ -78,11 +84,15 @@ def load_pem_chain(data: bytes) -> tuple[bytes, ...]:
     if b"-----BEGIN CERTIFICATE-----" not in data:
         raise BadInput("chain", "holds no certificate", "Give PEM: -----BEGIN CERTIFICATE-----, leaf first.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return tuple(c.public_bytes(Encoding.DER) for c in x509.load_pem_x509_certificates(data))
+        return tuple(c.public_bytes(Encoding.DER) for c in x509.load_pem_x509_certificates(data))
     except UNREADABLE as error:
         raise BadInput("chain", f"cannot be read ({error})", "Give PEM certificates, leaf first.") from error
+
+
+def may_issue(der: bytes) -> bool:
+    """Whether it says that it is a CA; one of version 1 cannot say so (RFC 5280 4.2.1.9).  Raises BadInput."""
+    loaded = _load(der)
+    return _guarded(lambda: loaded.version is x509.Version.v1, False) or _guarded(lambda: _is_ca(loaded), False)
 
 
 def pem_of(chain: Iterable[bytes]) -> bytes:
@@ -153,24 +163,33 @@ def is_chain_whole(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> boo
     return len(loaded) > 1 or _issued_by(last, last) or any(_issued_by(last, _load(a)) for a in anchors)
 
 
+def brings_a_strange_root(chain: Sequence[bytes], anchors: Sequence[bytes]) -> bool:
+    """Whether ``chain`` (DER) ends in a root of its own above the leaf, and none of ``anchors`` stands behind that.
+
+    Without any anchor nothing can be said: then no root is strange.
+    """
+    if len(chain) < 2 or not anchors:
+        return False
+    try:
+        last = _load(chain[-1])
+        return _issued_by(last, last) and not any(_issued_by(last, _load(anchor)) for anchor in anchors)
+    except BadInput:
+        return False
+
+
 _REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 
 
 def _load(der: bytes) -> x509.Certificate:
     try:
-        with warnings.catch_warnings():
-            # Negative and zero serials only warn today; they must not end a scan.
-            warnings.simplefilter("ignore")
-            return x509.load_der_x509_certificate(der)
+        return x509.load_der_x509_certificate(der)
     except UNREADABLE as error:
         raise BadInput("certificate", f"is not readable X.509 ({error})", _REMEDY) from error
 
 
 def _guarded(read: Callable[[], T], otherwise: T) -> T:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return read()
+        return read()
     except UNREADABLE:
         return otherwise
 
@@ -233,9 +252,7 @@ def _is_ca(loaded: x509.Certificate) -> bool:
 
 def _issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            lower.verify_directly_issued_by(upper)
+        lower.verify_directly_issued_by(upper)
     except (InvalidSignature, *UNREADABLE):
         return False
     return True

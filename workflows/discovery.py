@@ -2,16 +2,38 @@
 
 import asyncio
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from domain.asking import discovery_request
 from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryFailure, DiscoveryRequest, ScanPage, SweepRuns
+from domain.errors import BadInput
 from domain.names import DISCOVERY_WORKFLOW
 from workflows import patches, steps
 
 # Two pages at once keep the scanner busy while one of them waits for its slowest endpoint.
 PAGES_AT_ONCE = 2
+
+EVERYTHING = DiscoveryRequest()
+
+if TYPE_CHECKING:
+    Given = DiscoveryRequest
+else:
+    # Undecoded: what Temporal cannot decode fails the workflow's task, again and again, and never the workflow.
+    Given = RawValue
+
+
+def decoded(given: object) -> object:
+    """The JSON of an input.  Raises BadInput."""
+    if not isinstance(given, RawValue):
+        return given
+    try:
+        return workflow.payload_converter().from_payload(given.payload)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise BadInput("input", "cannot be decoded", "Send one JSON object, with encoding json/plain.") from error
 
 
 def reason_of(error: BaseException) -> str:
@@ -23,21 +45,19 @@ def reason_of(error: BaseException) -> str:
     return getattr(error, "message", "") or str(error)
 
 
-@workflow.defn(name=DISCOVERY_WORKFLOW)
+# TypeError: what Python says to two inputs.
+@workflow.defn(name=DISCOVERY_WORKFLOW, failure_exception_types=[TypeError])
 class Discovery:
     """Ends when every look is stored and every notice is acknowledged by its lifecycle."""
 
-    @workflow.init
-    def __init__(self, request: DiscoveryRequest) -> None:
+    def __init__(self) -> None:
         self.pages = 0
         self.done = 0
         self.seen = 0
 
     @workflow.run
-    async def run(self, request: DiscoveryRequest) -> AdoptionReport:
-        if not request.discovery_id:
-            info = workflow.info()
-            request = replace(request, discovery_id=f"{info.workflow_id.removeprefix('discovery/')}-{info.run_id[:8]}")
+    async def run(self, given: Given = EVERYTHING) -> AdoptionReport:
+        request = await self.request_of(given)
         try:
             report = await self.look_and_adopt(request)
         except (ActivityError, asyncio.CancelledError) as error:
@@ -45,6 +65,17 @@ class Discovery:
             raise
         await self.sweep()
         return report
+
+    async def request_of(self, given: object) -> DiscoveryRequest:
+        info = workflow.info()
+        own_id = f"{info.workflow_id.removeprefix('discovery/')}-{info.run_id[:8]}"
+        try:
+            given = decoded(given)
+            request = given if isinstance(given, DiscoveryRequest) else discovery_request(given)
+        except BadInput as error:
+            await self.say_failed(DiscoveryFailure(DiscoveryRequest(own_id), str(error)))
+            raise ApplicationError(str(error), type="BadInput", non_retryable=True) from None
+        return request if request.discovery_id else replace(request, discovery_id=own_id)
 
     async def look_and_adopt(self, request: DiscoveryRequest) -> AdoptionReport:
         plan = await steps.begin_discovery(request, summary="check the scope, cut it into pages")

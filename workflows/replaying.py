@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -15,6 +16,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.worker import (
     Interceptor,
     Replayer,
@@ -84,6 +86,7 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False) -> s
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("domain")
         ),
+        runtime=_quiet(),
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     found = [_input_difference(history.events, commanded)]
@@ -93,6 +96,12 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False) -> s
     # One that names no event comes last: what stands at a place is more use to a reader.
     differences.sort(key=lambda difference: difference.event or len(history.events) + 1)
     return differences[0].told if differences else None
+
+
+@cache
+def _quiet() -> Runtime:
+    """What differs is our answer; the engine would say it a second time, in its own words and on standard error."""
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF")))
 
 
 def _broken(events: Sequence[HistoryEvent], live: bool) -> str | None:

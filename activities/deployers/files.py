@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import grp
 import os
 import pwd
 import secrets
@@ -15,7 +16,7 @@ from domain.errors import TargetRefused, TargetUnreachable
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """``owner``: a user name, empty for our own."""
+    """``owner``: ``user`` (with the group of that user), ``user:group`` or ``:group``; empty: our own."""
 
     mode: int
     owner: str = ""
@@ -56,8 +57,7 @@ def write_whole(path: Path, content: bytes, owned: Owned) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             if owned.owner:
-                user = _user(owned.owner)
-                os.fchown(file.fileno(), user.pw_uid, user.pw_gid)
+                os.fchown(file.fileno(), *_ids(owned.owner))
             os.fchmod(file.fileno(), owned.mode)
             file.flush()
             os.fsync(file.fileno())
@@ -82,10 +82,16 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _user(name: str) -> pwd.struct_passwd:
+def _ids(owner: str) -> tuple[int, int]:
+    """User and group as numbers; -1 leaves one as it is."""
+    user, _, group = owner.partition(":")
+    correct = "on this host; correct the target's owner in the policy."
     try:
-        return pwd.getpwnam(name)
+        account = pwd.getpwnam(user) if user else None
     except KeyError as error:
-        raise TargetRefused(
-            f"There is no user {name} on this host; correct the target's owner in the policy."
-        ) from error
+        raise TargetRefused(f"There is no user {user} {correct}") from error
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else account.pw_gid if account is not None else -1
+    except KeyError as error:
+        raise TargetRefused(f"There is no group {group} {correct}") from error
+    return account.pw_uid if account is not None else -1, gid

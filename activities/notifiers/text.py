@@ -73,13 +73,25 @@ def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str, *, wh
     Not ``whole``: the store could not be read, and the letter says so.
     """
     ordered = sorted(messages, key=lambda one: (URGENCY.index(one[0].topic), one[0].ends_at or one[0].at))
-    subject = _headline(ordered[0][0])
-    if len(ordered) > 1:
-        subject = f"{len(ordered)} certificates need attention; first {subject}"
+    subject = _subject([message for message, _ in ordered])
     parts = [_part(message, code, api_url) for message, code in ordered]
     foot = "Everleaf sends this because the policy names you. Codes work once; do not forward them."
     body = ("" if whole else NOT_WHOLE) + "\n\n---\n\n".join(parts)
     return Letter(_line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n")
+
+
+def _subject(messages: Sequence[Message]) -> str:
+    """Counts certificates, not messages, and calls nothing urgent that only tells of an end."""
+    first = _headline(messages[0])
+    waiting = {message.managed_id for message in messages if message.topic != "closed"}
+    told = {message.managed_id for message in messages}
+    if len(waiting) > 1:
+        return f"{len(waiting)} certificates need attention; first {first}"
+    if len(told) > 1:
+        others = len(told) - 1
+        of = "no other needs attention" if waiting else "nothing needs attention"
+        return f"{first}, and news of {others} more; {of}"
+    return first
 
 
 def _headline(message: Message) -> str:
@@ -95,7 +107,9 @@ def _headline(message: Message) -> str:
 def _part(message: Message, code: Code | None, api_url: str) -> str:
     lines = [_headline(message), ""]
     if message.ends_at is not None:
-        lines.append(f"Ends:        {when(message.ends_at)}")
+        # What a closed message knows is the certificate that was replaced.
+        replaced = dict(message.facts).get("outcome") in ("verified", "superseded")
+        lines.append(f"{'Old one ends:' if replaced else 'Ends:':<13}{' ' * replaced}{when(message.ends_at)}")
     lines += [f"{_label(name):<13}{value}" for name, value in message.facts if name not in WORDED and value]
     lines += ["", f"What to do:  {TO_DO[message.topic]}"]
     lines.append(f"Page:        {api_url}/certificates/{message.managed_id}")

@@ -1,7 +1,11 @@
-"""PEM files: reads certificates, never keys, and nothing that a link points to outside the paths of the scope."""
+"""PEM files: reads certificates, never keys, and follows a link only to a file that the scope names as well.
+
+Whatever a path of the scope names gets a look, also a loop of links, a folder, a FIFO: each with what is wrong with it.
+"""
 
 import asyncio
 import glob
+import logging
 import os
 import stat
 from collections.abc import Sequence
@@ -19,14 +23,32 @@ MOST_BYTES = 1024 * 1024
 MOST_FILES = 10_000
 
 
+log = logging.getLogger(__name__)
+
+_KINDS = {
+    stat.S_IFDIR: "is a folder",
+    stat.S_IFIFO: "is a FIFO",
+    stat.S_IFSOCK: "is a socket",
+    stat.S_IFLNK: "is a loop of links",
+}
+
+
 def expand(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The regular files that ``patterns`` (globs) name, sorted; links are left out."""
+    """What ``patterns`` (globs) name, sorted; a path without a wildcard also where nothing is there.
+
+    Folders are left out where the last part of a pattern is a bare wildcard: it means what lies in them.
+    """
     found: set[str] = set()
     for pattern in patterns:
+        if not glob.has_magic(pattern):
+            found.add(pattern)
+            continue
+        means_files = not pattern.rsplit("/", 1)[1].strip("*")
         for path in glob.iglob(pattern, recursive=True):
-            if os.path.isfile(path) and not os.path.islink(path):
+            if not (means_files and os.path.isdir(path)):
                 found.add(path)
             if len(found) >= MOST_FILES:
+                log.warning("a path of the scope names too much, the rest is left out", extra={"path": pattern})
                 break
     return tuple(sorted(found))
 
@@ -62,12 +84,16 @@ class FileScanner:
 
     def _look(self, ask: Ask) -> Sight:
         path = ask.endpoint.path
+        real = os.path.realpath(path)
+        leads = f"leads to {_shown(real)}, " if os.path.islink(path) else ""
         if not is_inside(path, self._patterns):
-            return Sight(ask, self._clock(), LookOutcome.OUT_OF_SCOPE, (), "outside the paths of the policy's scope")
+            told = f"{leads}outside the paths of the policy's scope"
+            return Sight(ask, self._clock(), LookOutcome.OUT_OF_SCOPE, (), told)
         try:
-            data = _read(path)
+            data = _read(real)
         except FileNotFoundError:
-            return Sight(ask, self._clock(), LookOutcome.UNREACHABLE, (), "the file is gone")
+            told = f"{leads}which is not there" if leads else "the file is not there"
+            return Sight(ask, self._clock(), LookOutcome.UNREACHABLE, (), told)
         except OSError as error:
             return Sight(ask, self._clock(), LookOutcome.UNREADABLE, (), error.strerror or "cannot be read")
         try:
@@ -78,8 +104,14 @@ class FileScanner:
         return Sight(ask, self._clock(), LookOutcome.SEEN, chain)
 
 
+def _shown(path: str) -> str:
+    return path.encode(errors="backslashreplace").decode()[:200]
+
+
 def _read(path: str) -> bytes:
-    # O_NONBLOCK: opening a FIFO that stands under the path must not wait for a writer.
+    # Opening a device can do something; of what is swapped in between, O_NONBLOCK keeps a FIFO from holding us.
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(0, _KINDS.get(stat.S_IFMT(os.lstat(path).st_mode), "is not a regular file"))
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(file.fileno())

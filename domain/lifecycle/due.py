@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from domain.lifecycle import events as e
 from domain.lifecycle.evolve import rungs_of
+from domain.lifecycle.gain import in_vain
 from domain.lifecycle.leads import REPEAT_AFTER, issues_at, opens_at, retry_window
 from domain.lifecycle.state import Case, QuestionKind, Stage
 from domain.lifecycle.turn import Turn
@@ -69,6 +70,11 @@ def route(turn: Turn) -> None:
         again = unroutable_again(turn)
         blocked = "its names have changed; the owner must say which hold"
         turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
+        return
+    # Only what a person asks for may be early enough to gain nothing; the rest is held until it gains.
+    vain = in_vain(turn.life, plan, turn.now) if case.requested_by else ""
+    if vain:
+        turn.emit(e.BecameUnroutable(vain, unroutable_again(turn)))
         return
     if terms.table.asks:
         turn.emit(e.ApprovalAsked(case.number, plan.version))

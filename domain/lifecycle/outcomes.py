@@ -23,6 +23,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle import seen
 from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.due import ask, key_of, open_case, route, unroutable_again
+from domain.lifecycle.gain import gains
 from domain.lifecycle.recalling import ask_store
 from domain.lifecycle.state import Stage
 from domain.lifecycle.turn import Turn, ever_longer
@@ -212,13 +213,11 @@ def _unusable(turn: Turn, life: Life) -> str:
         return f"it was issued as {life.trust_class}, not {plan.trust_class}"
     if set(life.names) != set(plan.names):
         return "it was issued for other names"
-    # What a person asked for may be early; otherwise half of the planned life must be gained (rule 1).  A CA may
-    # back-date by L/20, and may have been asked in the very instant at which half is gained.
-    planned = timedelta(seconds=plan.validity_seconds)
-    needed = timedelta() if turn.case.requested_by else planned / 2
-    if life.ends_at - present.ends_at < needed - planned / 20:
-        return "its issuer ends first: it would not live half of its planned life longer than the present one"
-    return ""
+    if gains(life.ends_at, present, plan, bool(turn.case.requested_by)):
+        return ""
+    if turn.case.requested_by:
+        return "its issuer ends first: it would end before the present one"
+    return "its issuer ends first: it would not live half of its planned life longer than the present one"
 
 
 def _deployed(turn: Turn, report: DeployReport) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from domain.lifecycle.gain import in_vain
 from domain.lifecycle.leads import issues_at
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.people.messages import (
@@ -60,6 +61,9 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
         case RenewNow():
             if state.case is not None:
                 return "decided: a renewal case is open already"
+            plan = state.terms.plan
+            vain = in_vain(state.life, plan, now) if plan is not None else ""
+            return f"decided: {vain}" if vain else ""
         case Resume():
             if state.case is None and not state.forked:
                 return "invalid: nothing waits"

@@ -253,3 +253,38 @@ def owners(database: Engine) -> dict[str, str]:
     with database.connect() as connection:
         c = tables.slots.c
         return {row.url: row.managed_id for row in connection.execute(sa.select(c.url, c.managed_id))}
+
+
+async def test_what_cannot_be_read_is_missed_or_strange_is_a_finding(database: Engine, tmp_path: Path) -> None:
+    ca, stranger, (here, there) = TestCA(), TestCA(), (tmp_path / "here", tmp_path / "there")
+    here.mkdir()
+    ca.issue(here / "good.pem", "a.example")
+    ca.issue(here / "known.pem", "b.example")
+    house = House(database, policy(ca, (), (), (str(here / "*.pem"),)))
+    assert (await house.discover("d1")).new == 2
+    assert found(database, "d1") == set()
+
+    text = (here / "known.pem").read_bytes()
+    (here / "known.pem").write_bytes(text[:200])
+    (here / "cut.pem").write_bytes(text[:200])
+    (here / "huge.pem").write_bytes(b" " * (1 << 21))
+    (here / "key.pem").write_bytes(b"no certificate, and none expected")
+    (here / "link.pem").symlink_to(there)
+    stranger.issue(here / "strange.pem", "c.example")
+    assert (await house.discover("d2")).missed == 1
+    assert found(database, "d2") == {
+        ("known", "unreadable"),
+        ("known", "missed"),
+        ("cut", "unreadable"),
+        ("huge", "unreadable"),
+        ("link", "unreadable"),
+        ("strange", "broken chain"),
+    }
+
+
+def found(database: Engine, discovery_id: str) -> set[tuple[str, str]]:
+    c = tables.findings.c
+    with database.connect() as connection:
+        rows = connection.execute(sa.select(c.url, c.kind).where(c.discovery_id == discovery_id)).all()
+    assert len(rows) == len({(row.url, row.kind) for row in rows})
+    return {(Path(row.url).stem, row.kind) for row in rows}

@@ -136,7 +136,8 @@ def test_many_messages_are_one_letter_the_most_urgent_first(database: Engine, ma
     closed = Message("mc-2.9", "mc-2", "asha", "security-head", "closed", NOW, None, (("outcome", "verified"),))
     rung = replace(ASK, id="mc-3.1", managed_id="mc-3", topic="rung")
     activities(database, smtp_url).deliver(batched(closed, rung))
-    assert "2 certificates need attention; first vpn.example.in" in str(mailbox.letters[0]["Subject"])
+    subject = str(mailbox.letters[0]["Subject"])
+    assert "vpn.example.in" in subject and subject.endswith("and news of 1 more; no other needs attention")
     assert mailbox.text().index("mc-3") < mailbox.text().index("mc-2")
     assert mailbox.text().count('"code"') == 1
 
@@ -222,3 +223,27 @@ def test_names_of_strangers_cannot_write_a_line_of_their_own() -> None:
     assert "\r" not in letter.subject + letter.body
     assert "\x1b" not in letter.subject + letter.body
     assert not any(line.startswith("Bcc") for line in letter.body.splitlines())
+
+
+def closed(managed_id: str, outcome: str = "verified") -> Message:
+    return replace(ASK, managed_id=managed_id, topic="closed", facts=(("names", managed_id), ("outcome", outcome)))
+
+
+def test_a_closed_renewal_says_that_the_old_one_ends() -> None:
+    letter = compose([(closed("a"), None)], "http://api")
+    assert letter.subject == "[Everleaf] a: its renewal is closed (verified)"
+    assert "Old one ends: " in letter.body and "\nEnds:" not in letter.body
+    assert "\nEnds: " in compose([(closed("a", "retired"), None)], "http://api").body
+
+
+def test_only_what_needs_attention_is_counted_as_needing_it() -> None:
+    def subject(*messages: Message) -> str:
+        return compose([(message, None) for message in messages], "http://api").subject
+
+    ask = replace(ASK, facts=(("names", "z"),))
+    nothing = subject(closed("a"), closed("b"), closed("c"))
+    assert nothing.endswith("a: its renewal is closed (verified), and news of 2 more; nothing needs attention")
+    assert subject(ask, closed("a")).endswith("approval, and news of 1 more; no other needs attention")
+    assert "2 certificates need attention; first z: " in subject(ask, closed("a"), replace(ask, managed_id="mc-z"))
+    # Two messages about one certificate are one.
+    assert subject(ask, replace(ask, topic="failed")) == subject(ask)

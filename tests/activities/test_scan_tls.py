@@ -219,9 +219,9 @@ async def test_files_are_read_inside_the_scope_only(curve: Path, tmp_path: Path)
     (scope / "link.pem").symlink_to(outside / "secret.pem")
     (scope / "down").symlink_to(outside)
     patterns = (str(scope / "*.pem"),)
-    assert str(scope / "link.pem") not in expand(patterns)
     scanner = FileScanner(lambda: NOW, patterns)
     names = ("good", "text", "broken", "huge", "link", "down/secret", "none")
+    assert set(expand(patterns)) == {str(scope / f"{name}.pem") for name in names[:5]}
     asks = [Ask(Endpoint("file", "localhost", path=str(scope / f"{name}.pem"))) for name in names]
     outcomes = [sight.outcome for sight in await scanner.look(asks, PATIENT, lambda: None)]
     assert outcomes == [

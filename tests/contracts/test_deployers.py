@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +48,13 @@ def file_stand(deployer: Deployer, folder: Path) -> Stand:
     return Stand(deployer, target, held, (place / "broken").touch, lambda: shutil.rmtree(place))
 
 
-STANDS: dict[str, Callable[[Deployer, Path], Stand]] = {"file": file_stand}
+def one_file_stand(deployer: Deployer, folder: Path) -> Stand:
+    """Chain and key in one file, as HAProxy reads them."""
+    stand = file_stand(deployer, folder)
+    return replace(stand, target=replace(stand.target, key=stand.target.chain))
+
+
+STANDS: dict[str, Callable[[Deployer, Path], Stand]] = {"file": file_stand, "file, one for both": one_file_stand}
 
 
 def made(ends_in: timedelta = timedelta(days=90)) -> Bundle:
@@ -62,14 +68,14 @@ def made(ends_in: timedelta = timedelta(days=90)) -> Bundle:
     return Bundle(fingerprint, certificate.public_bytes(Encoding.PEM), pem)
 
 
-@pytest.fixture(params=sorted(DEPLOYERS))
+@pytest.fixture(params=sorted(STANDS))
 def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
-    deployer = DEPLOYERS[request.param](DeployerParts(lambda: NOW))
+    deployer = DEPLOYERS[request.param.split(",")[0]](DeployerParts(lambda: NOW))
     return STANDS[request.param](deployer, tmp_path)
 
 
 def test_every_deployer_has_a_stand() -> None:
-    assert set(STANDS) == set(DEPLOYERS)
+    assert {name.split(",")[0] for name in STANDS} == set(DEPLOYERS)
 
 
 def test_install_tells_what_it_replaced(stand: Stand) -> None:

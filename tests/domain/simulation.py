@@ -112,6 +112,7 @@ class World:
     dead: set[Slot] = field(default_factory=set)
     certificates: dict[str, Life] = field(default_factory=dict)
     orders: dict[str, str] = field(default_factory=dict)
+    planned: dict[str, timedelta] = field(default_factory=dict)
     steps: int = 0
     notices: dict[str, Observation] = field(default_factory=dict)
     codes: int = 0
@@ -215,7 +216,8 @@ class World:
                 return Recalled(known, len(self.happened) - 1)
             case Consult(notice_id=notice):
                 return self.notices[notice]
-            case PlaceOrder(order_key=key):
+            case PlaceOrder(order_key=key, plan=ordered):
+                self.planned[key] = timedelta(seconds=ordered.validity_seconds)
                 return OrderPlaced(key, "k-1", "00")
             case CollectOrder(order_key=key):
                 return self.collect(key)
@@ -239,7 +241,7 @@ class World:
         if self.pending:
             return OrderOutcome(key, "pending")
         if key not in self.orders:
-            ends = self.now + self.length
+            ends = self.now + self.planned[key]
             if self.ca_ends_at is not None:
                 ends = min(ends, self.ca_ends_at)
             if ends <= self.now:

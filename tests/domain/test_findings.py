@@ -57,6 +57,11 @@ def test_every_finding_is_found() -> None:
     ]
 
 
+def test_a_certificate_that_begins_later_is_found() -> None:
+    early = findings_of(Subject(LEAF, (), TrustClass.PRIVATE, PLACED), NOW - timedelta(seconds=1))
+    assert [(finding.kind, finding.severity) for finding in early] == [(Kind.NOT_YET_VALID, Severity.MAJOR)]
+
+
 def test_a_good_certificate_has_no_finding() -> None:
     assert findings_of(Subject(LEAF, ("a.example",), TrustClass.PRIVATE, PLACED), NOW) == ()
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from domain.certificate import TrustClass
-from domain.contracts import CollectOrder, Deploy, LookAgain, Observation, PlaceOrder, RollBack
+from domain.contracts import CollectOrder, Deploy, LookAgain, Observation, PlaceOrder, RollBack, Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.commands import DeliveryReported, Step, StepBroke
@@ -41,6 +41,10 @@ LENGTHS = st.one_of(
 BREAKABLE = {"place": PlaceOrder, "collect": CollectOrder, "deploy": Deploy, "look": LookAgain, "back": RollBack}
 
 
+def planned_life(now: Terms) -> timedelta:
+    return timedelta(seconds=now.plan.validity_seconds if now.plan is not None else 0)
+
+
 class Lifecycle(RuleBasedStateMachine):
     """One lifecycle in a hostile world; the invariants are the promises of the design."""
 
@@ -56,6 +60,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.asked_by = ""
         self.approved = self.order_is_open = self.verified = self.asks = False
         self.ordered_plan = ""
+        self.planned = self.now_planned = length
+        self.ca_may_end = False
         self.terms_at = self.world.now
         self.world.adopt()
         self.advance(0)
@@ -109,6 +115,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(share=st.integers(-200, 2000))
     def the_ca_will_end(self, share: int) -> None:
+        self.ca_may_end = True
         self.world.ca_ends_at = self.world.now + self.world.length * share // 1000
 
     @precondition(lambda self: self.world.state.case is not None and self.world.state.case.plan is not None)
@@ -137,10 +144,13 @@ class Lifecycle(RuleBasedStateMachine):
             assert world.count("approved") == approvals or world.happened[-1].by != "person/c"
         self.advance(0)
 
-    @rule(version=st.sampled_from(["p1", "p2"]), routable=st.booleans(), tier=st.sampled_from(list(Tier)))
+    @rule(
+        version=st.sampled_from(["p1", "p2", "half", "third"]), routable=st.booleans(), tier=st.sampled_from(list(Tier))
+    )
     def the_policy_changes(self, version: str, routable: bool, tier: Tier) -> None:
         world = self.world
-        new_plan = plan(world.length, version) if routable else None
+        validity = world.length / {"half": 2, "third": 3}.get(version, 1)
+        new_plan = plan(validity, version) if routable else None
         changed = terms(tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer")
         self.notices += 1
         world.notice(Observation(f"t-{self.notices}", "terms", world.now, terms=changed))
@@ -225,31 +235,41 @@ class Lifecycle(RuleBasedStateMachine):
         match fact.event:
             case e.Adopted(life=first, terms=now):
                 self.present, self.asks = first.ends_at, now.table.asks
+                self.now_planned = planned_life(now)
             case e.TermsChanged(terms=now):
                 self.asks, self.terms_at = now.table.asks, fact.at
+                self.now_planned = planned_life(now)
             case e.RungFired(to="security-head"):
                 self.calls.append(fact.at)
             case e.CaseOpened(requested_by=by):
                 self.asked_by, self.approved = by, False
             case e.ApprovalAsked():
-                self.approved = False
+                self.approved, self.planned = False, self.now_planned
+                self.gains_if_ordered(fact.at)
             case e.Approved(approver=by, plan_version=plan_version):
                 assert by != self.asked_by, "who asked approved"
                 assert by != "policy" or not self.asks
                 self.approved, self.ordered_plan = True, plan_version
+                self.planned = self.now_planned if by == "policy" else self.planned
             case e.OrderIntended():
                 assert not self.order_is_open, "a further order while one is open"
                 assert self.approved, "an order that nobody approved"
                 self.order_is_open = True
-            case e.OrderClosed():
+                self.gains_if_ordered(fact.at)
+            case e.OrderClosed(reason=reason):
+                assert reason != "unusable" or self.ca_may_end, "ordered though it could gain nothing"
                 self.order_is_open = False
             case e.CaseClosed(outcome=outcome):
                 self.order_is_open, self.verified = False, outcome == "verified"
             case e.GenerationBegan(life=new):
                 # Unless a person asked for it early, half a life is gained; a CA may back-date by a twentieth.
                 if self.verified and not self.asked_by:
-                    assert new.ends_at - self.present >= self.world.length * 9 / 20 - timedelta(seconds=1)
+                    assert new.ends_at - self.present >= self.planned * 9 / 20 - timedelta(seconds=1)
                 self.present, self.asked_by, self.verified = new.ends_at, "", False
+
+    def gains_if_ordered(self, at: datetime) -> None:
+        """Nothing is asked or ordered that could only end before the present one, but for a CA's back-dating."""
+        assert not self.asked_by or at + self.planned - self.present >= -self.planned / 20, "it gains nothing"
 
     @invariant()
     def nothing_ends_without_an_escalation(self) -> None:

@@ -37,8 +37,9 @@ DEFECTS: dict[str, tuple[Change, ...]] = {
         ("lifecycle/due.py", "    if due:\n", "    if due and not rung_is_acknowledged(turn):\n"),
     ),
     "an issuer that ends first, believed": (
-        ("lifecycle/outcomes.py", "if life.ends_at - present.ends_at < needed - planned / 20:", "if False:"),
+        ("lifecycle/outcomes.py", "if gains(life.ends_at, present,", "if True or gains(life.ends_at, present,"),
     ),
+    "an order that can gain nothing": (("lifecycle/due.py", "    if vain:\n", "    if False:\n"),),
     "a decision by whoever asked": (("lifecycle/decide.py", "if _is_asker(case, command):", "if False:"),),
 }
 

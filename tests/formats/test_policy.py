@@ -47,6 +47,19 @@ def test_a_good_policy_is_read_with_the_standard_tiers() -> None:
     assert parse_policy(GOOD.encode()) == policy
 
 
+GOOD_TARGETS = ("mode: '0640'\n    owner: root:ssl-cert", "mode: '0440'\n    owner: :ssl-cert", "owner: www-data")
+
+
+@pytest.mark.parametrize("extra", [*GOOD_TARGETS, "reload: [systemctl, reload, 'nginx@{port}']"])
+def test_a_group_may_read_a_key_where_it_is_named(extra: str) -> None:
+    parse_policy(GOOD.replace("key.pem\n", f"key.pem\n    {extra}\n").encode())
+
+
+def test_names_are_asked_for_at_their_address_or_where_dns_says() -> None:
+    names = "ports: [443]\n  names: [pay.example.in, PAY.example.in@10.0.0.7, localhost]"
+    assert len(parse_policy(GOOD.replace("ports: [443]", names).encode()).scope.names) == 3
+
+
 LADDER = "\ntiers:\n  - {tier: internal, opens: %s, issues: %s, asks: false, rungs: [%s]}\n"
 HEAD = "{lead: %s, to: security-head}"
 BAD: list[tuple[str, str, str, int, str]] = [
@@ -64,6 +77,31 @@ BAD: list[tuple[str, str, str, int, str]] = [
     ("head@example.in", "head", "people[0].email", 2, "is not an address"),
     ("10.0.0.0/8", "10.0.0.0/99", "targets[0].when.hosts[0]", 22, "does not appear to be"),
     ('{names: ["*.nms.*"]}', "{}", "rules[0].when", 10, "matches everything"),
+    ("head@example.in", '"a@x.test\\nBcc: e@x.test"', "people[0].email", 2, "control character"),
+    ("head@example.in", '"Head <a@x.test>"', "people[0].email", 2, "is not an address"),
+    ("head@example.in", '"a@x.test,b@x.test"', "people[0].email", 2, "is not an address"),
+    ("head@example.in", "a@b@x.test", "people[0].email", 2, "is not an address"),
+    ("name: Head", 'name: "Head\\e[2J"', "people[0].name", 2, "control character"),
+    ("validity: 90d", "validity: 0d", "profiles[0].validity", 16, "write 90d, or same"),
+    ("validity: 90d", "validity: 9000d", "profiles[0].validity", 16, "longer than 3650d"),
+    ("validity: 90d", "validity: 90d, algorithms: []", "profiles[0].algorithms", 16, "no key that could be made"),
+    ("validity: 90d", "validity: 90d, algorithms: [other]", "profiles[0].algorithms", 16, "no key that could be made"),
+    ("validity: 90d", "validity: 90d, permitted_names: []", "profiles[0].permitted_names", 16, "nothing could be"),
+    ('{names: ["*.nms.*"]}', "{ports: [99999]}", "rules[0].when.ports[0]", 10, "99999 is not a port"),
+    ("/etc/ssl/{address}/key", "/etc/ssl/../{address}/key", "targets[0].key", 24, "plain path of a file"),
+    ("{address}/key.pem", "{address}/", "targets[0].key", 24, "plain path of a file"),
+    ("key.pem\n", "key.pem\n    reload: ['{sni}']\n", "targets[0].reload[0]", 25, "choose the program"),
+    ("key.pem\n", "key.pem\n    mode: '0644'\n", "targets[0].mode", 25, "lets others read"),
+    ("key.pem\n", "key.pem\n    mode: '0640'\n", "targets[0].mode", 25, "names none"),
+    ("key.pem\n", "key.pem\n    mode: '0640'\n    owner: www\n", "targets[0].mode", 25, "names none"),
+    ("key.pem\n", "key.pem\n    mode: '0660'\n    owner: :ssl\n", "targets[0].mode", 25, "not a mode for a key"),
+    ("key.pem\n", "key.pem\n    mode: '0200'\n", "targets[0].mode", 25, "not a mode for a key"),
+    ("key.pem\n", "key.pem\n    owner: 'a:b:c'\n", "targets[0].owner", 25, "is no account"),
+    ("ports: [443]", "ports: []", "scope.ports", 27, "is empty"),
+    ("ports: [443]", "ports: [443]\n  names: [a@10.0.1.1]", "scope.names[0]", 28, "outside the cidrs"),
+    ("ports: [443]", "ports: [443]\n  names: [a@b.example]", "scope.names[0]", 28, "is not an address"),
+    ("ports: [443]", "ports: [443]\n  names: ['*.example']", "scope.names[0]", 28, "is not a host name"),
+    ("ports: [443]", "ports: [443]\n  names: ['a b']", "scope.names[0]", 28, "is not a host name"),
     ("id: noc,", "id: head,", "people[1].id", 3, "stands there twice"),
 ]
 
@@ -91,6 +129,7 @@ def test_a_bad_policy_is_refused_with_line_field_and_remedy(
         ("60d", "60d", f"{HEAD % '7d'}, {HEAD % '7d'}", "fall strictly"),
         ("60d", "60d", "{lead: 14d, to: owner}", "no rung reaches the security head"),
         ("60d", "60d", HEAD % "0d", "longer than nothing"),
+        ("999999d", "60d", HEAD % "14d", "no time may be longer than 3650d"),
     ],
 )
 def test_a_ladder_that_could_miss_is_refused(opens: str, issues: str, rungs: str, problem: str) -> None:

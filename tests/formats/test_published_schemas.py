@@ -19,7 +19,11 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def published() -> dict[str, dict[str, Any]]:
     draft = "https://json-schema.org/draft/2020-12/schema"
     return {
-        "discovery-request.schema.json": {"$schema": draft, **TypeAdapter(DiscoveryRequest).json_schema()},
+        "discovery-request.schema.json": {
+            "$schema": draft,
+            **TypeAdapter(DiscoveryRequest).json_schema(),
+            "additionalProperties": False,
+        },
         "policy.schema.json": policy_json_schema(),
     }
 

@@ -1,5 +1,8 @@
+import subprocess
+import sys
 from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from domain.certificate import TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
-from formats.x509 import is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
+from formats.x509 import brings_a_strange_root, is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
@@ -76,6 +79,16 @@ def test_a_lone_leaf_is_whole_only_when_something_known_issued_it() -> None:
     assert life_of((own,), (PRIVATE,)).trust_class is TrustClass.SELF_SIGNED
 
 
+def test_a_server_that_sends_a_root_of_its_own_proves_nothing() -> None:
+    root, root_key = certificate("root", 10, ca=True)
+    leaf, _ = certificate("leaf", 90, ("root", root_key))
+    twin, _ = certificate("root", 10, ca=True)
+    for anchors, is_strange in (((), False), ((root,), False), ((twin,), True), ((twin, root), False)):
+        assert brings_a_strange_root((leaf, root), anchors) is is_strange
+    assert not brings_a_strange_root((leaf,), (twin,)) and not brings_a_strange_root((root,), (twin,))
+    assert not brings_a_strange_root((leaf, b"damaged"), (twin,))
+
+
 def test_pem_goes_there_and_back() -> None:
     der, _ = certificate("leaf", 90)
     other, _ = certificate("other", 90)
@@ -114,3 +127,19 @@ def test_damaged_bytes_are_read_or_refused_and_never_crash(at: int, value: int, 
 
 
 SAMPLE, _ = certificate("sample", 90)
+
+
+def test_a_serial_that_is_not_positive_is_read_without_a_word(tmp_path: Path) -> None:
+    """In a process of its own: pytest has filters of its own for warnings."""
+    serial = parse_certificate(SAMPLE).serial
+    raw = bytes.fromhex(serial.zfill(len(serial) + len(serial) % 2))
+    at = SAMPLE.index(b"\x02" + bytes([len(raw)]) + raw) + 2
+    (tmp_path / "odd.der").write_bytes(SAMPLE[:at] + bytes([raw[0] | 0x80]) + SAMPLE[at + 1 :])
+    script = (
+        "import sys; from pathlib import Path; from cryptography import x509; from formats.x509 import *;"
+        "der = Path(sys.argv[1]).read_bytes(); print(parse_certificate(der).serial[0], is_chain_whole((der, der)));"
+        "x509.load_der_x509_certificate(der).serial_number"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "odd.der")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("- False\n", "")

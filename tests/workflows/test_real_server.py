@@ -5,22 +5,38 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio import activity
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
-from domain.contracts import CollectOrder, Deploy
+from domain.contracts import (
+    CollectOrder,
+    Deploy,
+    DiscoveryEnded,
+    DiscoveryFailure,
+    DiscoveryPlan,
+    DiscoveryRequest,
+)
+from domain.names import LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.people.messages import Acknowledge, Receipt, RenewNow
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken
-from tests.workflows.conftest import Stage, Theatre
+from tests.workflows.conftest import Stage, Theatre, sandbox
 from tests.workflows.recovering import end_by_hand, is_the_truth, late_notice, resumed, until, until_state
+from workflows.discovery import Discovery
 from workflows.search import ATTRIBUTES
 
 DAY = timedelta(days=1)
@@ -102,6 +118,62 @@ async def test_a_reset_by_hand_makes_no_second_certificate_and_is_reported_as_a_
     await until(stage, "generation_began")
     assert len(world.orders) == 1
     assert "order_revoked" not in stage.kinds()
+
+
+BAD_INPUTS: list[tuple[list[object], str]] = [
+    ([{"cidrs": "xx"}], "input.cidrs: is text, not a list. Write it in brackets"),
+    ([{"ports": ["443"]}], "input.ports[0]: '443' is not a port. Write a number"),
+    ([{"cidr": ["10.0.0.0/24"]}], "input.cidr: is not a field"),
+    ([[1, 2]], "input: is a list, not a JSON object"),
+    (["443"], "input: is text, not a JSON object"),
+    ([{"names": ["a.example"] * 100_000}], "input.names: holds 100000 entries, more than 1000"),
+    ([RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{cidrs"))], "input: cannot be decoded"),
+    ([RawValue(Payload(metadata={"encoding": b"own/kind"}, data=b"{}"))], "input: cannot be decoded"),
+]
+
+
+async def test_a_discovery_with_a_wrong_input_fails_at_once_with_field_and_remedy(real: Theatre) -> None:
+    said: list[str] = []
+
+    @activity.defn
+    async def fail_discovery(failure: DiscoveryFailure) -> DiscoveryEnded:
+        said.append(f"{failure.request.discovery_id}: {failure.detail}")
+        return DiscoveryEnded(failure.request.discovery_id)
+
+    @activity.defn
+    async def begin_discovery(request: DiscoveryRequest) -> DiscoveryPlan:
+        raise ApplicationError(repr(replace(request, discovery_id="")), non_retryable=True)
+
+    client = real.env.client
+    lifecycle = Worker(client, task_queue=LIFECYCLE_QUEUE, workflows=[Discovery], workflow_runner=sandbox())
+    scan = Worker(client, task_queue=SCAN_QUEUE, activities=[begin_discovery, fail_discovery])
+
+    async def end_of(number: int, given: list[object]) -> str:
+        name = f"discovery/bad-{number}"
+        queue, patience = LIFECYCLE_QUEUE, timedelta(seconds=30)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await client.execute_workflow("Discovery", args=given, id=name, task_queue=queue, run_timeout=patience)
+        cause = failed.value.cause
+        return str(cause.cause if isinstance(cause, ActivityError) else cause)
+
+    async with lifecycle, scan:
+        for number, (given, problem) in enumerate(BAD_INPUTS):
+            assert problem in await end_of(number, given)
+            assert said[-1].startswith(f"bad-{number}-") and problem in said[-1]
+        # Nothing at all, and nothing in it, mean the whole scope.
+        nothing: list[list[object]] = [[], [None], [{}]]
+        for number, given in enumerate(nothing, 100):
+            assert repr(DiscoveryRequest()) in await end_of(number, given)
+        assert "positional argument" in await end_of(200, [{}, {}])
+
+
+async def test_a_signal_that_cannot_be_decoded_is_dropped_and_the_lifecycle_lives(real: Theatre) -> None:
+    stage = await real.stage(World(tier=Tier.CUSTOMER_FACING, age=340 * DAY))
+    await until(stage, "rung_fired")
+    for given in ({"no": "notice"}, [1], RawValue(Payload(metadata={"encoding": b"own/kind"}, data=b"{}"))):
+        await stage.handle.signal("observe", given)
+    message = Acknowledge("code", "security-head", await stage.now() + DAY)
+    assert (await stage.send("acknowledge", message)).outcome == "accepted"
 
 
 async def test_a_lifecycle_terminated_in_mid_case_is_whole_again_with_its_next_notice(real: Theatre) -> None:

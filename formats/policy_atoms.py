@@ -1,0 +1,50 @@
+"""The smallest parts of a policy file: durations, file modes, texts; each refuses what cannot be meant."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+
+
+def duration(value: object) -> timedelta:
+    """``90d``, ``24h``, ``10m`` or ``30s`` as a timedelta.  Raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d{1,6})([dhms])", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write 90d, 24h, 10m or 30s")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _validity(value: object) -> timedelta:
+    if value == "same":
+        return timedelta(0)
+    if length := duration(value):
+        return length
+    raise ValueError(f"{value!r} is no time at all; write 90d, or same")
+
+
+def _printable(value: str) -> str:
+    if value.isprintable():
+        return value
+    raise ValueError("holds a line break or another control character; write it on one line")
+
+
+def _mode(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
+        return int(value, 8)
+    raise ValueError(f'{value!r} is not a file mode; write it in quotes, as "0600"')
+
+
+_TEXT_PATTERN = {"type": "string", "pattern": r"^\d{1,6}[dhms]$", "examples": ["90d", "24h", "10m"]}
+_SAME = {"anyOf": [_TEXT_PATTERN, {"const": "same"}]}
+Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema(_TEXT_PATTERN)]
+Validity = Annotated[timedelta, BeforeValidator(_validity), WithJsonSchema(_SAME)]
+Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
+Printable = Annotated[str, AfterValidator(_printable)]
+Name = Annotated[Printable, Field(min_length=1, max_length=100)]
+Texts = tuple[Annotated[Printable, Field(min_length=1, max_length=4096)], ...]
+Pems = tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...]

@@ -1,0 +1,96 @@
+"""What can gain no time is not ordered, not put up for approval, and refused to whoever asks for it (rules 1 and 7)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from domain.contracts import Observation
+from domain.lifecycle.commands import Redeemed
+from domain.lifecycle.gain import gains, gains_from, in_vain
+from domain.lifecycle.state import Stage
+from domain.people.messages import RenewNow
+from domain.profiles import backdate
+from domain.tiers import Tier
+from tests.domain.simulation import START, World, life, plan, terms
+
+DAY = timedelta(days=1)
+SHORT = plan(180 * DAY, "short")
+
+
+def world(tier: Tier, age: timedelta = timedelta()) -> World:
+    made = World(tier=tier, length=300 * DAY, age=age)
+    made.adopt()
+    made.work()
+    return made
+
+
+def shorten(w: World, notice: str = "t-1") -> None:
+    w.notice(Observation(notice, "terms", w.now, terms=terms(w.tier, w.length, plan=SHORT)))
+    w.work()
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_renewal_that_gains_nothing_is_refused_to_whoever_asks(tier: Tier) -> None:
+    w = world(tier)
+    shorten(w)
+    refused = w.send(RenewNow(w.code()), "person/a")
+    assert refused.outcome == "refused"
+    assert refused.detail.startswith("decided: it would gain nothing: ordered now it would end at 2027-05-23 03:55 UTC")
+    assert "2027-09-20 04:00 UTC; it can gain from 2027-03-15 04:05 UTC on" in refused.detail
+    assert w.state.case is None
+    w.run_until(START + 112 * DAY)
+    assert w.send(RenewNow(w.code()), "person/a").outcome == "accepted"
+    w.work()
+    assert w.count("order_intended") == (0 if tier is not Tier.INTERNAL else 1)
+    assert w.count("became_unroutable") == 0
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_case_whose_plan_comes_to_gain_nothing_is_unroutable_and_not_ordered(tier: Tier) -> None:
+    """Accepted under the old terms, or asked already: the new terms decide."""
+    w = world(tier)
+    w.pending = True
+    if tier is Tier.INTERNAL:
+        # The terms change between the validator and the redeemed code.
+        shorten(w)
+        w.tell(Redeemed(RenewNow(w.code()), "person/a"))
+        w.work()
+    else:
+        assert w.send(RenewNow(w.code()), "person/a").outcome == "accepted"
+        assert w.state.case is not None and w.state.case.stage is Stage.AWAITING_APPROVAL
+        shorten(w)
+    assert w.state.case is not None and w.state.case.stage is Stage.UNROUTABLE
+    assert w.state.case.failure.startswith("it would gain nothing")
+    assert w.count("order_intended") == 0
+    w.run_until(START + 200 * DAY)
+    # It is judged anew each week, and goes its way as soon as it gains.
+    assert w.count("order_intended" if tier is Tier.INTERNAL else "approval_asked") == (
+        1 if tier is Tier.INTERNAL else 2
+    )
+
+
+@pytest.mark.parametrize("age", [0, 1, 150, 299, 300, 400])
+def test_for_as_long_as_before_always_gains(age: int) -> None:
+    present, same = life("x", START - age * DAY, 300 * DAY), plan(300 * DAY)
+    assert in_vain(present, same, START) == ""
+    assert in_vain(replace(present, not_before=START - 400 * DAY), same, START) == ""
+
+
+def test_an_expired_certificate_always_gains() -> None:
+    for validity in (timedelta(seconds=30), timedelta(minutes=10), DAY):
+        assert in_vain(life("x", START - 300 * DAY, 300 * DAY - timedelta(seconds=1)), plan(validity), START) == ""
+        assert in_vain(life("x", START - 300 * DAY, 300 * DAY), plan(validity), START) == ""
+
+
+@pytest.mark.parametrize("validity", [timedelta(minutes=10), timedelta(hours=1), DAY, 47 * DAY, 180 * DAY])
+@pytest.mark.parametrize("fraction", [0, 1, 999_999])
+def test_what_may_be_asked_for_is_never_refused_when_it_is_issued(validity: timedelta, fraction: int) -> None:
+    present, short = life("x", START, 400 * DAY), plan(validity)
+    edge = gains_from(present, short) + timedelta(microseconds=fraction)
+    assert in_vain(present, short, edge - timedelta(seconds=2))
+    for at in (edge, edge + timedelta(seconds=1)):
+        # As our own CA dates what it issues at that very instant.
+        ends_at = (at - backdate(validity)).replace(microsecond=0) + validity
+        assert bool(in_vain(present, short, at)) != gains(ends_at, present, short, requested=True)
+    assert not in_vain(present, short, edge + timedelta(seconds=1))
