@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,19 +10,25 @@ import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from cli.home import PROJECT
 from cli.process import accepts, dying_with_parent, free_port
+from tests.e2e.product import eventually
 from tests.launcher.waiting import until
+from tests.production.composed import Bare, resolved
 
 Gave = TypeVar("Gave")
 
 NAMESPACE = "everleaf"
+DOORS = {"approvers-door": ":8233", "auditors-door": ":8234"}
 ID = "certificate/mc-mluy5y4zkf"
 QUEUE = "waiting"
 
@@ -32,14 +39,14 @@ class Waiter:
     """Ends only by force; remembers what was sent."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.heard: list[Any] = []
 
     @workflow.run
     async def run(self) -> None:
         await workflow.wait_condition(lambda: False)
 
     @workflow.update
-    def decide(self, word: str) -> str:
+    def decide(self, word: Any) -> Any:
         self.heard.append(word)
         return word
 
@@ -48,7 +55,7 @@ class Waiter:
         self.heard.append("upgrade")
 
     @workflow.query
-    def state(self) -> list[str]:
+    def state(self) -> list[Any]:
         return self.heard
 
 
@@ -138,7 +145,7 @@ class Waiting:
         assert described.status is not None
         return described.status.name
 
-    def heard(self) -> list[str]:
+    def heard(self) -> list[Any]:
         return self._loop.run(self._client.get_workflow_handle_for(Waiter.run, ID).query(Waiter.state))
 
     def stop(self) -> None:
@@ -147,3 +154,37 @@ class Waiting:
             await asyncio.wait([self._worker])
 
         self._loop.run(end())
+
+
+class Entrance:
+    """``ui``, ``approvers``, ``auditors``: ports."""
+
+    def __init__(self, bare: Bare, ui: int, waiting: Waiting) -> None:
+        self.bare, self.ui, self.waiting = bare, ui, waiting
+        self.approvers, self.auditors = (int(bare.addresses[at].rpartition(":")[2]) for at in DOORS.values())
+
+
+@pytest.fixture(scope="module")
+def entrance(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
+    for program, package in (("haproxy", "haproxy"), ("wget", "wget")):
+        if shutil.which(program) is None:
+            pytest.skip(f"NO {program}: the doors of the Temporal UIs were not tried; `.ci/run` installs {package}")
+    folder = tmp_path_factory.mktemp("doors")
+    deploy = PROJECT / "deploy" / "temporal-ui"
+    loop = Loop()
+    with temporal(folder) as (port, ui):
+        addresses = dict.fromkeys(("temporal-ui:8080", "temporal-ui-auditors:8080"), f"127.0.0.1:{ui}")
+        for at in DOORS.values():
+            mine = f"127.0.0.1:{free_port()}"
+            addresses |= {at: mine, f"http://127.0.0.1{at}/healthz": f"http://{mine}/healthz"}
+        bare = Bare(resolved(), folder, {str(deploy): deploy}, addresses)
+        waiting = Waiting(loop, port)
+        try:
+            for name in DOORS:
+                bare.start(name)
+                eventually(partial(bare.is_healthy, name), f"{name} is healthy")
+            yield Entrance(bare, ui, waiting)
+        finally:
+            bare.stop()
+            waiting.stop()
+    loop.stop()
