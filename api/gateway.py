@@ -143,14 +143,13 @@ class TemporalGateway:
         return receipt
 
     async def explain(self, managed_id: str) -> Explanation:
-        handle, wait = self._lifecycle(managed_id), timedelta(seconds=self._query_seconds)
-        because, state = await self._asked(
-            managed_id,
-            asyncio.gather(
-                handle.query("explain", result_type=tuple[Because, ...], rpc_timeout=wait),
-                handle.query("state", result_type=LifecycleState, rpc_timeout=wait),
-            ),
-        )
+        return await self._asked(managed_id, self._explained(self._lifecycle(managed_id)))
+
+    async def _explained(self, handle: WorkflowHandle[Any, Any]) -> Explanation:
+        # One after the other: of two at once, a caller that goes away leaves an error that nobody retrieves.
+        wait = timedelta(seconds=self._query_seconds)
+        because = await handle.query("explain", result_type=tuple[Because, ...], rpc_timeout=wait)
+        state = await handle.query("state", result_type=LifecycleState, rpc_timeout=wait)
         told = warnings(state.life, state.terms) if state.life and state.terms else ()
         return Explanation(tuple(because), told, state.seq)
 

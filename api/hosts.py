@@ -1,5 +1,6 @@
 """Whose name a request may call us by: a page of somebody else's name that leads here is refused (DNS rebinding)."""
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -11,6 +12,10 @@ from api.problems import problem
 # Probes and scrapers come by whatever name their network gives us. They carry no cookie of a browser: health tells
 # nothing, and metrics want a token.
 ANY_NAME = ("/health/live", "/health/ready", "/metrics")
+
+# RFC 9110, 7.2, without what nobody sends: a name or a bracketed address, then perhaps a port. Read whole: the parser
+# of URLs takes "127.0.0.1:8460.evil.example" for 127.0.0.1.
+HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 class KnownHosts:
@@ -34,12 +39,10 @@ class KnownHosts:
 
 
 def is_ours(host: str, api_url: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
+    read = HOST.fullmatch(host.lower())
+    if read is None:
         return False
-    if not name:
-        return False
+    name = read["v6"] or read["name"]
     if name in ("localhost", urlsplit(api_url).hostname):
         return True
     try:

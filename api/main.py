@@ -15,6 +15,7 @@ from api.auth import ROLES
 from api.describe import DescribedApp
 from api.feed import Feed
 from api.gateway import TemporalGateway
+from api.head import HeadAsGet
 from api.headers import SecurityHeaders
 from api.hosts import KnownHosts
 from api.limit import SizeLimit
@@ -115,7 +116,7 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
     problems.install(app)
     door.install(app)
     # The last one stands outermost.
-    for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders):
+    for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders, HeadAsGet):
         app.add_middleware(layer)
     for room in GUARDED:
         app.include_router(room.router, dependencies=[Depends(BEARER)])

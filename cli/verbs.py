@@ -131,7 +131,7 @@ def answer(
     data_dir: DataDir = None,
 ) -> None:
     """Answer what a certificate's lifecycle asks: unseen with retired, moved or broken; names-changed with keep or new;
-    forked with resume; undeliverable with mended."""
+    forked with resume; undeliverable with mended; drift and foreign-certificate with known."""
     api = asking.reached(chosen(data_dir), url, token)
     path = f"/v1/certificates/{asking.segment(certificate_id)}/answers"
     done = api.post(path, {"question": question, "answer": word})

@@ -109,7 +109,9 @@ async def test_an_address_has_a_limit(house: House) -> None:
     assert is_problem(await house.ask("GET", "/v1/certificates?q=" + "x" * LONGEST_ADDRESS_BYTES), 414)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "everleaf.evil.example", "everleaf@evil.example", "[", "10.0.0.7"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "everleaf.evil.example", "everleaf@evil.example", "[", "10.0.0.7", "127.0.0.1:8460.evil"]
+)
 async def test_another_name_than_ours_is_refused(house: House, host: str) -> None:
     assert is_problem(await house.client.get("/v1", headers={"host": host}), 400)
     assert (await house.client.get("/health/live", headers={"host": host})).status_code == 200
@@ -120,6 +122,29 @@ async def test_another_name_than_ours_is_refused(house: House, host: str) -> Non
 )
 def test_our_own_name_and_this_machine_are_known(host: str) -> None:
     assert is_ours(host, "http://everleaf:8460")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1:8460.evil.example", "everleaf:8460.evil.example", "localhost:1x", "everleaf:", "127.0.0.1: 8460"),
+        *("everleaf:-1", "everleaf:+1", "everleaf:8460:8460", "everleaf:123456", "everleaf:\u0661", "everleaf:\u00b2"),
+        *(
+            "evil.example@everleaf",
+            "user:pw@127.0.0.1",
+            "everleaf/",
+            "everleaf/.evil.example",
+            "everleaf?x",
+            "everleaf#x",
+        ),
+        *("everleaf\\.evil.example", "everleaf.", "everleaf ", " everleaf", "everleaf\t", "everleaf\n", "every%6ceaf"),
+        *("127.0.0.1.evil.example", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.1.", "0.0.0.0", "[::]"),
+        *("::1", "[::1", "[::1]evil.example", "[::1]:x", "[::1%25eth0]", "[127.0.0.1", "[]", "", ":8460", "[everleaf]"),
+        *("\u24d4verleaf", "everleaf\u0000", "everleaf,evil.example", "localhost.evil.example", "10.0.0.7:8460"),
+    ],
+)
+def test_what_only_looks_like_our_name_is_not_known(host: str) -> None:
+    assert not is_ours(host, "http://everleaf:8460")
 
 
 async def test_two_names_at_once_are_none(house: House) -> None:

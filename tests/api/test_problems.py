@@ -75,7 +75,7 @@ async def test_an_unknown_path_and_an_unknown_method(house: House) -> None:
     assert is_problem(await house.ask("GET", "/v1/nothing"), 404)
     answer = await house.ask("DELETE", "/v1/me")
     assert is_problem(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["certificates/mc-9", "certificates/mc-9/explain", "orders/none", "discoveries/none"])

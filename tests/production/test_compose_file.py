@@ -6,17 +6,18 @@ import subprocess
 import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from api.schemas import CodeAsked
 from cli import bootstrap
 from cli.home import PROJECT
 from tests.production.composed import GIVEN, OURS, compose, resolved
 from workflows.search import ATTRIBUTES
 
 ONE_SHOT = {"roles", "migrate", "temporal-schema", "temporal-namespace"}
-PUBLISHED = {"api": "8460", "temporal-ui": "8080", "temporal-ui-auditors": "8080"}
+PUBLISHED = {"api": "8460", "approvers-door": "8233", "auditors-door": "8234"}
 WORKERS = {"lifecycle", "scan", "issue", "deploy"}
 
 
@@ -54,6 +55,12 @@ def test_the_example_names_everything_that_must_be_given() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_example_names_everything_that_may_be_given() -> None:
+    asked = re.findall(r"\$\{([A-Z_]+)", (PROJECT / "docker-compose.yml").read_text())
+
+    assert set(re.findall(r"^#?([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)) == set(asked)
+
+
 def test_a_wrong_key_is_refused(tmp_path: Path) -> None:
     wrong = tmp_path / "compose.yml"
     wrong.write_text((PROJECT / "docker-compose.yml").read_text().replace("pids_limit", "pids_limits"))
@@ -78,7 +85,8 @@ def test_every_image_is_pinned_to_one_release(services: dict[str, Any]) -> None:
     assert images["temporal"] == "temporalio/server:1.32.0"
     assert images["temporal-schema"] == images["temporal-namespace"] == "temporalio/admin-tools:1.32.0"
     assert images["temporal-ui"] == images["temporal-ui-auditors"] == "temporalio/ui:2.54.1"
-    assert all(re.fullmatch(r"[a-z/-]+:[0-9.]+", image) for image in images.values())
+    assert images["approvers-door"] == images["auditors-door"] == "haproxy:3.2.26-alpine"
+    assert all(re.fullmatch(r"[a-z/-]+:[0-9.]+(-alpine)?", image) for image in images.values())
     assert {images[name] for name in OURS} == {"everleaf:0.1.0"}
 
 
@@ -99,8 +107,9 @@ def test_the_proxy_on_the_host_is_believed_and_nobody_else(file: dict[str, Any])
 def test_temporal_and_the_database_are_on_internal_networks_alone(file: dict[str, Any]) -> None:
     inside = {name for name, network in file["networks"].items() if network.get("internal")}
 
-    assert inside == {"store", "engine"}
-    for name in ("postgres", "temporal", "temporal-schema", "temporal-namespace", "issue", "deploy"):
+    assert inside == {"store", "engine", "uis"}
+    uis = ("temporal-ui", "temporal-ui-auditors")
+    for name in ("postgres", "temporal", "temporal-schema", "temporal-namespace", "issue", "deploy", *uis):
         assert set(file["services"][name]["networks"]) <= inside, name
     assert all(file["services"][name]["network_mode"] == "none" for name in ("roles", "migrate"))
     # Whoever stands in the network of the database: nobody of ours, we have its socket.
@@ -155,7 +164,7 @@ def test_whatever_stays_up_has_a_health_check_and_whatever_ends_is_waited_for(se
             assert wait["condition"] == wanted, f"{name} -> {other}"
 
 
-def test_approvers_may_send_updates_and_nothing_that_ends_a_lifecycle(services: dict[str, Any]) -> None:
+def test_the_ui_of_approvers_has_no_button_that_ends_a_lifecycle(services: dict[str, Any]) -> None:
     said = services["temporal-ui"]["environment"]
     off = ("TERMINATE", "CANCEL", "RESET", "SIGNAL", "PAUSE")
 
@@ -165,6 +174,34 @@ def test_approvers_may_send_updates_and_nothing_that_ends_a_lifecycle(services: 
     # It would switch updates off too, and with them approvals.
     assert "TEMPORAL_DISABLE_WRITE_ACTIONS" not in said
     assert services["temporal-ui-auditors"]["environment"]["TEMPORAL_DISABLE_WRITE_ACTIONS"] == "true"
+
+
+@pytest.mark.parametrize(("door", "ui"), [("approvers-door", "temporal-ui"), ("auditors-door", "temporal-ui-auditors")])
+def test_a_ui_is_reached_through_its_door_alone(file: dict[str, Any], door: str, ui: str) -> None:
+    """Buttons that are missing stop no request made by hand (test_doors.py): the door does."""
+    said = file["services"][door]
+
+    assert set(said["networks"]) == {"uis", "front"}
+    assert said["environment"]["DOOR_TO"] == f"{ui}:8080"
+    assert set(file["services"][ui]["networks"]) == {"engine", "uis"}
+    # The door does not reach Temporal itself, and nobody but doors and UIs stands where a UI is asked.
+    assert {name for name, service in file["services"].items() if "uis" in (service.get("networks") or ())} == {
+        "approvers-door",
+        "auditors-door",
+        "temporal-ui",
+        "temporal-ui-auditors",
+    }
+
+
+def test_the_door_of_approvers_passes_the_updates_that_need_a_code_and_the_namespace_of_the_file(
+    services: dict[str, Any],
+) -> None:
+    door = (PROJECT / "deploy" / "temporal-ui" / "approvers.cfg").read_text()
+    [updates] = re.findall(r"acl update_with_code url_reg \^(.*)\[\?\]\?\$", door)
+    [names] = re.findall(r"/update/\((.*)\)", updates)
+
+    assert set(names.split("|")) == {"decide", *get_args(CodeAsked.model_fields["message"].annotation)}
+    assert f"/namespaces/{services['api']['environment']['EVERLEAF_TEMPORAL_NAMESPACE']}/workflows/" in updates
 
 
 def test_the_database_trusts_nobody(services: dict[str, Any]) -> None:
