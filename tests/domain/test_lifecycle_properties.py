@@ -127,6 +127,14 @@ class Lifecycle(RuleBasedStateMachine):
         self.world.send(self.world.decision(what), actor)
         self.advance(0)
 
+    @precondition(lambda self: self.world.state.case is not None and self.world.state.case.plan is not None)
+    @rule(share=st.integers(1, 40))
+    def it_is_approved_while_one_target_lies(self, share: int) -> None:
+        """By chance alone the three meet too seldom for a slot that is forgotten to be noticed."""
+        self.one_target_lies()
+        self.world.send(self.world.decision("approve"), "person/b")
+        self.advance(share)
+
     @rule(number=st.integers(1, 3), generation=st.integers(1, 3), version=st.sampled_from(["p0", "p1", "p2"]))
     def somebody_pastes_an_old_decision(self, number: int, generation: int, version: str) -> None:
         world = self.world

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from api.schemas import CodeAsked
+from api.bodies import CodeAsked
 from cli import bootstrap
 from cli.home import PROJECT
 from tests.production.composed import GIVEN, OURS, compose, resolved
