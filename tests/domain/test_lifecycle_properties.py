@@ -152,12 +152,10 @@ class Lifecycle(RuleBasedStateMachine):
             assert world.count("approved") == approvals or world.happened[-1].by != "person/c"
         self.advance(0)
 
-    @rule(
-        version=st.sampled_from(["p1", "p2", "half", "third"]), routable=st.booleans(), tier=st.sampled_from(list(Tier))
-    )
+    @rule(version=st.sampled_from(["p1", "p2", "half"]), routable=st.booleans(), tier=st.sampled_from(list(Tier)))
     def the_policy_changes(self, version: str, routable: bool, tier: Tier) -> None:
         world = self.world
-        validity = world.length / {"half": 2, "third": 3}.get(version, 1)
+        validity = world.length / (2 if version == "half" else 1)
         new_plan = plan(validity, version) if routable else None
         changed = terms(tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer")
         self.notices += 1
