@@ -109,6 +109,37 @@ def test_no_page_is_wider_than_its_window(chromium: Browser, product: Product, w
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
+@pytest.mark.parametrize("width", [390, 720])
+def test_a_phone_and_a_laptop_at_200_percent_lose_nothing(chromium: Browser, product: Product, width: int) -> None:
+    with browsing(chromium, product, Role.SECURITY_HEAD, viewport={"width": width, "height": 844}) as page:
+        page.goto(product.api + "/")
+        expect(page.locator("#find")).to_be_visible()
+        more = page.locator("details.more")
+        more.locator("summary").click()
+        for name in ("Policy", "Access", "Help"):
+            expect(more.get_by_role("link", name=name)).to_be_visible()
+        for name in ("Light", "Dark", "Log out"):
+            expect(more.get_by_role("button", name=name)).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(more.get_by_role("button", name="Log out")).to_be_hidden()
+
+        page.goto(product.api + "/certificates")
+        page.get_by_text("Filter and sort").click()
+        page.get_by_label("Tier").select_option("internal")
+        page.get_by_label("Sort").select_option("-name")
+        page.get_by_role("button", name="Filter").click()
+        page.wait_for_url("**tier=internal**")
+        assert "sort=-name" in page.url
+        expect(page.locator(".list .tier").first).to_be_visible()
+
+        page.goto(product.api + "/approvals")
+        page.locator(".inbox li a").first.click()
+        for name in ("comment", "version"):
+            assert page.locator(f"form.decide [name={name}]").count() == 1
+        expect(page.locator("form.decide [name=comment]")).to_be_visible()
+        expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+
+
 def test_the_keyboard_alone_reaches_a_certificate(chromium: Browser, product: Product) -> None:
     with browsing(chromium, product, Role.NOC) as page:
         page.keyboard.press("j")

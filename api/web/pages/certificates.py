@@ -117,6 +117,23 @@ VIEWS = (
 )
 
 
+# What a narrow page offers in place of the heads of the columns.
+SORTS = (
+    ("not_after", "ends soonest"),
+    ("-not_after", "ends latest"),
+    ("severity", "most severe"),
+    ("-severity", "least severe"),
+    ("name", "name, A to Z"),
+    ("-name", "name, Z to A"),
+    ("tier", "tier"),
+    ("-tier", "tier, backwards"),
+    ("service", "service, A to Z"),
+    ("-service", "service, Z to A"),
+    ("state", "where it stands"),
+    ("-state", "where it stands, backwards"),
+)
+
+
 @router.get("/certificates")
 def show_certificates(request: Request, caller: CallerDep, filters: FiltersDep) -> Response:
     """One page of the list; every filter and the sort stand in the address."""
@@ -133,6 +150,7 @@ def show_certificates(request: Request, caller: CallerDep, filters: FiltersDep) 
         "headline": _headline(filters, counts[0]),
         "filters": filters,
         "ends_words": ends_words,
+        "sorts": SORTS,
         "rows": [_row(row, reading) for row in listed.items],
         "count": counted(counts[0]),
         "next": _next(filters, listed.next_cursor),

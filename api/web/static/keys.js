@@ -17,7 +17,7 @@ function move(step) {
 function acted(key) {
   switch (key) {
     case "/":
-      document.getElementById("find")?.focus();
+      [...document.querySelectorAll("input[type=search]")].find((field) => field.checkVisibility())?.focus();
       return true;
     case "j":
     case "k":
@@ -48,9 +48,22 @@ function walkCalendar(event) {
   return true;
 }
 
+// What a narrow page keeps under "More" closes by Esc and by a touch elsewhere.
+function closeMore() {
+  const more = document.querySelector("details.more[open]");
+  if (!more) return;
+  const within = more.contains(document.activeElement);
+  more.open = false;
+  if (within) more.querySelector("summary").focus();
+}
+
 export function watchKeys() {
+  document.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest("details.more")) closeMore();
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") closeMore();
     if (walkCalendar(event)) return event.preventDefault();
     if (busy(event.target)) return;
     const went = before === "g" && PLACES[event.key];
