@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from api.parts import parts_of
-from api.problems import Unauthenticated, WrongMediaType
+from api.problems import NotAskedHere, Unauthenticated, WrongMediaType
 from api.rates import count_call
 from domain.errors import BadInput, NotAllowed
 from domain.tiers import Role
@@ -137,7 +137,7 @@ async def authenticate(request: Request) -> Actor:
     session = await session_of(request)
     if session is None:
         raise Unauthenticated("Send Authorization: Bearer evl_..., made with `everleaf token create`.")
-    await check_origin(request)
+    await check_origin(request, session.actor)
     request.state.session = session
     return session.actor
 
@@ -152,16 +152,18 @@ def csrf_token(request: Request) -> str:
     return sha256(b"csrf\n" + request.cookies.get(COOKIE, "").encode()).hexdigest()
 
 
-async def check_origin(request: Request) -> None:
-    """A change asked for with a cookie must come from our own pages.  Raises NotAllowed, as a security event."""
+async def check_origin(request: Request, actor: Actor) -> None:
+    """A change asked for with a cookie must come from our own pages.  Raises NotAskedHere, as a security event."""
     if request.method in SAFE_METHODS:
         return
     given = request.headers.get(CSRF_HEADER, "")
     if not given and is_form(request):
         given = str((await request.form()).get("csrf", ""))
     if is_foreign(request) or not compare_digest(given.encode(), csrf_token(request).encode()):
-        await _refused(request, "cross-site-refused", "", "a change that our own pages did not ask")
-        raise NotAllowed("this change was not asked from a page of ours; open the page anew and try again.")
+        await _refused(
+            request, "cross-site-refused", actor.id, "a change in their browser that our own pages did not ask"
+        )
+        raise NotAskedHere("Open the page anew and try again.")
 
 
 def is_form(request: Request) -> bool:

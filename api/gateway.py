@@ -21,6 +21,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.pulse import Pulse, pulse_of
 from api.refusals import refusal_of
 from domain.contracts import DiscoveryRequest
 from domain.errors import Conflict, NotFound, NotReady
@@ -94,6 +95,8 @@ class Gateway(Protocol):
     async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None: ...
 
     async def answers(self) -> bool: ...
+
+    async def pulse(self) -> Pulse: ...
 
 
 class TemporalGateway:
@@ -228,6 +231,9 @@ class TemporalGateway:
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None
         return dict(found)
+
+    async def pulse(self) -> Pulse:
+        return await pulse_of(self._client)
 
     async def answers(self) -> bool:
         try:

@@ -30,6 +30,10 @@ class Unauthenticated(EverleafError):
     permanent = True
 
 
+class NotAskedHere(NotAllowed):
+    """A change that no page of ours asked for."""
+
+
 class WrongMediaType(EverleafError):
     permanent = True
 
@@ -53,6 +57,7 @@ class NotModified(EverleafError):
 # (error, status, last part of the type URI, title)
 KINDS: tuple[tuple[type[EverleafError], int, str, str], ...] = (
     (Unauthenticated, 401, "unauthenticated", "Who are you?"),
+    (NotAskedHere, 403, "not-asked-here", "That was not asked from a page of ours"),
     (NotAllowed, 403, "not-allowed", "Your role may not do that"),
     (NotFound, 404, "not-found", "There is no such thing"),
     (Busy, 409, "busy", "Somebody else is at it"),

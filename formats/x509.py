@@ -195,8 +195,8 @@ def _guarded(read: Callable[[], T], otherwise: T) -> T:
 
 
 def _clean(text: str) -> str:
-    """Printable and bounded: PostgreSQL refuses NUL, and a terminal must not obey a subject."""
-    return "".join(c if c.isprintable() else "�" for c in text[:MAX_TEXT])
+    """Printable, bounded and still to be recognised: PostgreSQL refuses NUL, and a terminal must not obey a subject."""
+    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:MAX_TEXT])
 
 
 def _names_of(loaded: x509.Certificate) -> tuple[str, ...]:
@@ -204,7 +204,7 @@ def _names_of(loaded: x509.Certificate) -> tuple[str, ...]:
     names = _guarded(lambda: _alternative_names(loaded), nothing)
     if not names:
         names = _guarded(lambda: _common_names(loaded), nothing)
-    return tuple(sorted({_clean(name).strip().lower() for name in names} - {""}))[:MAX_NAMES]
+    return tuple(sorted({_clean(name.strip().lower()) for name in names} - {""}))[:MAX_NAMES]
 
 
 def _alternative_names(loaded: x509.Certificate) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from api.pulse import Pulse
 from api.web.text import count
 from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
 
@@ -29,20 +30,24 @@ def headline(found: Any, reader: Reader) -> tuple[str, str]:
             "Start a discovery: it looks at the policy's scope and adopts what it finds.",
         )
     if urgent:
-        first = f"{_many(urgent, 'certificate')} cannot wait"
+        said, first = urgent, f"{_many(urgent, 'certificate')} cannot wait"
     elif by["major"]:
-        first = f"{_many(by['major'], 'certificate')} must be dealt with this month"
+        said, first = by["major"], f"{_many(by['major'], 'certificate')} must be dealt with this month"
     elif by["minor"]:
-        first = f"{_many(by['minor'], 'certificate')} wait{'s' if by['minor'] == 1 else ''} for somebody, with time"
+        said, waits = by["minor"], "waits" if by["minor"] == 1 else "wait"
+        first = f"{_many(said, 'certificate')} {waits} for somebody, with time"
     else:
         return "All clear", f"{found.managed:,} of {found.managed:,} certificates need nobody."
     worst = found.attention[0] if found.attention else None
     second = ""
     if worst is not None:
-        who = worst["service"] or "A certificate without a service"
+        who = f"of {worst['service']}" if worst["service"] else "without a service"
         ended = worst["not_after"] <= reader.times.now
         when = "has ended" if ended else f"ends {reader.times.until(worst['not_after'])}"
-        second = f"The worst, of {who}, {when}. "
+        second = f"The worst, {who}, {when}. "
+    if found.needing > said:
+        more = found.needing - said
+        second += f"{more:,} more need{'s' if more == 1 else ''} somebody, with more time. "
     return first, f"{second}The other {others:,} need nobody now."
 
 
@@ -105,13 +110,29 @@ class Part:
     well: bool
 
 
-def health(counts: Any, alive: bool, checked_at: datetime | None, reader: Reader) -> list[Part]:
+def _lifecycles(counts: Any, pulse: Pulse) -> Part:
+    """Whether everything that is governed runs: what was ended by hand in Temporal is missing here."""
+    living = sum(counts.by_state.values()) + counts.unrecorded
+    if pulse.running is None:
+        return Part("Lifecycles", f"{living:,}, not counted just now", counts.unrecorded == 0)
+    told = f"{min(pulse.running, living):,} of {living:,} run"
+    return Part("Lifecycles", told, pulse.running >= living and counts.unrecorded == 0)
+
+
+def _workers(pulse: Pulse) -> str:
+    if not pulse.alive:
+        return "not known"
+    return f"nobody takes the work of {', '.join(pulse.idle)}: it waits" if pulse.idle else "all at work"
+
+
+def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reader) -> list[Part]:
     looked = "never" if checked_at is None else reader.times.until(checked_at)
     stale = checked_at is None or (reader.times.now - checked_at).days >= 1
     return [
-        Part("Temporal", "answers" if alive else "does not answer: renewals wait, nothing is lost", alive),
+        Part("Temporal", "answers" if pulse.alive else "does not answer: renewals wait, nothing is lost", pulse.alive),
         Part("Database", "answers", True),
-        Part("Lifecycles", f"{counts.managed - counts.unrecorded:,} of {counts.managed:,}", counts.unrecorded == 0),
+        _lifecycles(counts, pulse),
+        Part("Workers", _workers(pulse), not pulse.idle),
         Part(
             "Overdue", "none" if counts.overdue == 0 else f"{counts.overdue:,} moments have passed", counts.overdue == 0
         ),

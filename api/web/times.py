@@ -21,7 +21,7 @@ class Times:
         length = abs(length)
         if length >= timedelta(days=2 * 365):
             return f"{length // timedelta(days=365)} years"
-        if length >= timedelta(days=60):
+        if length >= timedelta(days=120):
             return f"{length // timedelta(days=30)} months"
         if length >= DAY:
             return count(length // DAY, "day")
@@ -43,11 +43,13 @@ class Times:
         return at.astimezone(self.zone)
 
     def short(self, at: datetime) -> str:
-        """ "30 Nov 14:05 IST"; the year instead of the hour where it is another year."""
-        here, now = self.local(at), self.local(self.now)
-        if here.year != now.year and abs(at - self.now) > timedelta(days=90):
+        """ "30 Nov 14:05 IST"; "30 Nov 2027" where it is another year, with the hour while it is near."""
+        here = self.local(at)
+        if here.year == self.local(self.now).year:
+            return f"{here.day} {here:%b %H:%M} {self.zone_name(at)}"
+        if abs(at - self.now) > timedelta(days=90):
             return f"{here.day} {here:%b %Y}"
-        return f"{here.day} {here:%b %H:%M} {self.zone_name(at)}"
+        return f"{here.day} {here:%b %Y %H:%M} {self.zone_name(at)}"
 
     def day(self, at: datetime) -> str:
         here = self.local(at)

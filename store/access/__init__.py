@@ -19,10 +19,11 @@ from store.access.requests import KEYS_KEPT, claim_key, forget_keys
 from store.access.security import record_security_event, security_events
 from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
 from store.access.tokens import authenticate, create_login_link, create_token, revoke_token, tokens_of
-from store.access.warrants import Binding, mint_warrant, redeem
+from store.access.warrants import MAY_SEND, Binding, mint_warrant, redeem
 
 __all__ = [
     "KEYS_KEPT",
+    "MAY_SEND",
     "Actor",
     "Binding",
     "Comment",

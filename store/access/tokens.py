@@ -115,6 +115,7 @@ def create_login_link(engine: Engine, role: Role) -> str:
     times = {"made_at": sa.func.now(), "expires_at": sa.func.now() + LOGIN_LINK_LIVES}
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.login_links).values(**row, **times))
-        stands_for = f"person/{whom.id}" if whom else ""
-        record_security_event(connection, "login-link-made", stands_for, f"role {role.value}")
+        stands_for = f", for {whom.name}" if whom else ""
+        # Who may run our commands on this machine has no other name here.
+        record_security_event(connection, "login-link-made", "shell", f"role {role.value}{stands_for}")
     return code

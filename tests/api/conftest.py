@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 from api.gateway import DiscoveryRun, Explanation, LiveRun
 from api.main import build
 from api.parts import Parts
+from api.pulse import Pulse
 from api.refusals import refusal_of
 from domain import contracts as c
 from domain.errors import Conflict, NotFound
@@ -96,6 +97,9 @@ class WorldGateway:
 
     async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
         return self.discoveries.get(workflow_id.removeprefix("discovery/"))
+
+    async def pulse(self) -> Pulse:
+        return Pulse(True, 1) if self.deaf is None else Pulse(False)
 
     async def answers(self) -> bool:
         return self.deaf is None

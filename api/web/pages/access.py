@@ -13,11 +13,14 @@ from api.web.render import page
 from domain.errors import NotFound
 from domain.tiers import Role
 from store import access
+from workflows.lifecycle import CertificateLifecycle
 
 router = pages()
 
 WATCHES = (Role.SECURITY_HEAD, Role.ADMIN, Role.AUDITOR)
 EVENTS = 40
+# What a lifecycle hears in Temporal; the other words of that table are for later, and reach nobody.
+MESSAGES = [row for row in sorted(access.MAY_SEND.items()) if hasattr(CertificateLifecycle, row[0])]
 
 
 @router.get("/access")
@@ -29,6 +32,7 @@ async def show_access(request: Request, caller: CallerDep) -> Response:
         "roles": list(Role),
         "routes": sorted(ROLES.items()),
         "may_decide": MAY_DECIDE,
+        "messages": MESSAGES,
         "sessions": await run_in_threadpool(access.living_sessions, caller.engine) if watches else [],
         "events": await run_in_threadpool(access.security_events, caller.engine, None, EVENTS) if watches else [],
         "watches": watches,

@@ -102,7 +102,13 @@ def _ends(given: str, now: datetime, zone: str) -> tuple[datetime | None, dateti
 
 
 def ends_words(given: str) -> str:
-    return {"past": "already"}.get(given) or (f"within {given} days" if given.isdecimal() else f"in {given}")
+    """ "within 90 days", "in December 2026", "on 1 December 2026"."""
+    if given.isdecimal() and len(given) <= 4:
+        return f"within {text.count(int(given), 'day')}"
+    if given == "past":
+        return "before now"
+    first = date.fromisoformat(given if len(given) > 7 else f"{given}-01")
+    return f"on {first.day} {first:%B %Y}" if len(given) > 7 else f"in {first:%B %Y}"
 
 
 VIEWS = (
@@ -171,6 +177,8 @@ def _headline(filters: Filters, count: int) -> str:
         return f"{said} match{'es' if one else ''} “{text.plain(filters.q)[:60]}”"
     if filters.attention:
         return f"{said} need{'s' if one else ''} somebody"
+    if filters.ends == "past":
+        return f"{said} {'has' if one else 'have'} ended"
     if filters.ends:
         return f"{said} end{'s' if one else ''} {ends_words(filters.ends)}"
     if filters.retired:

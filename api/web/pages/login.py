@@ -9,10 +9,10 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import COOKIE, is_foreign, session_of
 from api.parts import CallerDep, PartsDep
+from api.problems import NotAskedHere
 from api.rates import count_login
 from api.web.door import pages
 from api.web.render import bare_page
-from domain.errors import NotAllowed
 from store import access
 
 public = APIRouter(include_in_schema=False)
@@ -37,7 +37,7 @@ async def log_in(
     """Spend the code for a session.  The old session of this browser, if any, ends: a login is always a new one."""
     count_login(request)
     if is_foreign(request):
-        raise NotAllowed("this login was not asked from a page of ours; open your link again.")
+        raise NotAskedHere("Open your link again.")
     before = await session_of(request)
     cookie = await run_in_threadpool(access.log_in, parts.engine, code.strip())
     if cookie is None:

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.parts import CallerDep
+from api.pulse import Pulse
 from api.web import charts, glance
 from api.web.door import pages
 from api.web.render import page, reader_of
@@ -21,12 +22,12 @@ SHOWN = 12
 @router.get("/")
 async def show_situation(request: Request, caller: CallerDep) -> Response:
     """What needs somebody, worst first; how it stands; what is in flight; when everything ends."""
-    alive = await caller.gateway.answers()
-    here = await run_in_threadpool(_here, caller, alive)
+    pulse = await caller.gateway.pulse()
+    here = await run_in_threadpool(_here, caller, pulse)
     return await run_in_threadpool(page, request, caller, "situation.html", here)
 
 
-def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
+def _here(caller: CallerDep, pulse: Pulse) -> dict[str, Any]:
     reading = reader_of(caller, named=True)
     now, zone = reading.times.now, caller.parts.timezone
     found = reader.situation(caller.engine, now, SHOWN)
@@ -51,5 +52,5 @@ def _here(caller: CallerDep, alive: bool) -> dict[str, Any]:
         "calendar": charts.calendar(counts, today),
         "today": today,
         "backlog": charts.backlog(points),
-        "health": glance.health(health, alive, found.checked_at, reading),
+        "health": glance.health(health, pulse, found.checked_at, reading),
     }
