@@ -6,17 +6,17 @@ from pathlib import Path, PurePosixPath
 
 from api.bodies import DiscoveryAsked
 from domain.errors import BadInput, BadPolicy, NotReady
-from domain.tiers import Scope
+from domain.tiers import Policy, Scope
 from formats.policy import parse_policy
 
 
-def scope_of(policy: str) -> Scope | None:
-    """The scope of the policy file, or None where this process is given none.  Raises NotReady for a bad policy."""
+def policy_of(policy: str) -> Policy | None:
+    """The policy file, or None where this process is given none.  Raises NotReady for a bad policy."""
     file = Path(policy)
     if not policy or not file.is_file():
         return None
     try:
-        return parse_policy(file.read_bytes(), file.name).scope
+        return parse_policy(file.read_bytes(), file.name)
     except BadPolicy as error:
         # Not the caller's mistake: whoever keeps the policy must correct it.
         raise NotReady(f"The policy in force cannot be read: {error}") from error

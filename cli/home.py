@@ -73,12 +73,18 @@ class Home:
                 raise
             told = f"{self.path} cannot be made or entered ({problem.strerror})"
             raise BadInput("--data-dir", told, "Name a directory that you may make and write to.") from problem
+        if full := self.full_disk():
+            raise NotReady(f"{full} Free some, or choose another --data-dir.")
+
+    def full_disk(self) -> str:
+        """What is wrong with the room that is left, or empty."""
         free = shutil.disk_usage(self.path).free
-        if free < LEAST_FREE_BYTES:
-            raise NotReady(
-                f"the disk of {self.path} is as good as full: {free // 1_000_000} MB are free, "
-                f"{LEAST_FREE_BYTES // 1_000_000} MB are needed. Free some, or choose another --data-dir."
-            )
+        if free >= LEAST_FREE_BYTES:
+            return ""
+        return (
+            f"the disk of {self.path} is as good as full: {free // 1_000_000} MB are free, "
+            f"{LEAST_FREE_BYTES // 1_000_000} MB are needed."
+        )
 
     def make_keys(self) -> None:
         """The two key-encryption keys, once.  Each worker is told the path of the one it needs."""

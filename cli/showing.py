@@ -97,6 +97,7 @@ def certificate(found: dict[str, Any], console: Console) -> None:
             ("Ends", _moment(found["not_after"])),
             ("Next", _next(found)),
             ("Issuer", f"{found['issuer']} ({found['trust_class']})"),
+            *_why_it_waits(found),
             ("Findings", "; ".join(found["findings"])),
             ("Workflow", found["workflow_id"]),
         ],
@@ -109,6 +110,11 @@ def certificate(found: dict[str, Any], console: Console) -> None:
         seen = _moment(place["last_seen_at"])
         table.add_row(escape(place["url"]), place["algorithm"], seen, place["last_seen_fingerprint"][:16], matches)
     console.print(table)
+
+
+def _why_it_waits(found: dict[str, Any]) -> list[tuple[str, str]]:
+    failure = (found["case"] or {}).get("failure", "")
+    return [("Waits for", failure)] if failure else []
 
 
 def explanation(found: dict[str, Any], console: Console) -> None:

@@ -57,7 +57,10 @@ def read(home: Home) -> Status:
     if not home.is_held():
         return Status("stopped", run, home)
     words: dict[str, State] = {"starting": "starting", "ready": "ready"}
-    return Status(words.get(run.get("state", "starting"), "degraded"), run, home)
+    state = words.get(run.get("state", "starting"), "degraded")
+    full = home.full_disk() if state == "ready" else ""
+    # The parts still answer; what they are given cannot be kept for long.
+    return Status("degraded", {**run, "problem": f"{full} Free some."}, home) if full else Status(state, run, home)
 
 
 def wait(home: Home, goal: Goal, timeout_seconds: float) -> Status:

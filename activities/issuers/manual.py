@@ -1,13 +1,9 @@
 """A CA that only people can reach: the request goes out, a certificate is brought in and judged."""
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from activities.issuers.base import IssuerParts
-from domain.certificate import Certificate
 from domain.errors import BadInput, CARefused
-from domain.profiles import brought_breaches
-from formats.x509 import fingerprint_of, is_chain_whole, parse_certificate, trust_class_of
+from formats.brought import wrong_with
+from formats.x509 import parse_certificate
 from store.access import uploads_for
 from store.orders import Order
 
@@ -29,23 +25,12 @@ class ManualIssuer:
 
     def _judged(self, order: Order, brought: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """What was brought without its root.  Raises CARefused naming everything that is wrong with it."""
+        if not brought:
+            raise CARefused(f"Nothing was brought for order {order.order_key}: bring the chain, leaf first.")
         try:
-            parsed = [parse_certificate(der) for der in brought]
+            wrong = wrong_with(brought, (order.csr, order.plan), self._parts.terms(), self._parts.clock())
         except BadInput as error:
             raise CARefused(f"What was brought for order {order.order_key} cannot be read: {error}") from error
-        if not parsed:
-            raise CARefused(f"Nothing was brought for order {order.order_key}: bring the chain, leaf first.")
-        leaf = parsed[0]
-        request = x509.load_der_x509_csr(order.csr).public_key()
-        key = fingerprint_of(request.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-        trust_class = trust_class_of(brought[0], leaf, self._parts.terms())
-        proof = (key, trust_class, is_chain_whole(brought), self._parts.clock())
-        wrong = brought_breaches(leaf, order.plan, proof)
         if wrong:
             raise CARefused(f"What was brought for order {order.order_key} is refused: {'; '.join(wrong)}")
-        return _without_root(brought, parsed)
-
-
-def _without_root(chain: tuple[bytes, ...], parsed: list[Certificate]) -> tuple[bytes, ...]:
-    above = zip(chain[1:], parsed[1:], strict=True)
-    return (chain[0], *(der for der, facts in above if not facts.is_self_signed))
+        return (brought[0], *(der for der in brought[1:] if not parse_certificate(der).is_self_signed))

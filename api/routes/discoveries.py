@@ -12,7 +12,7 @@ from api.gateway import DiscoveryRun
 from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag
 from api.parts import Caller, CallerDep
 from api.routes import guarded
-from api.scope import check_scope, scope_of
+from api.scope import check_scope, policy_of
 from domain.contracts import DiscoveryRequest
 from domain.errors import NotFound
 from domain.names import discovery_workflow
@@ -47,9 +47,9 @@ async def start_discovery(
 ) -> schemas.Operation:
     """Look at the policy's scope, or at a part of it; watch the operation at its resource."""
     asked = asked or bodies.DiscoveryAsked()
-    scope = await run_in_threadpool(scope_of, caller.parts.policy)
-    if scope is not None:
-        check_scope(asked, scope)
+    policy = await run_in_threadpool(policy_of, caller.parts.policy)
+    if policy is not None:
+        check_scope(asked, policy.scope)
     discovery_id = (await claim(caller, "discovery", idempotency_key, asked.model_dump_json()))[:12]
     request = DiscoveryRequest(
         discovery_id, f"api/{caller.actor.id}", asked.cidrs, asked.ports, asked.names, asked.paths

@@ -2,18 +2,23 @@
 
 from base64 import b64encode
 from textwrap import wrap
+from typing import Any
 
 from fastapi import Request
+from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import PEM
 from api.errands import Errand, IdempotencyKey, claim, run_errand
 from api.lists import OperationAnswer
-from api.parts import CallerDep
+from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.schemas import Operation, OrderItem
+from api.scope import policy_of
+from domain.contracts import Plan
 from domain.errors import BadInput, Conflict
 from domain.people.messages import Supply
+from formats.brought import wrong_with
 from formats.x509 import load_pem_chain, parse_certificate
 from store import access, reader
 from store.access import Binding
@@ -22,6 +27,7 @@ router = guarded("orders")
 
 # RFC 8555 chains have three or four; more is not a chain but a store.
 LONGEST_CHAIN = 10
+PLAN = TypeAdapter(Plan)
 PEM_BODY = {"content": {kind: {"schema": {"type": "string"}} for kind in PEM}, "required": True}
 
 
@@ -58,11 +64,24 @@ async def upload_certificate(
     if order["state"] != "placed":
         raise Conflict(f"decided: this order is {order['state']}; nothing can be brought for it.")
     chain = read_chain(await request.body())
+    await run_in_threadpool(_judge, caller, order, chain)
     sent = await claim(caller, "supply", idempotency_key, order_key, *(der.hex() for der in chain))
     upload = access.Upload(order_key, chain, caller.actor.id, caller.parts.clock())
     upload_id = await run_in_threadpool(access.add_upload, caller.engine, upload)
     bound = Binding(order["managed_id"], "supply")
     return await run_errand(caller, Errand(sent, bound, lambda code: Supply(code, upload_id)))
+
+
+def _judge(caller: Caller, order: dict[str, Any], chain: tuple[bytes, ...]) -> None:
+    """The issue worker judges it again; what is said here leaves the order, its key and its request as they are."""
+    policy = policy_of(caller.parts.policy)
+    if policy is None:
+        return
+    plan = PLAN.validate_python(order["plan"])
+    wrong = wrong_with(chain, (bytes(order["csr"]), plan), policy.issuers, caller.parts.clock())
+    if wrong:
+        told = "Bring what its CA gave for this very request, leaf first, with all that stand between it and the root."
+        raise BadInput("chain", f"is refused: {'; '.join(wrong)}", f"The order stays open. {told}")
 
 
 def read_chain(body: bytes) -> tuple[bytes, ...]:

@@ -1,7 +1,10 @@
 """The answer of a manual issuer: read, refused where it is wrong, and told to the lifecycle that waits for it."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import httpx2
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -9,10 +12,11 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy.engine import Engine
 
 from domain.contracts import CollectOrder
-from store import access
+from store import access, tables
 from store.orders import Order, fail_order, place_order
-from tests.api.conftest import House
-from tests.domain.simulation import broken, plan
+from tests.api.conftest import House, open_house
+from tests.api.test_reading import POLICY
+from tests.domain.simulation import World, broken, plan
 
 KEY = "mc-1.1.1.1"
 PEM = {"content-type": "application/x-pem-file"}
@@ -69,3 +73,29 @@ async def test_nothing_is_brought_for_an_order_that_is_closed(house: House, data
     fail_order(database, KEY, ("the CA said no", ""), house.gateway.world.now)
     answer = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=certificate(), headers=PEM)
     assert answer.status_code == 409
+
+
+async def test_a_slip_of_whoever_brings_it_leaves_the_order_as_it_is(
+    database: Engine, world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    app, gateway, tokens = open_house(database, world, str(file))
+    gateway.record()
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://everleaf") as client:
+        house = House(app, client, gateway, tokens)
+        await an_open_order(house, database)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pay.example.in")])
+        csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        with database.begin() as connection:
+            csr_der = csr.public_bytes(serialization.Encoding.DER)
+            connection.execute(sa.update(tables.orders).values(csr=csr_der))
+        answer = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=certificate(), headers=PEM)
+        assert answer.status_code == 422
+        told = answer.json()["errors"][0]
+        assert told["field"] == "chain"
+        assert "another key than the request" in answer.text
+        assert "The order stays open" in told["remedy"]
+        assert access.uploads_for(database, KEY) == []
+        assert (await house.ask("GET", f"/v1/orders/{KEY}")).json()["state"] == "placed"

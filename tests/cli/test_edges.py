@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from rich.table import Table
 
+from cli import status
 from cli.asking import WrongUsage, refusal_of
 from cli.display import Screen
 from cli.home import Home
@@ -103,3 +104,14 @@ def test_the_database_is_named_as_psql_takes_it(tmp_path: Path) -> None:
     assert Status("ready", run, Home(tmp_path)).described()["database_url"] == (
         "postgresql://postgres@/everleaf?host=%2Ftmp%2Fx"
     )
+
+
+def test_a_disk_that_filled_up_is_no_good_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    monkeypatch.setattr(Home, "is_held", lambda _: True)
+    monkeypatch.setattr(Home, "read_run", lambda _: {"state": "ready"})
+    assert status.read(home).state == "ready"
+    monkeypatch.setattr("cli.home.LEAST_FREE_BYTES", 10**18)
+    found = status.read(home)
+    assert found.state == "degraded"
+    assert "as good as full" in found.described()["problem"]

@@ -146,7 +146,7 @@ class Waiting:
         return described.status.name
 
     def heard(self) -> list[Any]:
-        return self._loop.run(self._client.get_workflow_handle_for(Waiter.run, ID).query(Waiter.state))
+        return self._loop.run(self._client.get_workflow_handle(ID).query("state", result_type=list[Any]))
 
     def stop(self) -> None:
         async def end() -> None:

@@ -1,0 +1,27 @@
+"""What a person brings as the answer of a CA: judged before it counts, and told whole so that one trip mends it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from domain.contracts import Plan
+from domain.profiles import brought_breaches
+from domain.tiers import Issuer
+from formats.x509 import fingerprint_of, is_chain_whole, parse_certificate, trust_class_of
+
+
+def wrong_with(
+    chain: Sequence[bytes], asked: tuple[bytes, Plan], issuers: Sequence[Issuer], now: datetime
+) -> tuple[str, ...]:
+    """Everything because of which ``chain`` (DER, leaf first, not empty) does not answer ``asked`` = (CSR, plan).
+
+    ``issuers``: of the policy, whose trust classes hold.  Raises BadInput where a certificate cannot be read.
+    """
+    csr, plan = asked
+    leaf, *_ = [parse_certificate(der) for der in chain]
+    request = x509.load_der_x509_csr(csr).public_key()
+    key = fingerprint_of(request.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    proof = (key, trust_class_of(chain[0], leaf, issuers), is_chain_whole(chain), now)
+    return brought_breaches(leaf, plan, proof)
