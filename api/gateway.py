@@ -23,9 +23,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.pulse import Pulse, pulse_of
 from api.refusals import refusal_of
-from domain.contracts import DiscoveryRequest
+from domain.certificate import Life
+from domain.contracts import DiscoveryRequest, Terms
 from domain.errors import Conflict, NotFound, NotReady
-from domain.lifecycle.leads import Because, warnings
+from domain.lifecycle.leads import Because
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
 from domain.people.messages import Receipt, Warranted
@@ -52,11 +53,13 @@ class Unanswered(NotReady):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``seq``: events the lifecycle has counted; the read model lags while it holds fewer."""
+    """``seq``: events the lifecycle has counted; the read model lags while it holds fewer.  ``life`` and
+    ``terms``: None before its first notice was read."""
 
     because: tuple[Because, ...]
-    warnings: tuple[str, ...]
     seq: int
+    life: Life | None = None
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,7 @@ class TemporalGateway:
         wait = timedelta(seconds=self._query_seconds)
         because = await handle.query("explain", result_type=tuple[Because, ...], rpc_timeout=wait)
         state = await handle.query("state", result_type=LifecycleState, rpc_timeout=wait)
-        told = warnings(state.life, state.terms) if state.life and state.terms else ()
-        return Explanation(tuple(because), told, state.seq)
+        return Explanation(tuple(because), state.seq, state.life, state.terms)
 
     async def newest_run(self, managed_id: str) -> LiveRun | None:
         handle = self._lifecycle(managed_id)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from domain import policy_places
+from domain.lifecycle.leads import days
 from domain.policy_problem import Path as Path
 from domain.policy_problem import Problem as Problem
 from domain.tiers import FULL_LIFE, Matcher, Policy, Role, Tier, TierPolicy
@@ -45,14 +46,19 @@ def too_late(policy: Policy, tier: Tier, took: Sequence[timedelta]) -> tuple[Pro
     """
     index = next(i for i, row in enumerate(policy.tiers) if row.tier is tier)
     lives = [profile.validity for profile in policy.profiles if profile.validity]
-    if len(took) < ENOUGH_CASES or not lives:
+    needed = usual(took)
+    if needed is None or not lives:
         return ()
-    needed = sorted(took)[-(-95 * len(took) // 100) - 1]
     left = policy.tiers[index].escalates * min(1.0, min(lives) / FULL_LIFE)
     if left >= needed:
         return ()
-    told = f"its escalation leaves {left}, but 95 in 100 renewals took up to {needed}"
+    told = f"its escalation leaves {days(left)}, but 95 in 100 renewals took up to {days(needed)}"
     return (Problem(("tiers", index, "rungs"), told, "Escalate earlier, or issue for longer lives."),)
+
+
+def usual(took: Sequence[timedelta]) -> timedelta | None:
+    """Within which 95 in 100 renewals ended; None while too few are known."""
+    return sorted(took)[-(-95 * len(took) // 100) - 1] if len(took) >= ENOUGH_CASES else None
 
 
 def _tiers(policy: Policy) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from domain.certificate import Algorithm, TrustClass
 from domain.errors import BadPolicy
-from domain.policy_rules import Path, Problem, problems
+from domain.policy_rules import Path, Problem, problems, too_late
 from domain.tiers import (
     DEFAULT_TIERS,
     Audience,
@@ -155,16 +155,22 @@ def policy_json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
 
 
-def parse_policy(text: bytes, file: str = "policy.yaml") -> Policy:
+def parse_policy(
+    text: bytes, file: str = "policy.yaml", took: Mapping[Tier, Sequence[timedelta]] | None = None
+) -> Policy:
     """The policy in ``text``.  Raises BadPolicy naming file, line, field and remedy of each problem that can be told
-    at once: those of the values show when those of the form are mended."""
+    at once: those of the values show when those of the form are mended.
+
+    ``took``: how long renewals took, where that is known; a policy that is set leaves that much time.
+    """
     tree = _load(text, file)
     try:
         read = PolicyFile.model_validate(tree)
     except ValidationError as error:
         raise _refusal(file, tree, _of_form(error)) from error
     policy = _to_domain(read, version_of(text))
-    if found := (*problems(policy), *root_problems(policy.roots)):
+    late = [one for tier, times in (took or {}).items() for one in too_late(policy, tier, times)]
+    if found := (*problems(policy), *late, *root_problems(policy.roots)):
         raise _refusal(file, tree, found)
     return policy
 

@@ -6,6 +6,7 @@ from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
+from api.explaining import warnings_of
 from api.filters import CertificateFilter, IfNoneMatch
 from api.lists import digest, link_next, tag
 from api.parts import CallerDep
@@ -79,7 +80,7 @@ async def explain_certificate(certificate_id: str, caller: CallerDep) -> schemas
     return schemas.ExplanationItem(
         certificate_id=certificate_id,
         because=[schemas.BecauseItem(what=line.what, at=line.at, sum=line.sum) for line in told.because],
-        warnings=list(told.warnings),
+        warnings=list(await run_in_threadpool(warnings_of, caller.engine, told)),
         seq=told.seq,
         # The state counts from 0 to the next event; the store names the last one.
         read_model_lags=told.seq - 1 > row["seq"],

@@ -17,7 +17,7 @@ from api.system_schemas import PolicyItem, PolicyMistake, PolicyValidation
 from domain.errors import BadPolicy, NotFound, NotReady
 from domain.tiers import Policy
 from formats.policy import parse_policy
-from store import access
+from store import access, reader
 
 router = guarded("policy")
 
@@ -66,7 +66,8 @@ async def validate_policy(request: Request, caller: CallerDep) -> PolicyValidati
     if len(text) > LARGEST_POLICY_BYTES:
         raise HTTPException(413, f"A policy may have at most {LARGEST_POLICY_BYTES} bytes.")
     try:
-        policy = await run_in_threadpool(parse_policy, text, "policy")
+        took = await run_in_threadpool(reader.renewal_times, caller.engine)
+        policy = await run_in_threadpool(parse_policy, text, "policy", took)
     except BadPolicy as error:
         mistakes = [
             PolicyMistake(line=one.line, field=one.field, detail=one.problem, remedy=one.remedy)

@@ -22,7 +22,7 @@ from store.reader.discoveries import (
     outcomes_of,
 )
 from store.reader.health import Health, health, rail_counts
-from store.reader.measures import by_tier_and_severity, ending_first
+from store.reader.measures import by_tier_and_severity, ending_first, renewal_times
 from store.reader.pages import Page
 from store.reader.places import chain_seen, with_looks
 from store.reader.situation import Situation, backlog_by_day, ends_by_day, situation
@@ -72,6 +72,7 @@ __all__ = [
     "open_case",
     "outcomes_of",
     "rail_counts",
+    "renewal_times",
     "seen_certificate",
     "situation",
     "timeline",

@@ -1,8 +1,12 @@
-"""What monitoring counts: how many of which severity, and the certificates that end first, with their X.509 facts."""
+"""What is counted and measured: how many of which severity, what ends first, how long renewals take."""
+
+from collections.abc import Iterable
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from domain.tiers import Tier
 from store import tables
 from store.reader.pages import Row
 
@@ -32,3 +36,16 @@ def ending_first(engine: Engine, most: int) -> list[Row]:
     query = sa.select(*columns).select_from(joined).where(LIVING).order_by(READ.c.not_after, READ.c.id).limit(most)
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def renewal_times(engine: Engine, tiers: Iterable[Tier] = tuple(Tier), most: int = 500) -> dict[Tier, list[timedelta]]:
+    """How long the newest renewals of each tier took: from the order, which follows its approval, to verified."""
+    case, order = tables.cases.c, tables.orders.c
+    found: dict[Tier, list[timedelta]] = {}
+    with engine.connect() as connection:
+        for tier in tiers:
+            query = sa.select(case.closed_at - order.placed_at).join(tables.orders, order.order_key == case.order_key)
+            query = query.join(READ, READ.c.id == case.managed_id)
+            query = query.where(READ.c.tier == tier.value, case.outcome == "verified", case.closed_at.is_not(None))
+            found[tier] = list(connection.execute(query.order_by(case.closed_at.desc()).limit(most)).scalars())
+    return found

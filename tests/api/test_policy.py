@@ -1,15 +1,17 @@
 """The policy in force as JSON, and a new one checked line by line."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from api.routes.policy import LARGEST_POLICY_BYTES
 from formats.policy import MOST_TOLD, version_of
-from store import access
+from store import access, tables
 from tests.api.conftest import House, open_house
 from tests.api.test_problems import is_problem
 from tests.api.test_reading import POLICY
@@ -90,6 +92,27 @@ async def test_mistakes_are_told_together(house: House) -> None:
     assert [one["field"] for one in values] == ["people", "scope.ports[0]"]
     many = (await check(house, b"people: []\n" + b"".join(b"a%d: 1\n" % n for n in range(90)))).json()["errors"]
     assert len(many) == MOST_TOLD
+
+
+async def test_an_escalation_that_renewals_have_outlasted_is_refused_and_warned_of(
+    house: House, database: Engine
+) -> None:
+    """Twenty renewals of customer-facing certificates took forty days each, longer than the 30 of its escalation."""
+    with database.begin() as connection:
+        for number in range(20):
+            key = {"managed_id": "mc-1", "generation": 90 + number, "number": 1}
+            case = {"cause": "lead-time", "stage": "verifying", "outcome": "verified", "order_key": f"o-{number}"}
+            times = {"opened_at": NOW, "closed_at": NOW + timedelta(days=40)}
+            connection.execute(sa.insert(tables.cases).values(**key, **case, **times))
+            order = {"order_key": f"o-{number}", "managed_id": "mc-1", "plan": {}, "approved_by": "", "key_id": "k"}
+            state = {"csr": b"", "state": "issued", "detail": "", "placed_at": NOW}
+            connection.execute(sa.insert(tables.orders).values(**order, **state))
+    text = POLICY + "profiles: [{name: year, validity: 365d}]\n"
+    told = (await check(house, text.encode())).json()
+    assert [one["field"] for one in told["errors"]] == ["tiers[0].rungs"], told
+    assert "95 in 100 renewals took up to 40 days" in told["errors"][0]["detail"]
+    warned = (await house.ask("GET", "/v1/certificates/mc-1/explain")).json()["warnings"]
+    assert any("leaves 30 days, but 95 in 100 renewals" in one for one in warned), warned
 
 
 async def test_a_policy_has_a_size_and_a_kind(house: House) -> None:

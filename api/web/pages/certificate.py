@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.explaining import warnings_of
 from api.gateway import Explanation
 from api.parts import Caller, CallerDep
 from api.web import charts, history, words
@@ -48,6 +49,7 @@ async def render_certificate(request: Request, caller: Caller, certificate_id: s
         silent = str(error)
     here |= {"explained": explained, "silent": silent, "problem": "", "told": "", **more}
     here["told_words"] = TOLD.get(here["told"], "")
+    here["warnings"] = await run_in_threadpool(warnings_of, caller.engine, explained) if explained else ()
     began = here["lives"][0]["began_at"] if here["lives"] else here["row"]["not_before"]
     here["line"] = _line(here["row"], explained, reader_of(caller), began) if explained else None
     return await run_in_threadpool(page, request, caller, "certificate.html", here)

@@ -16,6 +16,7 @@ from domain.errors import BadPolicy
 from domain.lifecycle.leads import days
 from domain.tiers import Matcher
 from formats.policy import parse_policy
+from store import reader
 
 router = pages()
 
@@ -33,7 +34,8 @@ async def check_policy_on_page(
     """What a policy would be refused for; nothing is put in force here."""
     here = await run_in_threadpool(_here, caller)
     try:
-        policy = await run_in_threadpool(parse_policy, text.encode(), "the text below")
+        took = await run_in_threadpool(reader.renewal_times, caller.engine)
+        policy = await run_in_threadpool(parse_policy, text.encode(), "the text below", took)
         here |= {
             "checked": [f"This is a good policy: {len(policy.rules)} rules, {len(policy.services)} services."],
             "bad": False,
