@@ -79,12 +79,12 @@ def test_what_the_reader_opened_and_the_plan_he_reads_outlast_news(chromium: Bro
     with browsing(chromium, product, Role.SECURITY_HEAD) as page:
         page.goto(f"{product.api}/")
         page.locator("#age", has_text="Live").wait_for()
-        page.locator("summary").first.click()
+        page.locator("main summary").first.click()
         told = page.locator("h1").inner_text()
         page.evaluate("document.querySelector('h1').textContent = 'before'")
         renew(page)
         expect(page.locator("h1")).to_have_text(told)
-        assert page.locator("details").first.get_attribute("open") is not None
+        assert page.locator("main details").first.get_attribute("open") is not None
 
         page.goto(f"{product.api}/approvals")
         page.locator("#age", has_text="Live").wait_for()
