@@ -171,6 +171,8 @@ def _headline(filters: Filters, count: int) -> str:
         return f"{said} match{'es' if one else ''} “{text.plain(filters.q)[:60]}”"
     if filters.attention:
         return f"{said} need{'s' if one else ''} somebody"
+    if filters.ends == "past":
+        return f"{said} {'has' if one else 'have'} ended"
     if filters.ends:
         return f"{said} end{'s' if one else ''} {ends_words(filters.ends)}"
     if filters.retired:
