@@ -36,33 +36,71 @@ def ticks() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One moment on the large ruler.  ``row``: 0 or 1, so that neighbours do not overprint each other."""
+    """One moment on the large ruler.  ``crowded``: its neighbour's label would overprint its own.
+
+    ``tight`` and ``text_tight``: so on paper, where the letters are larger in proportion.
+    """
 
     x: float
+    at: datetime
     label: str
     day: str
     text: str
     fired: bool
     anchor: str
     crowded: bool
+    tight: bool
+    text_tight: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LifeLine:
+    """``short``: a life of hours, whose marks are told apart by the clock and not by the day."""
+
     marks: list[Mark]
     today: float
+    anchor: str
     alarm: float
+    short: bool
     said: str
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A date of the plan: ``label`` such as "30 days", ``text`` such as "head of IT security told"."""
+    """A date of the plan: ``label`` as the policy calls it, such as "30 days", ``text`` such as "case opens"."""
 
     at: datetime
     label: str
     day: str
     text: str
+
+
+SHORT_LIFE = timedelta(days=2)
+# Widths on the line of 1176: of a label, and of one letter of a text, on a screen (12 px) and on paper (17 px).
+LABEL, PAPER_LABEL = 62.0, 100.0
+LETTER, PAPER_LETTER = 6.4, 8.8
+EDGE = 24.0
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is taken so far on one row of labels and one of texts."""
+
+    label: float
+    letter: float
+    last_label: float = -1000.0
+    text_end: float = -1000.0
+
+    def takes_label(self, x: float) -> bool:
+        free = x - self.last_label >= self.label and LIFE_WIDTH - x >= 20
+        self.last_label = x if free else self.last_label
+        return free
+
+    def takes_text(self, x: float, text: str) -> bool:
+        width = self.letter * len(text)
+        free = bool(text) and x >= self.text_end + 2 * self.letter and x + width <= LIFE_WIDTH
+        self.text_end = x + width if free else self.text_end
+        return free
 
 
 def life_line(moments: Sequence[Moment], window: tuple[datetime, datetime], now: datetime, alarm: datetime) -> LifeLine:
@@ -74,17 +112,32 @@ def life_line(moments: Sequence[Moment], window: tuple[datetime, datetime], now:
         return round(min(max((at - begin).total_seconds() / length, 0.0), 1.0) * LIFE_WIDTH, 1)
 
     marks: list[Mark] = []
-    last_text, last_label = -1000.0, -1000.0
+    screen, paper = _Room(LABEL, LETTER), _Room(PAPER_LABEL, PAPER_LETTER)
     for moment in sorted(moments, key=lambda one: one.at):
         x = place(moment.at)
-        text = moment.text if x - last_text > 190 and LIFE_WIDTH - x > 150 else ""
-        last_text = x if text else last_text
-        crowded = x - last_label < 62 or LIFE_WIDTH - x < 20
-        last_label = last_label if crowded else x
-        anchor = "start" if x < 30 else "middle"
-        marks.append(Mark(x, moment.label, moment.day, text, moment.at <= now, anchor, crowded))
-    said = "; ".join(f"{moment.text or moment.label} {moment.day}" for moment in moments)
-    return LifeLine(marks, place(now), place(alarm), said)
+        text = moment.text if screen.takes_text(x, moment.text) else ""
+        crowded = not screen.takes_label(x)
+        tight = crowded or not paper.takes_label(x)
+        label = before(end - moment.at)
+        fired, text_tight = moment.at <= now, not (text and paper.takes_text(x, text))
+        marks.append(Mark(x, moment.at, label, moment.day, text, fired, _anchor(x), crowded, tight, text_tight))
+    short = end - begin < SHORT_LIFE
+    when = [f"{before(end - moment.at)} before the end" if short else moment.day for moment in moments]
+    said = "; ".join(f"{moment.text or moment.label} {day}" for moment, day in zip(moments, when, strict=True))
+    return LifeLine(marks, place(now), _anchor(place(now)), place(alarm), short, said)
+
+
+def _anchor(x: float) -> str:
+    """A label stands in the middle of its mark, except where it would leave the line."""
+    return "start" if x < EDGE else "end" if LIFE_WIDTH - x < EDGE else "middle"
+
+
+def before(left: timedelta) -> str:
+    """ "30 d", "36 h", "6 min": how long before the end, as it is, whatever the policy calls a lead that shrank."""
+    for unit, name in ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")):
+        if left >= 2 * unit or left == unit:
+            return f"{left // unit} {name}"
+    return f"{max(0, left // timedelta(seconds=1))} s"
 
 
 @dataclass(frozen=True, slots=True)

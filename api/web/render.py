@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.auth import csrf_token, may
 from api.parts import Caller, parts_of
-from api.web import charts, static_files, text, times, words
+from api.web import charts, named, static_files, text, times, words
 from domain.names import certificate_workflow
 from store import access, reader
 
@@ -43,6 +43,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "shown": text.shown,
+        "breakable": named.breakable,
         "plain": text.plain,
         "counted": text.count,
         "number": times.number,
@@ -53,7 +54,7 @@ def environment() -> Environment:
     made.globals |= {
         "static": static_files.url,
         "mixed_script": text.mixed_script,
-        "tail_of": text.tail_of,
+        "cut": named.cut,
         "words": words,
         "ruler_ticks": charts.ticks(),
     }
