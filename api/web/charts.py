@@ -76,30 +76,22 @@ class Moment:
 
 
 SHORT_LIFE = timedelta(days=2)
-# Widths on the line of 1176: of a label, and of one letter of a text, on a screen (12 px) and on paper (17 px).
-LABEL, PAPER_LABEL = 62.0, 100.0
+# Of one letter on the line of 1176: on a screen (12 px) and on paper (17 px).
 LETTER, PAPER_LETTER = 6.4, 8.8
-EDGE = 24.0
 
 
 @dataclass(slots=True)
-class _Room:
-    """What is taken so far on one row of labels and one of texts."""
+class _Row:
+    """What is taken so far of a row of words whose letters are ``letter`` wide."""
 
-    label: float
     letter: float
-    last_label: float = -1000.0
-    text_end: float = -1000.0
+    taken: float = -1000.0
 
-    def takes_label(self, x: float) -> bool:
-        free = x - self.last_label >= self.label and LIFE_WIDTH - x >= 20
-        self.last_label = x if free else self.last_label
-        return free
-
-    def takes_text(self, x: float, text: str) -> bool:
-        width = self.letter * len(text)
-        free = bool(text) and x >= self.text_end + 2 * self.letter and x + width <= LIFE_WIDTH
-        self.text_end = x + width if free else self.text_end
+    def takes(self, x: float, words: str, anchor: str = "start") -> bool:
+        width = self.letter * len(words)
+        begin = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+        free = bool(words) and begin >= self.taken + 1.5 * self.letter and begin + width <= LIFE_WIDTH + 1
+        self.taken = begin + width if free else self.taken
         return free
 
 
@@ -112,24 +104,27 @@ def life_line(moments: Sequence[Moment], window: tuple[datetime, datetime], now:
         return round(min(max((at - begin).total_seconds() / length, 0.0), 1.0) * LIFE_WIDTH, 1)
 
     marks: list[Mark] = []
-    screen, paper = _Room(LABEL, LETTER), _Room(PAPER_LABEL, PAPER_LETTER)
+    texts, labels = _Row(LETTER), _Row(LETTER)
+    paper_texts, paper_labels = _Row(PAPER_LETTER), _Row(PAPER_LETTER)
     for moment in sorted(moments, key=lambda one: one.at):
-        x = place(moment.at)
-        text = moment.text if screen.takes_text(x, moment.text) else ""
-        crowded = not screen.takes_label(x)
-        tight = crowded or not paper.takes_label(x)
-        label = before(end - moment.at)
-        fired, text_tight = moment.at <= now, not (text and paper.takes_text(x, text))
-        marks.append(Mark(x, moment.at, label, moment.day, text, fired, _anchor(x), crowded, tight, text_tight))
+        x, label = place(moment.at), before(end - moment.at)
+        text = moment.text if texts.takes(x, moment.text) else ""
+        longest = max(label, moment.day, key=len)
+        anchor = _anchor(x, longest)
+        crowded = LIFE_WIDTH - x < 20 or not labels.takes(x, longest, anchor)
+        tight = crowded or not paper_labels.takes(x, longest, anchor)
+        fired, text_tight = moment.at <= now, not paper_texts.takes(x, text)
+        marks.append(Mark(x, moment.at, label, moment.day, text, fired, anchor, crowded, tight, text_tight))
     short = end - begin < SHORT_LIFE
     when = [f"{before(end - moment.at)} before the end" if short else moment.day for moment in moments]
     said = "; ".join(f"{moment.text or moment.label} {day}" for moment, day in zip(moments, when, strict=True))
-    return LifeLine(marks, place(now), _anchor(place(now)), place(alarm), short, said)
+    return LifeLine(marks, place(now), _anchor(place(now), "today"), place(alarm), short, said)
 
 
-def _anchor(x: float) -> str:
-    """A label stands in the middle of its mark, except where it would leave the line."""
-    return "start" if x < EDGE else "end" if LIFE_WIDTH - x < EDGE else "middle"
+def _anchor(x: float, words: str) -> str:
+    """Words stand in the middle of their mark, except where they would leave the line."""
+    half = PAPER_LETTER * len(words) / 2
+    return "start" if x < half else "end" if LIFE_WIDTH - x < half else "middle"
 
 
 def before(left: timedelta) -> str:

@@ -52,9 +52,16 @@ def test_on_paper_fewer_words_stand_on_the_line_than_on_a_screen() -> None:
     assert [bool(mark.text) for mark in drawn.marks] == [True, True, True, False]
     assert [mark.text_tight for mark in drawn.marks] == [False, False, False, True]
     assert [mark.crowded for mark in drawn.marks] == [False] * 4
-    assert [mark.tight for mark in drawn.marks] == [False, False, False, True]
+    assert [mark.tight for mark in drawn.marks] == [False] * 4
 
 
 def test_a_life_of_minutes_is_told_by_the_clock() -> None:
     drawn = life_line([Moment(END, "", "1 Dec", "")], (END - timedelta(minutes=20), END), END, END)
     assert drawn.short
+
+
+def test_labels_with_a_year_do_not_overprint_each_other() -> None:
+    moments = [Moment(END - timedelta(days=days), "", "18 Aug 2028", "") for days in (60, 14, 7)]
+    drawn = life_line(moments, (END - timedelta(days=700), END), END - timedelta(days=700), END)
+    assert [mark.crowded for mark in drawn.marks] == [False, True, True]
+    assert drawn.marks[0].anchor == "middle"
