@@ -103,7 +103,7 @@ def test_a_child_does_not_survive_the_kill_of_its_parent(tmp_path: Path) -> None
 def test_a_second_supervisor_is_refused_while_the_first_holds_the_directory(supervisor: Supervisor) -> None:
     with supervisor.home.held():
         assert supervisor.home.is_held()
-        with pytest.raises(NotReady, match="already running"), supervisor.home.held():
+        with pytest.raises(NotReady, match="another everleaf is starting"), supervisor.home.held():
             pass
     assert not supervisor.home.is_held()
 

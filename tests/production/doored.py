@@ -164,6 +164,11 @@ class Entrance:
         self.approvers, self.auditors = (int(bare.addresses[at].rpartition(":")[2]) for at in DOORS.values())
 
 
+def reaches_temporal(ui: int) -> bool:
+    """The UI pages before its server listens, and then takes its time to ask again."""
+    return send(ui, f"GET /api/v1/namespaces/{NAMESPACE}/workflows HTTP/1.1").status == 200
+
+
 @pytest.fixture(scope="module")
 def entrance(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
     for program, package in (("haproxy", "haproxy"), ("wget", "wget")):
@@ -180,6 +185,7 @@ def entrance(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) ->
         bare = Bare(resolved(), folder, {str(deploy): deploy}, addresses)
         waiting = Waiting(loop, port)
         try:
+            eventually(partial(reaches_temporal, ui), "the UI reaches its server")
             for name in DOORS:
                 bare.start(name)
                 eventually(partial(bare.is_healthy, name), f"{name} is healthy")
