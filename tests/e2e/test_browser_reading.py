@@ -252,8 +252,16 @@ def test_the_auditor_downloads_a_history_and_replays_it(chromium: Browser, produ
 
 def test_it_prints_without_its_rail_and_its_buttons(chromium: Browser, product: Product) -> None:
     with browsing(chromium, product, Role.AUDITOR) as page:
-        page.goto(product.api + troubled(product))
-        page.emulate_media(media="print")
-        assert not page.locator(".rail").is_visible()
-        assert page.locator(".print-only").first.is_visible()
-        assert len(page.pdf()) > 10_000
+        for path in ("/", "/certificates?tier=internal", "/approvals", troubled(product)):
+            page.goto(product.api + path)
+            page.emulate_media(media="print")
+            # As wide as A4 between its margins.
+            page.set_viewport_size({"width": 688, "height": 970})
+            assert not page.locator(".rail").is_visible()
+            expect(page.locator(".print-only:visible")).to_contain_text("printed for")
+            assert page.locator("main .btn:visible").count() == 0, path
+            assert page.evaluate("document.documentElement.scrollWidth") <= 688, path
+            for name in page.locator(".list .name").all()[:10]:
+                assert name.evaluate("one => one.scrollWidth <= one.closest('th').clientWidth + 1"), name.inner_text()
+            assert len(page.pdf()) > 10_000
+            page.emulate_media(media="screen")
