@@ -91,8 +91,11 @@ def sentence(text: object) -> str:
 def reader_of(caller: Caller, *, named: bool = False) -> words.Reader:
     """``named``: people are called by their names, which costs a look into the store."""
     zone = ZoneInfo(caller.parts.timezone)
-    people = tuple(access.everybody(caller.engine)) if named else ()
-    return words.Reader(caller.actor, times.Times(caller.parts.clock(), zone), people)
+    now = times.Times(caller.parts.clock(), zone)
+    if not named:
+        return words.Reader(caller.actor, now)
+    tokens = {one["id"]: one["name"] for one in access.tokens_of(caller.engine, every=True)}
+    return words.Reader(caller.actor, now, tuple(access.everybody(caller.engine)), tokens)
 
 
 def around(caller: Caller) -> Around:

@@ -17,15 +17,15 @@ from store.access.people import Actor
 from store.access.security import record_security_event
 
 WORKERS = frozenset({Role.OPERATOR, Role.SECURITY_HEAD})
-MACHINES = WORKERS | {Role.AUTOMATION}
+DOERS = WORKERS | {Role.ADMIN}
 HEADS = frozenset({Role.SECURITY_HEAD})
 
 # Which roles may send which message; a message that is not here can be sent by nobody.
 MAY_SEND: dict[str, frozenset[Role]] = {
     "decide": HEADS,
-    "renew_now": MACHINES | {Role.ADMIN},
-    "supply": MACHINES | {Role.ADMIN},
-    "answer": WORKERS | {Role.ADMIN},
+    "renew_now": DOERS,
+    "supply": DOERS,
+    "answer": DOERS,
     "resume": WORKERS,
     "acknowledge": WORKERS,
     "reassign": HEADS,

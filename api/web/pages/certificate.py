@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from api.explaining import warnings_of
 from api.gateway import Explanation
 from api.parts import Caller, CallerDep
-from api.web import charts, history, words
+from api.web import charts, findings, history, words
 from api.web.door import pages
 from api.web.render import page, reader_of, workflow_url
 from domain.errors import EverleafError, NotReady
@@ -79,10 +79,10 @@ def _here(caller: Caller, certificate_id: str) -> dict[str, Any]:
         "verb": words.verb(row, reading),
         "countdown": reading.times.countdown(row["not_after"]),
         "endpoints": [
-            {**place, "answer": words.answer_of(place, "foreign-certificate" in kinds), "seen": _at(place)}
+            {**place, "answer": findings.answer_of(place, "foreign-certificate" in kinds), "seen": _at(place)}
             for place in reader.with_looks(engine, certificate_id, row["endpoints"])
         ],
-        "findings": [words.finding(text) for text in row["findings"]],
+        "findings": [findings.finding(text) for text in row["findings"]],
         "questions": [{**question, "answers": ANSWERS.get(question["kind"], ())} for question in row["questions"]],
         "lives": lives,
         "bars": charts.life_bars([(life["not_before"], life["not_after"]) for life in lives]) if lives else [],
@@ -112,11 +112,13 @@ def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader, be
     times, end = reading.times, row["not_after"]
     told = {"the renewal case opens": "case opens", "the order is placed without asking": "ordered without asking"}
     told |= {"the latest an approver may hold the order": "latest hold"}
-    moments, heads = [], [line.at for line in explained.because if HEAD_IS_TOLD in line.what]
+    moments: list[charts.Moment] = []
+    heads = [line.at for line in explained.because if HEAD_IS_TOLD in line.what]
     for line in explained.because:
         if line.at >= end:
             continue
-        said = told.get(line.what, "") if line.at >= began else "passed before it was known"
+        # Said once: it holds for the marks behind it as well.
+        said = told.get(line.what, "") if line.at >= began else "" if moments else "passed before it was known"
         if not said and heads and line.at >= began and line.at == heads[0]:
             said = "head of IT security told"
         moments.append(charts.Moment(line.at, line.lead.replace(" days", " d") or "end", times.day(line.at), said))
