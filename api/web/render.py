@@ -110,7 +110,8 @@ def page(request: Request, caller: Caller, template: str, here: Mapping[str, Any
     shared = {
         "reader": reading,
         "times": reading.times,
-        "caller": caller,
+        # Not "caller": within a call block that is the macro's own.
+        "me": caller,
         "around": around(caller),
         "csrf": csrf_token(request),
         "may": lambda route: may(route, caller.actor),

@@ -7,12 +7,17 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.engine import Engine
 
+from api.web import words
+from domain.contracts import CaseRow, QuestionRow
 from domain.tiers import Role
 from store import access
 from store.engine import create_engine
-from tests.api.browsers import Browser
+from store.facts import record
+from tests.api.browsers import Browser, browser_of
 from tests.api.conftest import House
+from tests.store.test_facts import NOW, batch, event, snapshot
 
+DOERS = (Role.OPERATOR, Role.SECURITY_HEAD, Role.ADMIN)
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
 
 
@@ -76,3 +81,25 @@ async def test_a_refusal_by_a_rule_of_the_route_is_a_security_event_too(house: H
     assert (await house.ask("POST", "/v1/certificates/mc-1/answers", "operator", json=body)).status_code == 403
     event = access.security_events(database)[0]
     assert (event["kind"], event["detail"]) == ("refused", "operator asked for answer_question")
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_every_state_of_a_certificate_has_its_page_for_every_role(
+    house: House, database: Engine, role: Role
+) -> None:
+    """What can be done stands in dialogs and forms of its own: asleep, asked, stuck, with each question, retired."""
+    asked = {kind: QuestionRow(kind, NOW, NOW, "owner", "seen so") for kind in words.QUESTIONS}
+    states = {
+        "asleep": snapshot(state="sleeping", case=None, approval=None),
+        "internal": snapshot(state="sleeping", tier="internal", case=None, approval=None),
+        "stuck": snapshot(case=CaseRow(1, NOW, "due", "waiting-for-person", failure="no such folder"), approval=None),
+        "retired": snapshot(retired=True, case=None, approval=None),
+        **{kind: snapshot(questions=(question,), case=None, approval=None) for kind, question in asked.items()},
+    }
+    browser = await browser_of(house, database, role)
+    for name, row in states.items():
+        row = replace(row, managed_id=f"mc-{name}")
+        record(database, batch(event(0), managed_id=row.managed_id, read_model=row), "t", NOW)
+        page = await browser.get(f"/certificates/{row.managed_id}")
+        assert page.status_code == 200, (name, page.text[:400])
+        assert ("Renew now?" in page.text) is (role in DOERS and name not in ("stuck", "retired")), name
