@@ -195,6 +195,7 @@ def explain_plans(status: dict[str, Any], file: Path) -> None:
         CertificateQuery(q="zone-42", sort="severity"),
         CertificateQuery(owner="owner-17", sort="name"),
         CertificateQuery(open=True, sort="severity"),
+        CertificateQuery(finding="weak key", sort="-name"),
     )
     now = datetime.now(UTC)
     parts: dict[str, Callable[[], object]] = {

@@ -51,8 +51,12 @@ INSERT INTO managed (id, discovery_id, fingerprints, names, terms, adopted_at)
 SELECT id, 'd-30', ARRAY[fingerprint], names, '{}'::jsonb, now() FROM managed_certificates
 """
 SLOTS = """
-INSERT INTO slots (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at, looked_in)
-SELECT 'tls://' || id, 'ecdsa', id, 'seen', fingerprint, now(), 'd-1' FROM managed_certificates
+INSERT INTO slots
+  (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at, looked_in, found_of, found)
+SELECT 'tls://' || id, 'ecdsa', id, 'seen', fingerprint, now(), 'd-1', fingerprint,
+  CASE WHEN hashtext(id) % 9 = 0 THEN ARRAY['weak key'] ELSE ARRAY[]::text[] END
+    || CASE WHEN hashtext(id) % 50 = 0 THEN ARRAY['wrong name'] ELSE ARRAY[]::text[] END
+FROM managed_certificates
 """
 FINDINGS = """
 INSERT INTO findings (discovery_id, fingerprint, url, kind, severity, detail)

@@ -102,6 +102,10 @@ slots = Table(
     Column("misses", Integer, nullable=False, server_default="0"),
     # The newest discovery that looked there: its findings are the ones that hold.
     Column("looked_in", String, nullable=False, server_default=""),
+    # Their kinds, and the certificate that they are of: filters ask these, for findings of every discovery are kept.
+    Column("found", ARRAY(String), nullable=False, server_default="{}"),
+    Column("found_of", String(64), nullable=False, server_default=""),
+    Index("slots_by_finding", "found", postgresql_using="gin"),
 )
 
 notices = Table(
@@ -125,7 +129,6 @@ findings = Table(
     Column("kind", String, primary_key=True),
     Column("severity", String, nullable=False),
     Column("detail", String, nullable=False),
-    Index("findings_by_kind", "kind", "discovery_id"),
 )
 
 # --- store.facts: what lifecycles recorded, and the read model it amounts to -----------------------------------
@@ -209,6 +212,7 @@ managed_certificates = Table(
     Index("managed_that_live", "not_after", "id", postgresql_where=sa.text("NOT retired")),
     Index("managed_that_are_retired", "id", postgresql_where=sa.text("retired")),
     Index("managed_that_no_rule_places", "id", postgresql_where=sa.text("NOT placed")),
+    Index("managed_with_findings", "id", postgresql_where=sa.text("findings <> '{}'")),
     Index("managed_by_next_action", "next_action_at", postgresql_where=sa.text("NOT retired")),
     Index("managed_by_service", "service", "not_after", "id"),
     Index("managed_by_owner", "owner", "not_after", "id"),

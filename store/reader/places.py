@@ -13,12 +13,13 @@ from store.reader.pages import Row
 MANAGED = tables.managed_certificates.c
 SLOT, FOUND = tables.slots.c, tables.findings.c
 # What the discovery that looked there last found wrong with the very certificate that is ours now.
-NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.url == SLOT.url)
-
-
-# What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one here.
+NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.fingerprint == MANAGED.fingerprint, FOUND.url == SLOT.url)
+# What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one to whoever asks.
 OF_LIFECYCLES = ("broken-chain", "drift", "foreign-certificate", "names-changed", "not-served", "rolled-back", "unseen")
-KINDS = {kind.replace("-", " "): kind for kind in (*OF_LIFECYCLES, *(found.value for found in Kind))}
+BY_LIFECYCLES = {kind.replace("-", " "): kind for kind in OF_LIFECYCLES}
+BY_LOOKS = {kind.value.replace("-", " "): kind.value for kind in Kind}
+# As its partial index is written, or the planner passes over it.
+HAS_SOME = sa.text("managed_certificates.findings <> '{}'")
 
 
 def has_finding(kind: str) -> sa.ColumnElement[bool]:
@@ -26,20 +27,24 @@ def has_finding(kind: str) -> sa.ColumnElement[bool]:
 
     Raises BadInput for a kind that nothing finds.
     """
-    same = kind.replace("-", " ")
-    if same not in KINDS:
-        raise BadInput("finding", f"{kind!r} is not a kind of finding", f"One of {', '.join(sorted(KINDS))}.")
-    word = same.replace(" ", "-")
-    ours = sa.and_(SLOT.managed_id == MANAGED.id, FOUND.fingerprint == MANAGED.fingerprint)
-    seen = sa.select(sa.literal(1)).select_from(tables.slots).join(tables.findings, NEWEST)
-    told = sa.func.array_to_string(MANAGED.findings, "\n").contains(f"{word}:", autoescape=True)
-    return sa.or_(told, seen.where(ours, FOUND.kind == KINDS[same]).exists())
+    same, ways = kind.replace("-", " "), []
+    if same in BY_LIFECYCLES:
+        told = sa.func.array_to_string(MANAGED.findings, "\n").contains(f"{BY_LIFECYCLES[same]}:", autoescape=True)
+        ways.append(sa.and_(HAS_SOME, told))
+    if same in BY_LOOKS:
+        seen = sa.select(sa.literal(1)).where(SLOT.managed_id == MANAGED.id, SLOT.found_of == MANAGED.fingerprint)
+        ways.append(seen.where(SLOT.found.contains([BY_LOOKS[same]])).exists())
+    if not ways:
+        kinds = ", ".join(sorted({*BY_LIFECYCLES, *BY_LOOKS}))
+        raise BadInput("finding", f"{kind!r} is not a kind of finding", f"One of {kinds}.")
+    return sa.or_(*ways)
 
 
 def with_findings(engine: Engine, rows: Sequence[Row]) -> list[Row]:
     """``rows`` with "kind: detail" of what the newest looks found behind what their lifecycles found, each once."""
-    query = sa.select(SLOT.managed_id, FOUND.fingerprint, FOUND.kind, FOUND.detail).join(tables.findings, NEWEST)
-    query = query.where(SLOT.managed_id.in_([row["id"] for row in rows])).order_by(FOUND.kind, FOUND.url)
+    ours = tables.managed_certificates.join(tables.slots, SLOT.managed_id == MANAGED.id).join(tables.findings, NEWEST)
+    query = sa.select(SLOT.managed_id, FOUND.fingerprint, FOUND.kind, FOUND.detail).select_from(ours)
+    query = query.where(MANAGED.id.in_([row["id"] for row in rows])).order_by(FOUND.kind, FOUND.url)
     found: dict[tuple[str, str], list[str]] = {}
     with engine.connect() as connection:
         for managed_id, fingerprint, kind, detail in connection.execute(query):

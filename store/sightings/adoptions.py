@@ -138,7 +138,7 @@ def _slot(row: sa.Row[Any]) -> SlotRow:
 def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
     """Write all of ``adoption``; repeated for the same discovery it changes nothing more."""
     _upsert(connection, tables.managed, [_managed_row(row, adoption, now) for row in adoption.managed])
-    _upsert(connection, tables.slots, [_slot_row(row, adoption.discovery_id) for row in adoption.slots])
+    _upsert(connection, tables.slots, _slot_rows(adoption))
     notices = [
         {
             "id": told.notice_id,
@@ -168,9 +168,24 @@ def _managed_row(row: ManagedRow, adoption: Adoption, now: datetime) -> dict[str
     }
 
 
-def _slot_row(row: SlotRow, looked_in: str) -> dict[str, Any]:
+def _slot_rows(adoption: Adoption) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for one in adoption.findings:
+        found.setdefault((one.url, one.fingerprint), set()).add(one.finding.kind.value)
+    return [
+        {
+            **_slot_row(row),
+            "looked_in": adoption.discovery_id,
+            "found": sorted(found.get((row.slot.url, row.last_fingerprint), ())),
+            "found_of": row.last_fingerprint,
+        }
+        for row in adoption.slots
+    ]
+
+
+def _slot_row(row: SlotRow) -> dict[str, Any]:
     fields = {name: value for name, value in asdict(row).items() if name != "slot"}
-    return {"url": row.slot.url, "algorithm": row.slot.algorithm, "looked_in": looked_in, **fields}
+    return {"url": row.slot.url, "algorithm": row.slot.algorithm, **fields}
 
 
 def _finding_row(row: FindingRow, discovery_id: str) -> dict[str, Any]:

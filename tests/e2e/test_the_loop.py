@@ -39,6 +39,9 @@ def test_the_whole_estate_is_governed_each_with_tier_and_reason(product: Product
     unplaced = [item for item in items if "no rule" in item["tier_reason"]]
     assert len(unplaced) == 2
     assert {item["tier"] for item in unplaced} == {"customer-facing"}
+    found = product.every("/v1/certificates?finding=wrong%20name")
+    assert [item["names"][0].partition(".")[0] for item in found] == ["misnamed"]
+    assert "wrong name: asked for" in found[0]["findings"][0]
 
 
 def test_internal_ones_inside_their_window_are_renewed_and_seen_renewed(product: Product) -> None:

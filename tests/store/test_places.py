@@ -35,7 +35,18 @@ def looked(database: Engine) -> Engine:
         row = {"fingerprints": [OURS], "names": [], "terms": {}, "adopted_at": NOW}
         put(database, tables.managed, id=managed_id, discovery_id="d1", **row)
     slot = {"last_outcome": "refused", "last_fingerprint": OURS, "last_seen_at": NOW, "last_looked_at": NOW}
-    put(database, tables.slots, url=URL, algorithm="ecdsa", managed_id="mc-1", misses=2, looked_in="d2", **slot)
+    put(
+        database,
+        tables.slots,
+        url=URL,
+        algorithm="ecdsa",
+        managed_id="mc-1",
+        misses=2,
+        looked_in="d2",
+        found_of=OURS,
+        found=["weak key", "broken chain"],
+        **slot,
+    )
     for discovery, fingerprint, kind in (
         ("d1", OURS, "shared key"),
         ("d2", OURS, "weak key"),

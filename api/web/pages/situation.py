@@ -1,5 +1,6 @@
 """Situation: is anything wrong, which, how long, what does one press."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,6 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.parts import CallerDep
-from api.pulse import Pulse
 from api.web import charts, glance
 from api.web.door import pages
 from api.web.render import page, reader_of
@@ -22,12 +22,13 @@ SHOWN = 12
 @router.get("/")
 async def show_situation(request: Request, caller: CallerDep) -> Response:
     """What needs somebody, worst first; how it stands; what is in flight; when everything ends."""
-    pulse = await caller.gateway.pulse()
-    here = await run_in_threadpool(_here, caller, pulse)
+    pulse, here = await asyncio.gather(caller.gateway.pulse(), run_in_threadpool(_here, caller))
+    reading, counts, checked_at = here.pop("measured")
+    here["health"] = glance.health(counts, pulse, checked_at, reading)
     return await run_in_threadpool(page, request, caller, "situation.html", here)
 
 
-def _here(caller: CallerDep, pulse: Pulse) -> dict[str, Any]:
+def _here(caller: CallerDep) -> dict[str, Any]:
     reading = reader_of(caller, named=True)
     now, zone = reading.times.now, caller.parts.timezone
     found = reader.situation(caller.engine, now, SHOWN)
@@ -52,5 +53,5 @@ def _here(caller: CallerDep, pulse: Pulse) -> dict[str, Any]:
         "calendar": charts.calendar(counts, today),
         "today": today,
         "backlog": charts.backlog(points),
-        "health": glance.health(health, pulse, found.checked_at, reading),
+        "measured": (reading, health, found.checked_at),
     }
