@@ -65,9 +65,10 @@ def _here(caller: Caller, run: str) -> dict[str, Any]:
         shown = runs[0]
     outcomes = reader.outcomes_of(engine, shown["id"]) if shown else {}
     count, found = reader.adopted_in(engine, shown["id"]) if shown else (0, [])
-    reading = reader_of(caller)
+    reading = reader_of(caller, named=True)
     return {
         "runs": runs,
+        "asked_by": reading.name_of(shown["source"].removeprefix("api/")) if shown else "",
         "shown": shown,
         "outcomes": outcomes,
         "figures": figures(shown, outcomes),
