@@ -39,12 +39,15 @@ def ending_first(engine: Engine, most: int) -> list[Row]:
 
 
 def renewal_times(engine: Engine, tiers: Iterable[Tier] = tuple(Tier), most: int = 500) -> dict[Tier, list[timedelta]]:
-    """How long the newest renewals of each tier took: from the order, which follows its approval, to verified."""
+    """How long the newest renewals of each tier took: from their first order, which follows the approval (and the time
+    that its approver held it), to verified."""
     case, order = tables.cases.c, tables.orders.c
     found: dict[Tier, list[timedelta]] = {}
+    # As ``domain.names.order_key`` writes the first one of a case.
+    first = sa.func.concat(case.managed_id, ".", case.generation, ".", case.number, ".1")
     with engine.connect() as connection:
         for tier in tiers:
-            query = sa.select(case.closed_at - order.placed_at).join(tables.orders, order.order_key == case.order_key)
+            query = sa.select(case.closed_at - order.placed_at).join(tables.orders, order.order_key == first)
             query = query.join(READ, READ.c.id == case.managed_id)
             query = query.where(READ.c.tier == tier.value, case.outcome == "verified", case.closed_at.is_not(None))
             found[tier] = list(connection.execute(query.order_by(case.closed_at.desc()).limit(most)).scalars())

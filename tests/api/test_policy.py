@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from api.routes.policy import LARGEST_POLICY_BYTES
+from domain.names import order_key
 from formats.policy import MOST_TOLD, version_of
 from store import access, tables
 from tests.api.conftest import House, open_house
@@ -101,16 +102,29 @@ async def test_an_escalation_that_renewals_have_outlasted_is_refused_and_warned_
     with database.begin() as connection:
         for number in range(20):
             key = {"managed_id": "mc-1", "generation": 90 + number, "number": 1}
-            case = {"cause": "lead-time", "stage": "verifying", "outcome": "verified", "order_key": f"o-{number}"}
+            case = {"cause": "lead-time", "stage": "verifying", "outcome": "verified", "order_key": ""}
             times = {"opened_at": NOW, "closed_at": NOW + timedelta(days=40)}
             connection.execute(sa.insert(tables.cases).values(**key, **case, **times))
-            order = {"order_key": f"o-{number}", "managed_id": "mc-1", "plan": {}, "approved_by": "", "key_id": "k"}
+            order = {
+                "order_key": order_key("mc-1", 90 + number, 1, 1),
+                "managed_id": "mc-1",
+                "plan": {},
+                "approved_by": "",
+                "key_id": "k",
+            }
             state = {"csr": b"", "state": "issued", "detail": "", "placed_at": NOW}
             connection.execute(sa.insert(tables.orders).values(**order, **state))
     text = POLICY + "profiles: [{name: year, validity: 365d}]\n"
     told = (await check(house, text.encode())).json()
     assert [one["field"] for one in told["errors"]] == ["tiers[0].rungs"], told
     assert "95 in 100 renewals took up to 40 days" in told["errors"][0]["detail"]
+    # A ladder that is not whole is told as such, and is no reason to fall.
+    headless = (
+        text
+        + "tiers: [{tier: customer-facing, opens: 90d, issues: 60d, asks: true, rungs: [{lead: 30d, to: owner}]}]\n"
+    )
+    told = (await check(house, headless.encode())).json()
+    assert "no rung reaches the security head" in told["errors"][0]["detail"]
     warned = (await house.ask("GET", "/v1/certificates/mc-1/explain")).json()["warnings"]
     assert any("leaves 30 days, but 95 in 100 renewals" in one for one in warned), warned
 
