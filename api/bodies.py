@@ -2,14 +2,23 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from domain.asking import LONGEST_TEXT, MOST_ENTRIES
 from domain.tiers import Audience
 
 Text = Annotated[str, Field(max_length=4000)]
-Item = Annotated[str, Field(min_length=1, max_length=4096)]
 Question = Literal["unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"]
+
+
+def _printable(given: str) -> str:
+    if not given.isprintable():
+        raise PydanticCustomError("unprintable", "holds a character that cannot be printed")
+    return given
+
+
+Entry = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_printable)]
 
 
 class _Asked(BaseModel):
@@ -25,12 +34,12 @@ class _Asked(BaseModel):
 
 
 class DiscoveryAsked(_Asked):
-    """Empty lists: all of the policy's scope."""
+    """Empty lists: all of the policy's scope.  The bounds are those of the workflow, which reads it once more."""
 
-    cidrs: Annotated[tuple[Item, ...], Field(max_length=1000)] = ()
-    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=1000)] = ()
-    names: Annotated[tuple[Item, ...], Field(max_length=10_000)] = ()
-    paths: Annotated[tuple[Item, ...], Field(max_length=1000)] = ()
+    cidrs: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=MOST_ENTRIES)] = ()
+    names: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
+    paths: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
 
 
 class DecisionAsked(_Asked):

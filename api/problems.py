@@ -79,6 +79,7 @@ TITLES = {
 }
 REMEDIES = {
     "nul": "Remove it.",
+    "unprintable": "Remove it.",
     "missing": "Add it.",
     "extra_forbidden": "Remove it, or correct its spelling.",
     "json_invalid": "Send valid JSON.",

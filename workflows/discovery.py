@@ -36,6 +36,15 @@ def decoded(given: object) -> object:
         raise BadInput("input", "cannot be decoded", "Send one JSON object, with encoding json/plain.") from error
 
 
+def id_in(given: object) -> str:
+    """The id that a request gives itself, also where the rest of it is wrong: whoever asked looks for it there."""
+    found = given.get("discovery_id") if isinstance(given, dict) else None
+    try:
+        return discovery_request({"discovery_id": found}).discovery_id if found else ""
+    except BadInput:
+        return ""
+
+
 def reason_of(error: BaseException) -> str:
     """The words of the activity that failed, which is what a person can act on."""
     if is_cancelled_exception(error):
@@ -45,7 +54,8 @@ def reason_of(error: BaseException) -> str:
     return getattr(error, "message", "") or str(error)
 
 
-# TypeError: what Python says to two inputs.
+# TypeError: what Python says to two inputs.  Should a release of ours raise one, a look is lost, and the schedule looks
+# again; a lifecycle would wait for the release that mends it.
 @workflow.defn(name=DISCOVERY_WORKFLOW, failure_exception_types=[TypeError])
 class Discovery:
     """Ends when every look is stored and every notice is acknowledged by its lifecycle."""
@@ -73,7 +83,7 @@ class Discovery:
             given = decoded(given)
             request = given if isinstance(given, DiscoveryRequest) else discovery_request(given)
         except BadInput as error:
-            await self.say_failed(DiscoveryFailure(DiscoveryRequest(own_id), str(error)))
+            await self.say_failed(DiscoveryFailure(DiscoveryRequest(id_in(given) or own_id), str(error)))
             raise ApplicationError(str(error), type="BadInput", non_retryable=True) from None
         return request if request.discovery_id else replace(request, discovery_id=own_id)
 

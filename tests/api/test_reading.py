@@ -101,6 +101,9 @@ async def test_a_discovery_is_started_watched_and_seen_to_fail(house: House) -> 
         ({"ports": [22]}, "ports.0"),
         ({"names": ["other.example.in"]}, "names.0"),
         ({"paths": ["/etc/**/*.pem"]}, "paths.0"),
+        # Refused here as the workflow would: a 202 for what cannot begin would be a lie.
+        ({"paths": ["/srv/vpn/\u202e.pem"]}, "paths.0"),
+        ({"names": ["pay.example.in"] * 1001}, "names"),
         ({"paths": ["/srv/vpn/../../etc/key.pem"]}, "paths.0"),
     ],
 )

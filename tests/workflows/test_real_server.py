@@ -160,6 +160,9 @@ async def test_a_discovery_with_a_wrong_input_fails_at_once_with_field_and_remed
         for number, (given, problem) in enumerate(BAD_INPUTS):
             assert problem in await end_of(number, given)
             assert said[-1].startswith(f"bad-{number}-") and problem in said[-1]
+        # Whoever gave it an id looks for its end under that id.
+        assert "more than 1000" in await end_of(99, [{"discovery_id": "mine", "names": ["a.example"] * 1001}])
+        assert said[-1].startswith("mine: ")
         # Nothing at all, and nothing in it, mean the whole scope.
         nothing: list[list[object]] = [[], [None], [{}]]
         for number, given in enumerate(nothing, 100):

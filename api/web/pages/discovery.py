@@ -154,7 +154,7 @@ async def start_on_page(
     """Start one over the whole scope, or over the ranges that were written, one in each line."""
     asked = tuple(part for part in cidrs.replace(",", " ").split())
     try:
-        body = bodies.DiscoveryAsked(cidrs=asked[:1000])
+        body = bodies.DiscoveryAsked(cidrs=asked)
         done = await api_discoveries.start_discovery(Response(), caller, body, key)
     except EverleafError as error:
         status, title = status_of(error)
