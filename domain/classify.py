@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
+from urllib.parse import quote
 
 from domain.certificate import Slot
 from domain.tiers import Matcher, Policy, Tier
@@ -66,8 +67,14 @@ def match(when: Matcher, seen: Seen) -> str | None:
         hit = next(((w, f) for w in wanted for f in found if fits(w, f)), None)
         if hit is None:
             return None
-        reasons.append(f"{word} {hit[1]} matches {hit[0]}" if hit[0] != hit[1] else f"{word} is {hit[0]}")
+        wanted_one, found_one = hit[0], in_words(hit[1])
+        reasons.append(f"{word} {found_one} matches {wanted_one}" if wanted_one != hit[1] else f"{word} is {found_one}")
     return ", ".join(reasons) or "matches everything"
+
+
+def in_words(seen: str) -> str:
+    """``seen`` as text: a path is bytes, and what is not text of it stands as in its URL (RFC 3986, 2.1)."""
+    return seen if seen.isprintable() else quote(seen, safe="/ ._-@+=,", errors="surrogateescape")
 
 
 Fits = Callable[[str, str], bool]

@@ -168,6 +168,7 @@ def _fill(rule: TargetRule, slot: Slot) -> Target:
 
 
 def _is_harmless(place: Endpoint) -> bool:
-    """Whether no part of an endpoint could climb out of the folder that a template names, or read as an option."""
+    """Whether no part of an endpoint could climb out of the folder that a template names, or read as an option, and its
+    path is text: a target is written down."""
     climbs = "/" in place.host + place.sni or ".." in place.path.split("/")
-    return not climbs and not place.sni.startswith((".", "-"))
+    return not climbs and place.path.isprintable() and not place.sni.startswith((".", "-"))
