@@ -35,14 +35,23 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A comment that is kept.  ``id``: all that the workflow ever sees of it, empty without one; ``is_new``: it did not
+    stand before, so that a repetition which fails takes back nothing that an earlier one has said."""
+
+    id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Errand:
     """``id``: of the request, which is the id of the update; ``message``: makes the message from its code;
-    ``comment_id``: what was said with it, kept already."""
+    ``said``: what came with it, and falls with it."""
 
     id: str
     bound_to: Binding
     message: Callable[[str], Warranted]
-    comment_id: str = ""
+    said: Said | None = None
 
 
 async def claim(caller: Caller, kind: str, key: str | None, *meant: str) -> str:
@@ -58,14 +67,12 @@ async def claim(caller: Caller, kind: str, key: str | None, *meant: str) -> str:
     return request_id
 
 
-async def keep_comment(caller: Caller, request_id: str, about: tuple[str, str], text: str) -> str:
-    """The comment's id, which is all that the workflow ever sees of it; empty without one.  The same request says it
-    once, however often it comes.  ``about``: the managed certificate, and what of it."""
+async def keep_comment(caller: Caller, request_id: str, about: tuple[str, str], text: str) -> Said:
+    """The same request says it once, however often it comes.  ``about``: the managed certificate, and what of it."""
     if not text:
-        return ""
+        return Said("", is_new=False)
     comment = Comment(*about, caller.actor.id, text, caller.parts.clock())
-    await run_in_threadpool(add_comment, caller.engine, request_id, comment)
-    return request_id
+    return Said(request_id, await run_in_threadpool(add_comment, caller.engine, request_id, comment))
 
 
 async def run_errand(caller: Caller, errand: Errand) -> Operation:
@@ -73,8 +80,8 @@ async def run_errand(caller: Caller, errand: Errand) -> Operation:
     try:
         return await _run(caller, errand)
     except EverleafError:
-        if errand.comment_id:
-            await run_in_threadpool(refuse_comment, caller.engine, errand.comment_id)
+        if errand.said is not None and errand.said.is_new:
+            await run_in_threadpool(refuse_comment, caller.engine, errand.said.id)
         raise
 
 

@@ -61,15 +61,24 @@ async def upload_certificate(
 ) -> Operation:
     """Bring the answer of a manual issuer: the chain in PEM, leaf first.  It is judged before it counts."""
     order = await run_in_threadpool(reader.get_order, caller.engine, order_key)
+    chain = read_chain(await request.body())
+    sent = await claim(caller, "supply", idempotency_key, order_key, *(der.hex() for der in chain))
+    await run_in_threadpool(_keep, caller, order, (sent, chain))
+    bound = Binding(order["managed_id"], "supply")
+    return await run_errand(caller, Errand(sent, bound, lambda code: Supply(code, sent)))
+
+
+def _keep(caller: Caller, order: dict[str, Any], brought: tuple[str, tuple[bytes, ...]]) -> None:
+    """``brought``: (id, chain).  What was kept already is only told again: its order may have been issued meanwhile."""
+    upload_id, chain = brought
+    order_key = order["order_key"]
+    if upload_id in {row["id"] for row in reader.list_uploads(caller.engine, order_key)}:
+        return
     if order["state"] != "placed":
         raise Conflict(f"decided: this order is {order['state']}; nothing can be brought for it.")
-    chain = read_chain(await request.body())
-    await run_in_threadpool(_judge, caller, order, chain)
-    sent = await claim(caller, "supply", idempotency_key, order_key, *(der.hex() for der in chain))
+    _judge(caller, order, chain)
     upload = access.Upload(order_key, chain, caller.actor.id, caller.parts.clock())
-    upload_id = await run_in_threadpool(access.add_upload, caller.engine, upload)
-    bound = Binding(order["managed_id"], "supply")
-    return await run_errand(caller, Errand(sent, bound, lambda code: Supply(code, upload_id)))
+    access.add_upload(caller.engine, upload_id, upload)
 
 
 def _judge(caller: Caller, order: dict[str, Any], chain: tuple[bytes, ...]) -> None:

@@ -1,6 +1,5 @@
 """What people bring: comments, uploaded certificates, versions of the policy."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,12 +32,16 @@ class Upload:
     at: datetime
 
 
-def add_comment(engine: Engine, comment_id: str, comment: Comment) -> None:
-    """Keep ``comment``, whose id is all that a workflow ever sees of it; one that is kept already counts again."""
+def add_comment(engine: Engine, comment_id: str, comment: Comment) -> bool:
+    """Keep ``comment``, whose id is all that a workflow ever sees of it; a refused one counts again.  False where it
+    stood already: what it came with was not refused."""
     row = {"managed_id": comment.managed_id, "about": comment.about, "by": comment.by, "text": comment.text}
     first = insert(tables.comments).values(id=comment_id, **row, at=comment.at)
+    again = first.on_conflict_do_update(
+        index_elements=["id"], set_={"refused": False}, where=tables.comments.c.refused.is_(True)
+    )
     with engine.begin() as connection:
-        connection.execute(first.on_conflict_do_update(index_elements=["id"], set_={"refused": False}))
+        return connection.execute(again.returning(tables.comments.c.id)).scalar_one_or_none() is not None
 
 
 def refuse_comment(engine: Engine, comment_id: str) -> None:
@@ -57,16 +60,15 @@ def comments_on(engine: Engine, managed_id: str) -> list[Comment]:
     return [Comment(row.managed_id, row.about, row.by, row.text, row.at) for row in rows]
 
 
-def add_upload(engine: Engine, upload: Upload) -> str:
-    """Keep ``upload`` and give its id.  Raises NotFound where there is no such order."""
-    upload_id = uuid.uuid4().hex
+def add_upload(engine: Engine, upload_id: str, upload: Upload) -> None:
+    """Keep ``upload``, once.  Raises NotFound where there is no such order."""
     row = {"id": upload_id, "order_key": upload.order_key, "chain": list(upload.chain), "by": upload.by}
     with engine.begin() as connection:
         known = sa.select(tables.orders.c.order_key).where(tables.orders.c.order_key == upload.order_key)
         if connection.execute(known).scalar() is None:
             raise NotFound(f"There is no order {upload.order_key}; an approval's page names its order.")
-        connection.execute(sa.insert(tables.uploads).values(**row, at=upload.at))
-    return upload_id
+        first = insert(tables.uploads).values(**row, at=upload.at)
+        connection.execute(first.on_conflict_do_nothing(index_elements=["id"]))
 
 
 def uploads_for(engine: Engine, order_key: str) -> list[Upload]:

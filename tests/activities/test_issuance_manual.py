@@ -1,3 +1,4 @@
+import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -59,7 +60,7 @@ def placed(house: House, plan: Plan) -> bytes:
 
 
 def bring(house: House, *chain: bytes) -> None:
-    add_upload(house.engine, Upload(KEY, chain, "person/asha", house.clock()))
+    add_upload(house.engine, uuid.uuid4().hex, Upload(KEY, chain, "person/asha", house.clock()))
 
 
 def test_a_manual_order_is_pending_until_something_good_is_brought(house: House, plan: Plan) -> None:

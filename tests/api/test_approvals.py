@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from api.gateway import Unanswered
+from domain.errors import NotReady
 from store import access, tables
 from tests.api.conftest import House
 from tests.api.test_problems import is_problem
@@ -121,6 +122,18 @@ async def test_a_key_that_came_with_another_request_is_refused_and_nothing_is_sa
     assert is_problem(other, 422)
     assert "Idempotency-Key" in other.text
     assert [comment.text for comment in access.comments_on(database, "mc-1")] == ["not today"]
+
+
+async def test_a_repetition_that_fails_takes_back_nothing(house: House, database: Engine) -> None:
+    key = {"idempotency-key": "k-3"}
+    assert (await decide(house, comment="seen", headers=key)).status_code == 200
+    house.gateway.deaf = NotReady("Temporal is away")
+    assert (await decide(house, comment="seen", headers=key)).status_code == 503
+    assert [comment.text for comment in access.comments_on(database, "mc-1")] == ["seen"]
+    # What failed the first time was said to nobody, until a repetition arrives.
+    late = {"idempotency-key": "k-4"}
+    assert (await decide(house, comment="late", headers=late)).status_code == 503
+    assert [comment.text for comment in access.comments_on(database, "mc-1")] == ["seen"]
 
 
 async def test_a_repeated_idempotency_key_hears_its_first_answer(house: House) -> None:

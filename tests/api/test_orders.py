@@ -56,6 +56,21 @@ async def test_a_chain_is_kept_and_the_lifecycle_is_told(house: House, database:
     assert uploads[0].by.startswith("token/")
 
 
+async def test_the_same_key_brings_it_once_also_when_its_order_is_closed_meanwhile(
+    house: House, database: Engine
+) -> None:
+    await an_open_order(house, database)
+    path, headers, chain = f"/v1/orders/{KEY}/certificate", {**PEM, "idempotency-key": "one"}, certificate()
+    first = await house.ask("POST", path, "operator", content=chain, headers=headers)
+    fail_order(database, KEY, ("the CA said no", ""), house.gateway.world.now)
+    again = await house.ask("POST", path, "operator", content=chain, headers=headers)
+    assert first.status_code == again.status_code == 202
+    assert first.json() == again.json()
+    assert len(access.uploads_for(database, KEY)) == 1
+    other = await house.ask("POST", path, "operator", content=certificate(), headers=headers)
+    assert other.status_code == 422
+
+
 async def test_what_is_no_chain_is_refused_and_not_kept(house: House, database: Engine) -> None:
     await an_open_order(house, database)
     path = f"/v1/orders/{KEY}/certificate"

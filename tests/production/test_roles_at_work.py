@@ -144,7 +144,7 @@ def test_the_api_lets_people_in_and_keeps_what_they_bring(enter: Enter) -> None:
     access.claim_key(engine, "r-1", "what was asked", NOW)
     assert access.forget_keys(enter("lifecycle"), NOW + access.KEYS_KEPT) == 1
     assert access.comments_on(engine, "mc-none") == []
-    access.add_upload(engine, access.Upload("o-3", (b"der",), "person/head", NOW))
+    access.add_upload(engine, "u-1", access.Upload("o-3", (b"der",), "person/head", NOW))
     assert access.uploads_for(enter("issue"), "o-3")
     for _ in range(2):
         access.keep_policy(enter("lifecycle"), "sha256:1", "people: []", NOW)

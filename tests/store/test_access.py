@@ -147,7 +147,7 @@ def test_no_code_is_given_to_a_role_that_may_not_send_the_message(database: Engi
 
 def test_an_upload_needs_its_order(database: Engine) -> None:
     with pytest.raises(NotFound):
-        access.add_upload(database, access.Upload("none", (b"der",), "person/asha", NOW))
+        access.add_upload(database, "u-1", access.Upload("none", (b"der",), "person/asha", NOW))
 
 
 def test_the_text_of_every_policy_that_was_in_force_is_kept(database: Engine) -> None:
