@@ -1,7 +1,6 @@
 """Adoption and verification: real listeners, real PostgreSQL, a fake Temporal."""
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from domain.contracts import (
     Snapshot,
 )
 from domain.errors import NotFound
-from domain.tiers import Matcher, Policy, Tier
+from domain.tiers import Policy, Tier
 from store import tables
 from store.facts import record
 from tests.activities.estates import TestCA, clock, context, listening, policy
@@ -156,25 +155,6 @@ async def test_a_new_policy_is_told_as_new_terms(database: Engine, tmp_path: Pat
     with database.connect() as connection:
         kinds = connection.scalars(sa.select(tables.findings.c.kind).where(tables.findings.c.discovery_id == "d2"))
         assert set(kinds) == {"unplaced"}
-
-
-async def test_a_file_whose_name_is_no_text_stops_nobody_else(database: Engine, tmp_path: Path) -> None:
-    """Whoever may write into a folder of the scope names files as they like; a path is bytes."""
-    ca = TestCA()
-    ca.issue(tmp_path / "a.pem", "a.example")
-    ca.issue(tmp_path / "b.pem", "b.example")
-    os.rename(tmp_path / "b.pem", os.fsencode(tmp_path) + b"/b\xff.pem")
-    rules = policy(ca, (), (), (str(tmp_path / "*.pem"),))
-    values = {name: getattr(rules, name) for name in Policy.__dataclass_fields__}
-    by_path = replace(rules.rules[0], when=Matcher(paths=("*.pem",)))
-    target = replace(rules.targets[0], chain="{path}", key="{stem}.key")
-    house = House(database, Policy(**{**values, "rules": (by_path,), "targets": (target,)}))
-    assert (await house.discover("d1")).new == 2
-    terms = {told.life.names: told.terms for told in (house.told(0), house.told(1)) if told.life and told.terms}
-    assert terms["b.example",].tier_reason.endswith("/b%FF.pem matches *.pem")
-    # Nothing is written to where it cannot be written down.
-    assert terms["a.example",].plan is not None
-    assert terms["b.example",].plan is None
 
 
 async def test_two_certificates_may_not_own_one_target(database: Engine, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_planted_defect_makes_a_property_fail(name: str, tmp_path: Path) -> No
     hunt = "from tests.domain.test_lifecycle_properties import hunt; hunt()"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", hunt], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", hunt], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
 
     assert run.returncode != 0, "no property noticed it"
