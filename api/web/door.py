@@ -1,6 +1,7 @@
 """The door of pages: the same proof, roles and origin checks as the API's; what goes wrong becomes a page."""
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
@@ -9,11 +10,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from api.auth import Door
 from api.parts import caller_of
 from api.problems import LOST, Unauthenticated
 from api.web.render import bare_page, page
+
+log = logging.getLogger(__name__)
 
 # Here machines ask, also where they send a browser's Accept.
 MACHINES = ("/v1", "/static/", "/health/", "/metrics", "/openapi.json")
@@ -66,7 +70,7 @@ def _as_page(handler: Any) -> Handler:
         if isinstance(error, LOST):
             dressed: Response = bare_page(request, "away.html", {}, answer.status_code)
         else:
-            dressed = failed(request, told["title"], told["detail"], answer.status_code)
+            dressed = await run_in_threadpool(failed, request, told["title"], told["detail"], answer.status_code)
         dressed.headers.update({name: answer.headers[name] for name in KEPT if name in answer.headers})
         return dressed
 
@@ -81,9 +85,13 @@ def is_page(request: Request) -> bool:
 
 def failed(request: Request, title: str, told: str, status: int) -> Response:
     here = {"title": title, "told": told, "status": status}
-    if not hasattr(request.state, "actor"):
-        return bare_page(request, "refused.html", here, status)
-    return page(request, caller_of(request), "failed.html", here)
+    if hasattr(request.state, "actor"):
+        try:
+            return page(request, caller_of(request), "failed.html", here)
+        except LOST:
+            # What stands around a page is counted in the database; what went wrong can be told without it.
+            log.warning("a page of an error without what surrounds it", exc_info=True)
+    return bare_page(request, "refused.html", here, status)
 
 
 def pages() -> APIRouter:

@@ -33,6 +33,7 @@ async def test_whatever_goes_wrong_is_a_page_for_a_browser_and_a_problem_for_a_m
 async def test_a_page_without_its_database_says_so_and_what_goes_on(house: House, head: Browser) -> None:
     nowhere = create_engine("postgresql://nobody@/none?host=/nowhere")
     house.app.state.parts = replace(house.app.state.parts, engine=nowhere)
+    assert (await head.get("/no-such-page")).status_code == 404
     for answer in (await head.get("/"), await house.client.post("/login", data={"code": "x"}, headers=BROWSER)):
         assert answer.status_code == 503
         assert "Renewals go on" in answer.text
