@@ -11,7 +11,7 @@ from domain.adoption import Adopted, Change, Changed, Joined, Known, KnownManage
 from domain.certificate import Life, Look, LookOutcome, Slot
 from domain.classify import Placement, Seen, classify
 from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
-from domain.findings import Finding, Kind, Severity, Subject, findings_of, sharers_of
+from domain.findings import Finding, Kind, Subject, findings_of, sharers_of
 from domain.terms import expand_target, terms_for
 from domain.tiers import Policy
 from formats.x509 import brings_a_strange_root, is_chain_whole, life_of, load_pem_chain, trust_class_of
@@ -234,7 +234,7 @@ class Resolution:
             found = self._found_at(slot, look, sharers, owned)
             if slot in narrowed:
                 told = "it serves fewer or other names than before; its owner must say which hold"
-                found = (*found, Finding(Kind.NAMES_CHANGED, Severity.MINOR, told))
+                found = (*found, Finding(Kind.NAMES_CHANGED, told))
             rows += [FindingRow(look.leaf, slot.url, finding) for finding in found]
         return rows
 
@@ -248,9 +248,9 @@ class Resolution:
             return []
         is_file = slot.endpoint.scheme == "file"
         if look.outcome is LookOutcome.UNREADABLE or (is_file and look.outcome is LookOutcome.OUT_OF_SCOPE):
-            found.append(Finding(Kind.UNREADABLE, Severity.WARNING, detail))
+            found.append(Finding(Kind.UNREADABLE, detail))
         if before is not None:
-            found.append(Finding(Kind.MISSED, Severity.WARNING, f"{look.outcome.value}: {detail}"))
+            found.append(Finding(Kind.MISSED, f"{look.outcome.value}: {detail}"))
         last = before.last_fingerprint if before is not None else ""
         return [FindingRow(last, slot.url, finding) for finding in found]
 
@@ -259,7 +259,7 @@ class Resolution:
     ) -> tuple[Finding, ...]:
         leaf = look.leaf
         if leaf is None or leaf not in self._facts:
-            return (Finding(Kind.UNREADABLE, Severity.WARNING, "its bytes are not readable X.509"),)
+            return (Finding(Kind.UNREADABLE, "its bytes are not readable X.509"),)
         facts = self._facts[leaf]
         slots = owned.get(self._slots[slot].managed_id, (slot,)) if slot in self._slots else (slot,)
         subject = Subject(

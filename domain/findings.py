@@ -52,11 +52,34 @@ class Kind(StrEnum):
     MISSED = "missed"
 
 
+# What is not here is a warning.  The last four are found by lifecycles, which write them with hyphens.
+_SEVERITIES = {
+    "expired": Severity.CRITICAL,
+    "not yet valid": Severity.MAJOR,
+    "foreign certificate": Severity.MAJOR,
+    "no owner": Severity.MINOR,
+    "unplaced": Severity.MINOR,
+    "names changed": Severity.MINOR,
+    "rolled back": Severity.MAJOR,
+    "not served": Severity.MAJOR,
+    "drift": Severity.MAJOR,
+    "unseen": Severity.MINOR,
+}
+
+
+def severity_of_kind(kind: str) -> Severity:
+    """Of a finding of ``kind``, in either spelling."""
+    return _SEVERITIES.get(kind.replace("-", " "), Severity.WARNING)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     kind: Kind
-    severity: Severity
     detail: str
+
+    @property
+    def severity(self) -> Severity:
+        return severity_of_kind(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +149,22 @@ def sharers_of(spki_by_fingerprint: Mapping[str, str]) -> dict[str, int]:
 def _of_certificate(leaf: Certificate, trust_class: TrustClass, now: datetime) -> list[Finding]:
     found: list[Finding] = []
     if leaf.not_after <= now:
-        found.append(Finding(Kind.EXPIRED, Severity.CRITICAL, f"ended at {leaf.not_after.isoformat()}"))
+        found.append(Finding(Kind.EXPIRED, f"ended at {leaf.not_after.isoformat()}"))
     if leaf.not_before > now:
         told = f"begins only at {leaf.not_before.isoformat()}, and clients refuse it until then"
-        found.append(Finding(Kind.NOT_YET_VALID, Severity.MAJOR, told))
+        found.append(Finding(Kind.NOT_YET_VALID, told))
     if leaf.key_bits < LEAST_BITS.get(leaf.algorithm, 0):
-        found.append(Finding(Kind.WEAK_KEY, Severity.WARNING, f"{leaf.algorithm} of {leaf.key_bits} bits"))
+        found.append(Finding(Kind.WEAK_KEY, f"{leaf.algorithm} of {leaf.key_bits} bits"))
     if leaf.signature_hash in WEAK_HASHES:
-        found.append(Finding(Kind.WEAK_SIGNATURE, Severity.WARNING, f"signed with {leaf.signature_hash}"))
+        found.append(Finding(Kind.WEAK_SIGNATURE, f"signed with {leaf.signature_hash}"))
     if trust_class is not TrustClass.PUBLIC:
         return found
     if CLIENT_AUTH in leaf.extended_key_usages:
         told = "browsers' CAs end clientAuth in 2026; move it to the private CA"
-        found.append(Finding(Kind.PUBLIC_CLIENT_AUTH, Severity.WARNING, told))
+        found.append(Finding(Kind.PUBLIC_CLIENT_AUTH, told))
     if leaf.lifetime > LONGEST_PUBLIC:
         told = f"lives {leaf.lifetime.days} days; {LONGEST_PUBLIC.days} are allowed"
-        found.append(Finding(Kind.TOO_LONG_LIVED, Severity.WARNING, told))
+        found.append(Finding(Kind.TOO_LONG_LIVED, told))
     return found
 
 
@@ -150,16 +173,16 @@ def _of_place(subject: Subject) -> list[Finding]:
     wanted = next((name for name in subject.asked if not covers(subject.certificate.names, name)), None)
     if wanted is not None:
         told = f"asked for {wanted}, got {', '.join(subject.certificate.names[:3]) or 'no name'}"
-        found.append(Finding(Kind.WRONG_NAME, Severity.WARNING, told))
+        found.append(Finding(Kind.WRONG_NAME, told))
     if not subject.is_chain_whole:
-        found.append(Finding(Kind.BROKEN_CHAIN, Severity.WARNING, "the served chain leads to no root that we know"))
+        found.append(Finding(Kind.BROKEN_CHAIN, "the served chain leads to no root that we know"))
     if subject.sharers:
         told = f"its key serves {subject.sharers} more certificate(s)"
-        found.append(Finding(Kind.SHARED_KEY, Severity.WARNING, told))
+        found.append(Finding(Kind.SHARED_KEY, told))
     if not subject.placement.placed:
-        found.append(Finding(Kind.UNPLACED, Severity.MINOR, subject.placement.reason))
+        found.append(Finding(Kind.UNPLACED, subject.placement.reason))
     elif not subject.placement.owner:
-        found.append(Finding(Kind.NO_OWNER, Severity.MINOR, f"nobody owns service {subject.placement.service}"))
+        found.append(Finding(Kind.NO_OWNER, f"nobody owns service {subject.placement.service}"))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from api.web.text import count
 from api.web.words import Row
+from domain.findings import severity_of_kind
 
 # Finding -> what to do about it.  Lifecycles write kinds with hyphens, discoveries with spaces.
 REMEDIES = {
@@ -25,16 +26,12 @@ REMEDIES = {
     "missed": "Look whether it is switched off, moved or filtered; after three looks its owner is asked.",
     "not yet valid": "Look at the server's clock, or wait for its first day.",
 }
-MAJOR = frozenset({"rolled back", "not served", "drift", "foreign certificate"})
-MINOR = frozenset({"unplaced", "no owner", "names changed", "unseen"})
 
 
 def finding(text: str) -> tuple[str, str, str, str]:
     """(severity, kind, detail, remedy) of a finding as it is recorded."""
     kind, _, detail = text.partition(": ")
-    same = kind.replace("-", " ")
-    severity = "major" if same in MAJOR else "minor" if same in MINOR else "warning"
-    return "critical" if same == "expired" else severity, kind, detail, REMEDIES.get(same, "")
+    return severity_of_kind(kind).value, kind, detail, REMEDIES.get(kind.replace("-", " "), "")
 
 
 def answer_of(endpoint: Row, not_ours: bool) -> tuple[str, str]:
