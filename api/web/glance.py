@@ -122,7 +122,11 @@ def _lifecycles(counts: Any, pulse: Pulse) -> Part:
 def _workers(pulse: Pulse) -> str:
     if not pulse.alive:
         return "not known"
-    return f"nobody takes the work of {', '.join(pulse.idle)}: it waits" if pulse.idle else "all at work"
+    return (
+        f"nobody has asked for the work of {', '.join(pulse.idle)} for minutes: it waits"
+        if pulse.idle
+        else "all at work"
+    )
 
 
 def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reader) -> list[Part]:

@@ -10,6 +10,7 @@ import pytest
 from temporalio.client import Client
 
 from api.gateway import TemporalGateway
+from api.pulse import PATIENCE, Pulse
 from domain.errors import NotReady
 
 
@@ -44,3 +45,8 @@ async def test_a_caller_that_goes_away_leaves_no_error_that_nobody_retrieves(mut
 async def test_no_answer_is_told_within_the_patience_of_a_query(mute: str) -> None:
     with pytest.raises(NotReady, match="does not answer"):
         await (await gateway(mute, 0.2)).explain("mc-1")
+
+
+async def test_a_temporal_that_says_nothing_has_no_pulse_and_keeps_no_page_waiting(mute: str) -> None:
+    async with asyncio.timeout(10 * PATIENCE.total_seconds()):
+        assert await (await gateway(mute, 30)).pulse() == Pulse(False)
