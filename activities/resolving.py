@@ -172,8 +172,10 @@ class Resolution:
         return SlotLook(slot, look.at, look.outcome, look.leaf or "", self._is_whole(look))
 
     def _is_whole(self, look: Look) -> bool:
-        chain = [self._ders[print_] for print_ in look.chain]
-        return not chain or (is_chain_whole(chain, self._anchors) and not brings_a_strange_root(chain, self._anchors))
+        return not look.chain or is_chain_whole(self._chain(look), self._anchors)
+
+    def _chain(self, look: Look) -> list[bytes]:
+        return [self._ders[print_] for print_ in look.chain]
 
     def _candidates(self, slots: Iterable[Slot], present: str) -> tuple[Life, ...]:
         leaves = {self._looks[slot].leaf for slot in slots} - {None, present}
@@ -267,7 +269,8 @@ class Resolution:
             asked=self._asked(slot),
             trust_class=trust_class_of(self._ders[leaf], facts, self._policy.issuers),
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
-            is_chain_whole=self._is_whole(look),
+            # A root that only the server names: to be told, and no reason to refuse what a person has put there.
+            is_chain_whole=self._is_whole(look) and not brings_a_strange_root(self._chain(look), self._anchors),
             sharers=sharers[leaf],
         )
         return findings_of(subject, self._now)

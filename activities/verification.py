@@ -15,7 +15,7 @@ from activities.scanners.sweep import seen_certificate
 from domain.certificate import LookOutcome, Slot
 from domain.contracts import LookAgain, LookReport, SlotLook
 from domain.tiers import Policy, Scope
-from formats.x509 import brings_a_strange_root, fingerprint_of, is_chain_whole, life_of, load_pem_chain
+from formats.x509 import fingerprint_of, is_chain_whole, life_of, load_pem_chain
 from store.sightings.adoptions import record_looks
 from store.sightings.looks import SeenCertificate, keep_certificates
 
@@ -41,8 +41,7 @@ class VerificationActivities:
         sights = await self._look(asked, policy.scope)
         certificates = await asyncio.to_thread(_parse, sights)
         anchors = tuple(der for pem in policy.roots for der in load_pem_chain(pem.encode()))
-        paired = zip(asked.slots, sights, strict=True)
-        looks = tuple(_slot_look(slot, sight, anchors, asked.expected) for slot, sight in paired)
+        looks = tuple(_slot_look(slot, sight, anchors) for slot, sight in zip(asked.slots, sights, strict=True))
         await asyncio.to_thread(self._keep, certificates, looks)
         readable = {seen.fingerprint for seen in certificates if seen.facts is not None}
         chains = {fingerprint_of(sight.chain[0]): sight.chain for sight in sights if sight.chain}
@@ -108,10 +107,8 @@ def _parse(sights: Iterable[Sight]) -> list[SeenCertificate]:
     return [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
 
 
-def _slot_look(slot: Slot, sight: Sight, anchors: Sequence[bytes], expected: str) -> SlotLook:
+def _slot_look(slot: Slot, sight: Sight, anchors: Sequence[bytes]) -> SlotLook:
     if not sight.chain:
         return SlotLook(slot, sight.at, sight.outcome)
     leaf = fingerprint_of(sight.chain[0])
-    # What we deployed ourselves was judged when it was ordered, and may bring a root that the policy does not name.
-    is_strange = leaf != expected and brings_a_strange_root(sight.chain, anchors)
-    return SlotLook(slot, sight.at, sight.outcome, leaf, is_chain_whole(sight.chain, anchors) and not is_strange)
+    return SlotLook(slot, sight.at, sight.outcome, leaf, is_chain_whole(sight.chain, anchors))

@@ -280,6 +280,9 @@ async def test_what_cannot_be_read_is_missed_or_strange_is_a_finding(database: E
         ("link", "unreadable"),
         ("strange", "broken chain"),
     }
+    # Told, and no reason to refuse what a person has put there.
+    adopted = [house.told(number) for number in range(len(house.lifecycles.heard))]
+    assert [told.looks[0].chain_ok for told in adopted if told.life and told.life.names == ("c.example",)] == [True]
 
 
 def found(database: Engine, discovery_id: str) -> set[tuple[str, str]]:
