@@ -49,9 +49,8 @@ from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
-from formats.policy import version_of
 from store.access import keep_policy, sync_people
-from store.engine import NO_DATABASE, create_engine
+from store.engine import create_engine
 from workflows.client import connect
 from workflows.courier import Courier
 from workflows.discovery import Discovery
@@ -80,14 +79,14 @@ class Parts:
     client: Client
     engine: Engine
     load_policy: Callable[[], Policy]
-    tell_policy_again: Callable[[], None]
     failpoint: Callable[[str], None]
     every_minute: list[Callable[[], object]]
 
 
 def lifecycle(parts: Parts) -> list[Any]:
     messenger, settings = Messenger(parts.client, parts.settings.api_url), parts.settings
-    take_up_people(parts)
+    # Takes up its people and its text, also later: who must be told must be told, without the database too (DESIGN 4).
+    parts.load_policy()
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
     adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
@@ -120,25 +119,6 @@ def lifecycle(parts: Parts) -> list[Any]:
     ]
 
 
-def take_up_people(parts: Parts) -> None:
-    """Without the database this worker starts all the same: who must be told must be told (DESIGN 4)."""
-    policy = parts.load_policy()
-    try:
-        take_up(parts.settings, parts.engine, policy)
-    except NO_DATABASE as error:
-        log.error("started without the database, which is told of people later", extra={"error": type(error).__name__})
-        parts.tell_policy_again()
-
-
-def take_up(settings: Settings, engine: Engine, policy: Policy) -> None:
-    """The people whom ``policy`` names, and its text, by whose version histories call it."""
-    sync_people(engine, policy.people)
-    text = Path(settings.policy).read_bytes()
-    # Replaced since it was read: then it is told again, with the new one.
-    if version_of(text) == policy.version:
-        keep_policy(engine, policy.version, text.decode(), now())
-
-
 def scan(parts: Parts) -> list[Any]:
     discovery = DiscoveryActivities(parts.engine, parts.load_policy, now)
     verification = VerificationActivities(parts.engine, parts.load_policy, now)
@@ -147,6 +127,7 @@ def scan(parts: Parts) -> list[Any]:
 
 def issue(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.ca_kek, "EVERLEAF_CA_KEK")
+    # Told of the policy too, but there a failure is only logged; without its CAs this worker must not start.
     ready_authorities(parts.settings, parts.engine, parts.load_policy())
     made_of = IssuerParts(
         parts.engine,
@@ -168,12 +149,14 @@ def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> Non
     publish_roots(engine, Path(settings.home) / "ca")
 
 
-def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callable[[Policy], None]:
-    """What a worker of ``queues`` does when the policy has changed: the same as at its start."""
+def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callable[[Policy, bytes], None]:
+    """What a worker of ``queues`` does for each policy that comes into force, the first one too."""
 
-    def on_change(policy: Policy) -> None:
+    def on_change(policy: Policy, text: bytes) -> None:
         if LIFECYCLE_QUEUE in queues:
-            take_up(settings, engine, policy)
+            sync_people(engine, policy.people)
+            # Histories call it by its version.
+            keep_policy(engine, policy.version, text.decode(), now())
         if ISSUE_QUEUE in queues:
             ready_authorities(settings, engine, policy)
 
@@ -261,9 +244,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         await keep_schedule(client)
     engine = create_engine(settings.database_url)
     policy = PolicyFile(Path(settings.policy), follow(settings, engine, queues))
-    parts = Parts(
-        settings, client, engine, policy.load, policy.tell_again, failpoint(settings.failpoint), [policy.load]
-    )
+    parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint), [policy.load])
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)

@@ -20,14 +20,14 @@ Stamp = tuple[int, int, int]
 class PolicyFile:
     """What activities are given as ``load_policy``: ``PolicyFile(path).load``.
 
-    ``on_change`` is told of every policy but the first, before anybody is given it; where it fails, at each load again.
+    ``on_change`` is told of every policy that comes into force, with its text, in their order; where it fails, of the
+    same one at each load again, and meanwhile the policy holds all the same.
     """
 
-    def __init__(self, path: Path, on_change: Callable[[Policy], None] = lambda _: None) -> None:
+    def __init__(self, path: Path, on_change: Callable[[Policy, bytes], None] = lambda *_: None) -> None:
         self._path = path
         self._on_change = on_change
-        self._told: Policy | None = None
-        self._untold = False
+        self._untold: list[tuple[Policy, bytes]] = []
         self._lock = Lock()
         self._stamp: Stamp | None = None
         self._policy: Policy | None = None
@@ -41,26 +41,17 @@ class PolicyFile:
             stamp = self._stamp_now()
             if stamp != self._stamp or self._policy is None:
                 self._policy, self._stamp = self._read(stamp), stamp
-            self._tell(self._policy)
+            self._tell()
             return self._policy
 
-    def tell_again(self) -> None:
-        """Whoever started with this policy could not do what it asks for: they are told of it at the next load."""
-        with self._lock:
-            self._untold = True
-
-    def _tell(self, policy: Policy) -> None:
-        if self._told is None:
-            # Whoever starts with this policy does by itself what it asks for, and fails aloud where that fails.
-            self._told = policy
-        if self._told is policy and not self._untold:
-            return
-        try:
-            self._on_change(policy)
-        except (EverleafError, SQLAlchemyError, OSError) as error:
-            log.error("the new policy is only half in force, tried again", extra={"error": type(error).__name__})
-            return
-        self._told, self._untold = policy, False
+    def _tell(self) -> None:
+        while self._untold:
+            try:
+                self._on_change(*self._untold[0])
+            except (EverleafError, SQLAlchemyError, OSError) as error:
+                log.error("a policy is only half in force, tried again", extra={"error": type(error).__name__})
+                return
+            self._untold.pop(0)
 
     def _stamp_now(self) -> Stamp | None:
         try:
@@ -73,10 +64,13 @@ class PolicyFile:
         try:
             if stamp is None:
                 raise BadInput("EVERLEAF_POLICY", f"{self._path} is not there", "Copy demo/policy.yaml and edit it.")
-            return parse_policy(self._path.read_bytes(), str(self._path))
+            text = self._path.read_bytes()
+            policy = parse_policy(text, str(self._path))
         except (BadInput, OSError) as error:
             if self._policy is None:
                 raise
             field = error.field if isinstance(error, BadPolicy) else ""
             log.error("policy refused, the last good one holds", extra={"policy": str(self._path), "field": field})
             return self._policy
+        self._untold.append((policy, text))
+        return policy
