@@ -1,7 +1,7 @@
 """What lifecycles recorded: the append-only events, and the read model that they amount to, in one transaction."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
@@ -24,6 +24,7 @@ from domain.contracts import (
     Snapshot,
 )
 from domain.errors import BadInput, Refused
+from domain.names import approval_id
 from store import tables
 from store.canonical import canonical, leaf_hash
 from store.changes import note_change
@@ -66,7 +67,7 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
         # A late repetition of an older batch must not put the read model back.
         if batch.snapshot is not None and (not batch.events or batch.events[-1].seq >= last):
             _write_read_model(connection, batch.snapshot, last, now)
-            _write_decision(connection, batch.snapshot, batch.events)
+            _write_decision(connection, batch)
             note_change(connection, "certificate", batch.managed_id)
     return Recorded("recorded", last)
 
@@ -211,6 +212,7 @@ def _write_case(connection: Connection, snapshot: Snapshot, case: CaseRow) -> No
 
 
 def _write_approval(connection: Connection, snapshot: Snapshot, approval: ApprovalRow) -> None:
+    # Who decided is told by events, with its time (``_write_decision``).
     row = {name: value for name, value in asdict(approval).items() if name not in ("case", "decided_by", "decided_at")}
     row |= {
         "managed_id": snapshot.managed_id,
@@ -221,12 +223,13 @@ def _write_approval(connection: Connection, snapshot: Snapshot, approval: Approv
     _upsert(connection, tables.approvals, row)
 
 
-def _write_decision(connection: Connection, snapshot: Snapshot, events: Iterable[EventRecord]) -> None:
-    """Who answered last and when, also where the answer was no; asked anew, nobody has."""
-    told = [event for event in events if event.kind in ("approval_asked", "approved", "rejected")]
-    if not told or snapshot.approval is None:
-        return
-    last = told[-1]
-    answered = last.kind != "approval_asked"
-    by = {"decided_by": last.facts["approver"] if answered else "", "decided_at": last.at if answered else None}
-    connection.execute(sa.update(tables.approvals).where(tables.approvals.c.id == snapshot.approval.id).values(**by))
+def _write_decision(connection: Connection, batch: RecordBatch) -> None:
+    """Who answered each question last and when, also where the answer was no; asked anew, nobody has.
+
+    By the events alone: a case that was answered and closed in one batch has no approval in the snapshot any more.
+    """
+    told = [event for event in batch.events if event.kind in ("approval_asked", "approved", "rejected")]
+    for asked, last in {approval_id(batch.managed_id, one.generation, one.case): one for one in told}.items():
+        answered = last.kind != "approval_asked"
+        by = {"decided_by": last.facts["approver"] if answered else "", "decided_at": last.at if answered else None}
+        connection.execute(sa.update(tables.approvals).where(tables.approvals.c.id == asked).values(**by))
