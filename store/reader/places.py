@@ -14,6 +14,8 @@ MANAGED = tables.managed_certificates.c
 SLOT, FOUND = tables.slots.c, tables.findings.c
 # What the discovery that looked there last found wrong with the very certificate that is ours now.
 NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.fingerprint == MANAGED.fingerprint, FOUND.url == SLOT.url)
+# A verification that saw the place again looks later than any discovery, and takes back this finding alone.
+STILL_MISSED = SLOT.misses > 0
 # What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one to whoever asks.
 OF_LIFECYCLES = ("broken-chain", "drift", "foreign-certificate", "names-changed", "not-served", "rolled-back", "unseen")
 BY_LIFECYCLES = {kind.replace("-", " "): kind for kind in OF_LIFECYCLES}
@@ -33,6 +35,8 @@ def has_finding(kind: str) -> sa.ColumnElement[bool]:
         ways.append(sa.and_(HAS_SOME, told))
     if same in BY_LOOKS:
         seen = sa.select(sa.literal(1)).where(SLOT.managed_id == MANAGED.id, SLOT.found_of == MANAGED.fingerprint)
+        if BY_LOOKS[same] == Kind.MISSED.value:
+            seen = seen.where(STILL_MISSED)
         ways.append(seen.where(SLOT.found.contains([BY_LOOKS[same]])).exists())
     if not ways:
         kinds = ", ".join(sorted({*BY_LIFECYCLES, *BY_LOOKS}))
@@ -42,7 +46,8 @@ def has_finding(kind: str) -> sa.ColumnElement[bool]:
 
 def with_findings(engine: Engine, rows: Sequence[Row]) -> list[Row]:
     """``rows`` with "kind: detail" of what the newest looks found behind what their lifecycles found, each once."""
-    ours = tables.managed_certificates.join(tables.slots, SLOT.managed_id == MANAGED.id).join(tables.findings, NEWEST)
+    true = sa.and_(NEWEST, sa.or_(FOUND.kind != Kind.MISSED.value, STILL_MISSED))
+    ours = tables.managed_certificates.join(tables.slots, SLOT.managed_id == MANAGED.id).join(tables.findings, true)
     query = sa.select(SLOT.managed_id, FOUND.fingerprint, FOUND.kind, FOUND.detail).select_from(ours)
     query = query.where(MANAGED.id.in_([row["id"] for row in rows])).order_by(FOUND.kind, FOUND.url)
     found: dict[tuple[str, str], list[str]] = {}

@@ -1,16 +1,18 @@
 """What the newest looks found stands beside the certificate that is ours now, and nothing that they found before."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from domain.certificate import LookOutcome, Slot
 from domain.errors import BadInput
 from store import reader, tables
 from store.facts import record
 from store.reader import CertificateQuery
+from store.sightings.adoptions import record_looks
 from tests.store.test_facts import batch, event, snapshot
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -93,6 +95,21 @@ def test_what_a_lifecycle_found_itself_is_said_once(looked: Engine) -> None:
     assert row["findings"] == ["broken-chain: the chain served there is broken", "weak key: of a test"]
     for spelling in ("broken chain", "broken-chain"):
         assert len(reader.list_certificates(looked, CertificateQuery(finding=spelling)).items) == 1
+
+
+def test_a_place_that_was_seen_again_is_missed_no_more(looked: Engine) -> None:
+    row = {"discovery_id": "d2", "fingerprint": OURS, "url": URL, "kind": "missed", "severity": "warning"}
+    put(looked, tables.findings, detail="refused", **row)
+    with looked.begin() as connection:
+        connection.execute(sa.update(tables.slots).values(found=["missed", "weak key"]))
+    asked = CertificateQuery(finding="missed")
+    assert reader.get_certificate(looked, "mc-1")["findings"] == ["missed: refused", "weak key: of a test"]
+    assert reader.count_certificates(looked, [asked]) == [1]
+
+    record_looks(looked, [(Slot(URL, "ecdsa"), LookOutcome.SEEN, OURS)], NOW + timedelta(hours=1))
+
+    assert reader.get_certificate(looked, "mc-1")["findings"] == ["weak key: of a test"]
+    assert reader.count_certificates(looked, [asked]) == [0]
 
 
 def test_a_kind_that_nothing_finds_is_refused(database: Engine) -> None:
