@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from api.auth import authenticate
 from api.parts import Caller, CallerDep
@@ -42,11 +44,23 @@ async def follow_events(
     if caller.parts.feed is None:
         raise NotReady("this API has no feed of changes; it is being started.")
     place = read_place(last_event_id) if last_event_id else None
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_stream(request, caller, place), media_type="text/event-stream", headers=headers)
+    return ClosedStream(_stream(request, caller, place))
 
 
-async def _stream(request: Request, caller: Caller, place: Place | None) -> AsyncIterator[str]:
+class ClosedStream(StreamingResponse):
+    """Ends ``content`` with the answer: suspended where it had told something, it listened on until collected."""
+
+    def __init__(self, content: AsyncGenerator[str, None]) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._content):
+            await super().__call__(scope, receive, send)
+
+
+async def _stream(request: Request, caller: Caller, place: Place | None) -> AsyncGenerator[str, None]:
     assert caller.parts.feed is not None
     proven = time.monotonic()
     with caller.parts.feed.subscribed() as inbox:

@@ -1,7 +1,7 @@
 """The stream of changes over a real socket: heard, resumed, begun anew, ended, and alive after a database's restart."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,8 @@ import httpx2
 import pytest
 import uvicorn
 from sqlalchemy.engine import Engine
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from api.feed import Feed
 from api.routes import events
@@ -165,3 +167,26 @@ async def test_news_go_on_through_a_restart_of_the_database(house: House, mortal
         # Before the feed has its connection again: it goes on where it stopped.
         await site.change("after the restart")
         assert "after the restart" in (await stream.next("alive")).data
+
+
+async def test_a_stream_that_cannot_be_told_on_ends_at_once_and_waits_for_no_collector() -> None:
+    ended = []
+
+    async def content() -> AsyncGenerator[str, None]:
+        try:
+            yield "retry: 3000\n\n"
+        finally:
+            ended.append(True)
+
+    async def gone(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise OSError
+
+    async def silence() -> Message:
+        return await asyncio.Future[Message]()
+
+    kept = content()
+    with pytest.raises(ClientDisconnect):
+        await events.ClosedStream(kept)({"type": "http", "asgi": {"spec_version": "2.4"}}, silence, gone)
+
+    assert ended == [True]
