@@ -55,7 +55,10 @@ def expand(patterns: Sequence[str]) -> tuple[str, ...]:
 
 def is_inside(path: str, patterns: Sequence[str]) -> bool:
     """``path``, with every link on the way resolved, is still one that ``patterns`` name."""
-    real = os.path.realpath(path)
+    return _is_named(os.path.realpath(path), patterns)
+
+
+def _is_named(real: str, patterns: Sequence[str]) -> bool:
     roots = [str(Path(os.path.realpath(_folder(p))) / p[len(_folder(p)) :].lstrip("/")) for p in patterns]
     return match(Matcher(paths=tuple(roots)), Seen(paths=(real,))) is not None
 
@@ -86,7 +89,7 @@ class FileScanner:
         path = ask.endpoint.path
         real = os.path.realpath(path)
         leads = f"leads to {_shown(real)}, " if os.path.islink(path) else ""
-        if not is_inside(path, self._patterns):
+        if not _is_named(real, self._patterns):
             told = f"{leads}outside the paths of the policy's scope"
             return Sight(ask, self._clock(), LookOutcome.OUT_OF_SCOPE, (), told)
         try:
@@ -117,6 +120,9 @@ def _read(path: str) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "is not a regular file")
+        # A folder on the way may have become a link since the path was held against the scope.
+        if os.readlink(f"/proc/self/fd/{file.fileno()}").removesuffix(" (deleted)") != path:
+            raise OSError(0, "was moved while it was opened")
         if status.st_size > MOST_BYTES:
             raise OSError(0, f"is larger than {MOST_BYTES} bytes")
         return file.read(MOST_BYTES + 1)

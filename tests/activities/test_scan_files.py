@@ -1,12 +1,15 @@
 """Whatever stands below a path of the scope gets a look of its own, and no link leads out of the scope."""
 
 import os
+import shutil
 import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from activities.scanners import files
 from activities.scanners.base import Ask, Patience, Sight
 from activities.scanners.files import FileScanner, expand
 from domain.certificate import Endpoint, LookOutcome
@@ -38,6 +41,25 @@ async def test_a_link_is_followed_to_a_file_that_the_scope_names(live: Path) -> 
     assert outside.detail == f"leads to {live.parent}/archive/cert1.pem, outside the paths of the policy's scope"
     inside = (await looks(f"{live}/*.pem", f"{live.parent}/archive/*.pem"))[cert]
     assert inside.outcome is LookOutcome.SEEN and inside.chain
+
+
+async def test_a_folder_that_becomes_a_link_after_the_check_leads_nowhere(
+    live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = live / "own"
+    own.mkdir()
+    (own / "cert1.pem").write_bytes((live / "cert.pem").read_bytes())
+    permits = files._is_named
+
+    def then_swaps(real: str, patterns: Sequence[str]) -> bool:
+        permitted = permits(real, patterns)
+        shutil.rmtree(own)
+        own.symlink_to("../archive")
+        return permitted
+
+    monkeypatch.setattr(files, "_is_named", then_swaps)
+    (sight,) = (await looks(f"{own}/cert1.pem")).values()
+    assert (sight.outcome, sight.detail) == (LookOutcome.UNREADABLE, "was moved while it was opened")
 
 
 async def test_everything_that_is_no_certificate_has_its_outcome(live: Path) -> None:
