@@ -8,10 +8,10 @@ from api.pulse import Pulse
 from api.web.text import count
 from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
 
-# Columns of the track -> the stages that stand in them.
+# Columns of the track -> the stages that stand in them.  What no plan can renew is in none: nothing of it is under way.
 TRACK = (
     ("Awaiting approval", ("awaiting-approval", "rejected", "held")),
-    ("Ordering", ("ordering", "waiting-for-ca", "unroutable")),
+    ("Ordering", ("ordering", "waiting-for-ca")),
     ("Deploying", ("deploying", "unreachable-target", "rolling-back", "waiting-for-person")),
     ("Verifying", ("verifying",)),
 )

@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 
 from api.web.text import count
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+# Days at which a severity begins (Help): rounded down, a week and 23 hours would read as already there.
+BOUNDS = (7, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,14 @@ class Times:
         return f"{max(1, length // timedelta(seconds=1))} s"
 
     def until(self, at: datetime) -> str:
-        """ "in 6 days", "7 h ago"."""
-        return f"in {self.span(at - self.now)}" if at > self.now else f"{self.span(self.now - at)} ago"
+        """ "in 6 days", "7 h ago"; "in 7 days 23 h" just before a bound, "in 7 days" from the bound on."""
+        left = at - self.now
+        if left <= timedelta(0):
+            return f"{self.span(left)} ago"
+        hours = -(-(left % DAY) // HOUR)
+        if left // DAY not in BOUNDS or not hours:
+            return f"in {self.span(left)}"
+        return f"in {left // DAY} days {hours} h" if hours < 24 else f"in {left // DAY + 1} days"
 
     def ends(self, at: datetime) -> str:
         """ "in 6 days", "expired 7 h ago"."""

@@ -63,9 +63,10 @@ class Reader:
 
     def name_of(self, actor: str) -> str:
         """Of "person/asha" the name that the policy gives her; anybody else as they are recorded."""
-        names = {f"person/{one.id}": one.name for one in self.people}
-        names |= {f"token/{token}": f"the token “{name}”" for token, name in self.tokens.items()}
-        return names.get(actor, actor)
+        kind, _, known_as = actor.partition("/")
+        if kind == "token" and known_as in self.tokens:
+            return f"the token “{self.tokens[known_as]}”"
+        return next((one.name for one in self.people if kind == "person" and one.id == known_as), actor)
 
     def heads_but(self, actor: str) -> list[Person]:
         heads = [one for one in self.people if one.role is Role.SECURITY_HEAD]
@@ -81,7 +82,7 @@ def happened(row: Row, reader: Reader) -> str:
     """One sentence: what stands in the way.  At most about 80 characters."""
     times, kinds = reader.times, {question["kind"] for question in row["questions"]}
     if row["retired"]:
-        return "Retired: it is governed no more. What happened, below, says by whom and why."
+        return "Retired: it is no longer governed. What happened, below, says by whom and why."
     findings = {str(finding).partition(":")[0] for finding in row["findings"]}
     stage = row.get("stage")
     if "rolled-back" in findings or row.get("rolled_back"):
@@ -138,7 +139,8 @@ def _asked(row: Row, reader: Reader) -> str:
 def asks_again_at(row: Row) -> datetime | None:
     """When the head hears of it next if nobody answers: the next rung, or the daily repetition of the last one."""
     if row["next_action"].startswith(TOLD_AGAIN):
-        return row["next_action_at"]  # type: ignore[no-any-return]
+        told_at: datetime | None = row["next_action_at"]
+        return told_at
     coming = [row["deadline"]] if row.get("deadline") else []
     if row.get("last_rung_at"):
         repeated = row["last_rung_at"] + REPEAT_AFTER
@@ -168,8 +170,10 @@ def verb(row: Row, reader: Reader) -> tuple[str, str]:
         return ("Review and approve" if mine else "Read the question"), f"/approvals/{row['approval_id']}"
     if kinds - {"tier", "owner"}:
         return ("Answer…" if reader.actor.role in ANSWERERS else "See what is asked"), f"{here}#questions"
+    if row.get("stage") == "unroutable":
+        return "See what is missing", here
     if "tier" in kinds:
-        return "Place it", f"{here}#tier"
+        return ("Place it", f"{here}#tier") if reader.actor.role in ANSWERERS else ("See it", here)
     if "owner" in kinds:
         return "Find its owner", f"{here}#questions"
     if row.get("failure") or row.get("rolled_back"):
@@ -224,7 +228,7 @@ STUCK = ("waiting-for-person", "unreachable-target", "unroutable")
 def _who_approves(row: Row, reader: Reader) -> str:
     asker = row.get("requested_by") or ""
     if asker and not reader.heads_but(asker):
-        asked = "You" if asker == reader.actor.id else reader.name_of(asker)
+        asked = "you" if asker == reader.actor.id else reader.name_of(asker)
         return f"Nobody can: {asked} asked for it, and there is no other head of IT security. Name one in the policy."
     if asker and asker == reader.actor.id:
         return "Another head of IT security: you asked for it, and four eyes are two people."

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.web import history, words
+from api.web import glance, history, words
 from api.web.times import Times
 from domain.tiers import Person, Role
 from store.access import Actor
@@ -65,7 +65,7 @@ def test_who_must_act_is_a_person_where_one_must(actor: Actor, asked: dict[str, 
 
 def test_a_renewal_that_its_only_head_asked_for_says_that_nobody_can_approve_it() -> None:
     asked = row(**ASKED, requested_by="person/meera")
-    assert words.who_must_act(asked, reads(HEAD, MEERA)).startswith("Nobody can: You asked for it")
+    assert words.who_must_act(asked, reads(HEAD, MEERA)).startswith("Nobody can: you asked for it")
     assert words.verb(asked, reads(HEAD, MEERA))[0] == "Read the question"
     assert words.verb(row(**ASKED), reads())[0] == "Review and approve"
 
@@ -99,3 +99,35 @@ def test_what_happened_again_and_again_stands_once_and_names_people_once() -> No
     first, second = history.happenings([*failures, approved], reads().name_of)
     assert (first.said, first.times, first.since) == ("deploy failed: no such folder", 3, NOW + timedelta(minutes=7))
     assert (second.said, second.by) == ("Approved by Meera Kulkarni.", "")
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (timedelta(days=6, hours=23), "in 6 days"),
+        (timedelta(days=7), "in 7 days"),
+        (timedelta(days=7, minutes=1), "in 7 days 1 h"),
+        (timedelta(days=7, hours=23), "in 7 days 23 h"),
+        (timedelta(days=7, hours=23, minutes=30), "in 8 days"),
+        (timedelta(days=30), "in 30 days"),
+        (timedelta(days=30, hours=5), "in 30 days 5 h"),
+        (timedelta(days=31, hours=5), "in 31 days"),
+        (timedelta(0), "1 s ago"),
+        (timedelta(days=-7, hours=-5), "7 days ago"),
+    ],
+)
+def test_what_is_left_never_reads_as_a_severity_that_has_not_begun(left: timedelta, said: str) -> None:
+    assert Times(NOW, ZoneInfo("UTC")).until(NOW + left) == said
+
+
+@pytest.mark.parametrize(
+    ("actor", "stage", "said"),
+    [
+        (HEAD, None, "Place it"),
+        (NOC, None, "See it"),
+        (HEAD, "unroutable", "See what is missing"),
+    ],
+)
+def test_placing_is_offered_where_it_helps_and_to_whoever_may(actor: Actor, stage: str | None, said: str) -> None:
+    unplaced = row(stage=stage, failure="", questions=[{"kind": "tier", "level": "owner"}])
+    assert glance.attention_row(unplaced, reads(actor)).verb == said
