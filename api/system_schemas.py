@@ -20,7 +20,7 @@ class PolicyMistake(BaseModel):
 
 
 class PolicyValidation(BaseModel):
-    """``errors``: those of the form (at most 50); those of the values show when the form is right."""
+    """``errors``: at most 50, and those of the form first; those of the values show when the form is right."""
 
     valid: bool
     version: str

@@ -10,6 +10,9 @@ from domain.certificate import Life
 from domain.contracts import Plan
 from domain.profiles import backdate
 
+# A time of day is told in whole minutes, and one from which something holds must not come before it.
+JUST_UNDER = timedelta(seconds=59, microseconds=999_999)
+
 
 def gains(ends_at: datetime, present: Life, plan: Plan, requested: bool) -> bool:
     """Whether a certificate of ``plan`` that ends at ``ends_at`` is worth putting in the place of ``present``."""
@@ -29,9 +32,10 @@ def in_vain(present: Life, plan: Plan, at: datetime) -> str:
     ends_at = (at - backdate(_planned(plan))).replace(microsecond=0) + _planned(plan)
     if gains(ends_at, present, plan, requested=True):
         return ""
+    ends, gain_from = _day(present.ends_at), _day(gains_from(present, plan) + JUST_UNDER)
     return (
-        f"it would gain nothing: ordered now it would end at {_day(ends_at)}, and the present one ends at "
-        f"{_day(present.ends_at)}; it can gain from {_day(gains_from(present, plan))} on, or under a longer profile"
+        f"it would gain nothing: ordered now it would end at {_day(ends_at)}, and the present one ends at {ends}; "
+        f"it can gain from {gain_from} on, or under a longer profile"
     )
 
 

@@ -26,7 +26,11 @@ def claim_key(engine: Engine, request_id: str, meant: str, now: datetime) -> Non
         connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
         known = connection.execute(sa.select(column.meant_sha256).where(column.id == request_id)).scalar_one()
     if bytes(known) != digest:
-        raise BadInput("Idempotency-Key", "came before with another request", "Send a new key with a new request.")
+        raise BadInput(
+            "Idempotency-Key",
+            "came before with another request",
+            "Send a new key with a new request; on a page, open it anew.",
+        )
 
 
 def forget_keys(engine: Engine, before: datetime) -> int:
