@@ -227,7 +227,7 @@ def _line(tree: Any, path: Path) -> int:
     for key in path:
         places = getattr(tree, "lc", None)
         try:
-            position = places.key(key) if isinstance(tree, dict) else places.item(key)  # type: ignore[union-attr]
+            position = places.key(key) if isinstance(tree, dict) else places.item(key)  # type: ignore[union-attr]  # None is caught
             line, tree = position[0], tree[key]
         except (KeyError, IndexError, AttributeError, TypeError):
             break

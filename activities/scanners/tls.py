@@ -161,7 +161,7 @@ class _Exchange:
         """
         if self._tls is None:
             return ()
-        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]
+        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]  # private, as said
         return tuple(served.public_bytes(DER) for served in inner.get_unverified_chain() or ())
 
     async def _send(self) -> None:

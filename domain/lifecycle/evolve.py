@@ -117,7 +117,7 @@ def _people(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return replace(state, untold=tuple(other for other in state.untold if other.id != message))
         case e.OrderClosed(order_key=key, reason=reason, revoke=True, collected=collected):
             words = {"retired": "cessationOfOperation", "superseded": "superseded"}
-            order = OrderToRevoke(key, words.get(reason, "unusable"), collected)  # type: ignore[arg-type]
+            order = OrderToRevoke(key, words.get(reason, "unusable"), collected)  # type: ignore[arg-type]  # literals above
             return replace(state, to_revoke=(*state.to_revoke, order))
         case e.RevocationDelayed(order_key=key, collected=collected, retry_at=retry_at):
             orders = tuple(

@@ -244,7 +244,7 @@ def test_only_the_orders_own_certificate_is_deployed(site: Site, plan: Plan) -> 
 def test_no_private_key_stands_in_the_store_in_clear(site: Site, plan: Plan) -> None:
     site.deploy(1, site.order(1, plan))
     pem = (site.folder / "key.pem").read_bytes()
-    number = load_pem_private_key(pem, None).private_numbers().private_value  # type: ignore[union-attr]
+    number = load_pem_private_key(pem, None).private_numbers().private_value  # type: ignore[union-attr]  # an EC key
     secret = number.to_bytes(32, "big")
     with site.house.engine.connect() as connection:
         names = sa.inspect(site.house.engine).get_table_names()

@@ -21,7 +21,7 @@ def test_a_key_belongs_to_whom_the_policy_names(owner: str, tmp_path: Path) -> N
     assert (seen.st_mode & 0o777, seen.st_uid, seen.st_gid) == (0o640, os.getuid(), os.getgid())
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.skipif(os.getuid() != 0, reason="NO ROOT: only root gives files away")
 def test_root_gives_a_key_to_a_group_alone(tmp_path: Path) -> None:
     group = next(entry for entry in grp.getgrall() if entry.gr_gid != os.getgid())
     write_whole(tmp_path / "key.pem", b"key", Owned(0o640, f":{group.gr_name}"))

@@ -34,7 +34,7 @@ class OutsideCA:
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
-            .public_key(key)  # type: ignore[arg-type]
+            .public_key(key)  # type: ignore[arg-type]  # of any kind
             .serial_number(x509.random_serial_number())
             .not_valid_before(begins)
             .not_valid_after(ends)

@@ -122,7 +122,7 @@ class Forgetful:
 
 
 async def test_a_sweep_passes_over_what_temporal_has_forgotten(database: Engine) -> None:
-    parts = RecordingParts(database, Forgetful(), "0.1.0", Clock())  # type: ignore[arg-type]
+    parts = RecordingParts(database, Forgetful(), "0.1.0", Clock())  # type: ignore[arg-type]  # what a sweep asks of a client
     sweep = RecordingActivities(parts).sweep
     assert await ActivityEnvironment().run(sweep, SweepRuns()) == Swept(2)
     assert [len(histories_of(database, name)) for name in Forgetful.runs] == [1, 0, 1]
@@ -209,7 +209,7 @@ async def test_a_database_that_is_down_is_tried_again(temporal: WorkflowEnvironm
 def test_a_crash_after_the_commit_records_nothing_twice(database: Engine) -> None:
     failpoint = Failpoint()
     failpoint.at = "record.committed"
-    parts = RecordingParts(database, None, "0.1.0", Clock(), failpoint)  # type: ignore[arg-type]
+    parts = RecordingParts(database, None, "0.1.0", Clock(), failpoint)  # type: ignore[arg-type]  # never asked
     activities = RecordingActivities(parts)
     with pytest.raises(Crash):
         activities.record(batch(event(0)))

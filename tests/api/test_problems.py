@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from httpx2 import Response
 from sqlalchemy.exc import DataError, OperationalError
 
 from domain.errors import NotReady
 from tests.api.conftest import House
 
 
-def is_problem(answer: object, status: int) -> bool:
-    assert hasattr(answer, "headers")
-    body = answer.json()  # type: ignore[attr-defined]
+def is_problem(answer: Response, status: int) -> bool:
+    body = answer.json()
     return (
-        answer.status_code == status  # type: ignore[attr-defined]
+        answer.status_code == status
         and answer.headers["content-type"] == "application/problem+json"
         and body["status"] == status
         and {"type", "title", "detail"} <= set(body)

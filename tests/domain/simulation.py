@@ -63,7 +63,7 @@ def fingerprint(text: str) -> str:
 
 def life(text: str, start: datetime, length: timedelta, **changes: object) -> Life:
     made = Life(fingerprint(text), NAMES, start, start + length, "ecdsa", 256, TrustClass.PRIVATE, "CN=CA", text)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)  # type: ignore[arg-type]  # any field
 
 
 def plan(length: timedelta, version: str = "p1") -> Plan:
@@ -84,7 +84,7 @@ def plan(length: timedelta, version: str = "p1") -> Plan:
 def terms(tier: Tier, length: timedelta, **changes: object) -> Terms:
     table = next(row for row in DEFAULT_TIERS if row.tier is tier)
     made = Terms("sha256:1", tier, "rule x", table, "payments", "billing", "p-owner", "p-head", plan=plan(length))
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)  # type: ignore[arg-type]  # any field
 
 
 @dataclass
@@ -177,7 +177,7 @@ class World:
         case = self.state.case
         assert case is not None
         assert case.plan is not None
-        return Decide(self.code(), what, case.number, self.state.generation, case.plan.version)  # type: ignore[arg-type]
+        return Decide(self.code(), what, case.number, self.state.generation, case.plan.version)  # type: ignore[arg-type]  # drawn
 
     # --- the acting and telling lanes ---------------------------------------------------------------------------------
 

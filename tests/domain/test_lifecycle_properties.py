@@ -172,7 +172,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(question=st.sampled_from(["unseen", "names-changed", "drift", "forked", "undeliverable"]))
     def somebody_answers(self, question: str) -> None:
         answers = {"unseen": "retired", "names-changed": "keep", "forked": "resume"}
-        message = Answer(self.world.code(), question, answers.get(question, "known"))  # type: ignore[arg-type]
+        message = Answer(self.world.code(), question, answers.get(question, "known"))  # type: ignore[arg-type]  # drawn
         self.world.send(message, "person/a")
         self.advance(0)
 

@@ -16,10 +16,7 @@ from cli.home import PROJECT, Home, write_private
 from cli.process import free_port
 from tests.launcher.waiting import has_ended, until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not (PROJECT / "api" / "main.py").exists(), reason="there is no API to start yet"),
-]
+pytestmark = pytest.mark.e2e
 READY_SECONDS = 120
 
 

@@ -122,7 +122,7 @@ def test_of_many_at_once_exactly_one_wins(database: Engine) -> None:
 def test_a_code_for_something_else_is_refused_burnt_and_recorded(database: Engine, change: dict[str, object]) -> None:
     people(database)
     code = minted(database)
-    wrong = replace(asking(code), **change)  # type: ignore[arg-type]
+    wrong = replace(asking(code), **change)  # type: ignore[arg-type]  # any field
     refused = access.redeem(database, wrong, NOW)
     assert not refused.allowed
     assert access.redeem(database, wrong, NOW) == refused

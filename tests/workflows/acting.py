@@ -48,33 +48,33 @@ class Activities:
 
     @activity.defn(name="consult")
     async def consult(self, step: c.Consult) -> c.Observation:
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="place_order")
     async def place_order(self, step: c.PlaceOrder) -> c.OrderPlaced:
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="collect_order")
     async def collect_order(self, step: c.CollectOrder) -> c.OrderOutcome:
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="revoke_order")
     async def revoke_order(self, step: c.RevokeOrder) -> c.Revoked:
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="deploy")
     async def deploy(self, step: c.Deploy) -> c.DeployReport:
         # A signal while an activity runs, as a discovery's notice would come; this one is known already.
         await self.env.client.get_workflow_handle(certificate_workflow(step.managed_id)).signal("observe", "n-0")
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="roll_back")
     async def roll_back(self, step: c.RollBack) -> c.DeployReport:
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="look_again")
     async def look_again(self, step: c.LookAgain) -> c.LookReport:
-        return await self.perform(step)  # type: ignore[return-value]
+        return await self.perform(step)  # type: ignore[return-value]  # what the step asks for
 
     @activity.defn(name="send")
     async def send(self, message: c.Message) -> c.Sent:
