@@ -153,6 +153,7 @@ DISGUISES = [
     (UPDATE, (("Content-Type", "application/json"), ("content-type", "application/x-www-form-urlencoded"))),
     (UPDATE, (("Content-Type", ""),)),
     (UPDATE, (("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "AAMAAABk"))),
+    *((UPDATE, (("Sec-Fetch-Site", site),)) for site in ("cross-site", "same-site", "none", "")),
     (f"{TERMINATE}", (("X-Original-URL", UPDATE), ("X-Rewrite-URL", UPDATE))),
 ]
 
