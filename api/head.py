@@ -2,24 +2,19 @@
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from api.layers import Layer
 
 
 class Told(OSError):
     """All of the answer to a HEAD is told; what makes its content may end.  An OSError is how a send fails."""
 
 
-class HeadAsGet:
+class HeadAsGet(Layer):
     """Asks for the GET and tells its beginning; a stream ends with its first piece."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -29,7 +24,7 @@ class HeadAsGet:
             await send(message)
 
         if scope["method"] != "HEAD":
-            await self._app(scope, receive, with_head)
+            await self.app(scope, receive, with_head)
             return
 
         async def without_content(message: Message) -> None:
@@ -41,6 +36,6 @@ class HeadAsGet:
                 raise Told
 
         try:
-            await self._app({**scope, "method": "GET"}, receive, without_content)
+            await self.app({**scope, "method": "GET"}, receive, without_content)
         except (Told, ClientDisconnect):
             return

@@ -1,7 +1,9 @@
 """The headers of every answer: what a browser may do with it is said here and nowhere else."""
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from api.layers import Layer
 
 # Data: nothing is loaded, nothing runs, no frame shows it.
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -22,17 +24,10 @@ ALWAYS = {
 A_YEAR = "max-age=31536000"
 
 
-class SecurityHeaders:
+class SecurityHeaders(Layer):
     """Adds what an answer does not say itself.  Works on streams: nothing is held back."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -45,4 +40,4 @@ class SecurityHeaders:
                     headers.setdefault("strict-transport-security", A_YEAR)
             await send(message)
 
-        await self._app(scope, receive, dressed)
+        await self.app(scope, receive, dressed)

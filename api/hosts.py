@@ -4,8 +4,9 @@ import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from api.layers import Layer
 from api.parts import Parts
 from api.problems import problem
 
@@ -18,21 +19,18 @@ ANY_NAME = ("/health/live", "/health/ready", "/metrics")
 HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
-class KnownHosts:
+class KnownHosts(Layer):
     """400 for a Host that is neither this machine's own nor the one of ``Parts.api_url``, whatever its port."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in ANY_NAME:
-            await self._app(scope, receive, send)
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in ANY_NAME:
+            await self.app(scope, receive, send)
             return
         parts = scope["app"].state.parts
         assert isinstance(parts, Parts)
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(given) == 1 and is_ours(given[0], parts.api_url):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         told = "This is not a name of ours; ask at the address of EVERLEAF_API_URL."
         await problem(400, "unknown-host", "Whose name is that?", told)(scope, receive, send)

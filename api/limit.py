@@ -2,8 +2,9 @@
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from api.layers import Layer
 from api.problems import TITLES, problem
 
 LARGEST_BODY_BYTES = 1_048_576
@@ -16,14 +17,8 @@ TOO_LONG = f"Path and query may have at most {LONGEST_ADDRESS_BYTES} bytes."
 TOO_MUCH = f"There may be at most {MOST_HEADERS} headers of at most {LARGEST_HEADERS_BYTES} bytes in all."
 
 
-class SizeLimit:
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+class SizeLimit(Layer):
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = _refusal(scope)
         if refused is not None:
             status, told = refused
@@ -40,7 +35,7 @@ class SizeLimit:
                 raise HTTPException(413, TOO_LARGE)
             return message
 
-        await self._app(scope, counted, send)
+        await self.app(scope, counted, send)
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:

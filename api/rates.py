@@ -10,8 +10,9 @@ from math import ceil
 
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from api.layers import Layer
 from api.problems import TooMany
 
 # Fifty a second for ever, and three thousand at once: a page, a script or a monitor never comes near it.
@@ -113,17 +114,10 @@ def _let_in(scope: Scope, left: Left) -> None:
         raise TooMany(f"At most {left.limit} {what} a minute; go on in {left.wait} s.", left.wait)
 
 
-class RateLimit:
+class RateLimit(Layer):
     """Says in every answer that was counted how much is left."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def told(message: Message) -> None:
             left = scope.get("state", {}).get("rate")
             if message["type"] == "http.response.start" and left is not None:
@@ -133,7 +127,7 @@ class RateLimit:
                     headers.setdefault("retry-after", str(left.wait))
             await send(message)
 
-        await self._app(scope, receive, told)
+        await self.app(scope, receive, told)
 
 
 def address_of(scope: Scope) -> str:
