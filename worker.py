@@ -50,7 +50,7 @@ from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
 from store.access import keep_policy, sync_people
-from store.engine import create_engine
+from store.engine import NO_DATABASE, create_engine
 from workflows.client import connect
 from workflows.courier import Courier
 from workflows.discovery import Discovery
@@ -127,8 +127,12 @@ def scan(parts: Parts) -> list[Any]:
 
 def issue(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.ca_kek, "EVERLEAF_CA_KEK")
-    # Told of the policy too, but there a failure is only logged; without its CAs this worker must not start.
-    ready_authorities(parts.settings, parts.engine, parts.load_policy())
+    policy = parts.load_policy()
+    try:
+        # Told of the policy too, but there a failure is only logged: with a wrong key this worker must not start.
+        ready_authorities(parts.settings, parts.engine, policy)
+    except NO_DATABASE as error:
+        log.error("started without the database, CAs are made when it answers", extra={"error": type(error).__name__})
     made_of = IssuerParts(
         parts.engine,
         kek,

@@ -1,18 +1,25 @@
-"""A rung's message goes out while the database is down: a real PostgreSQL that is stopped, a real mail server."""
+"""A rung's message goes out while the database is down, and workers start: a PostgreSQL that is really stopped, a real
+mail server."""
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine
+from temporalio.client import Client
 
 from activities.notification import NotificationActivities
+from activities.policy_file import PolicyFile
 from domain.contracts import Deliver, Delivery, Undelivered
 from domain.errors import NotReady
+from domain.settings import Settings
 from domain.tiers import Person, Role
-from store import reader
+from store import ca, reader
+from tests.activities.test_discovery_policy import EXAMPLE
 from tests.activities.test_notification import ASK, Mailbox, activities, batched, mailbox, people, smtp_url
 from tests.conftest import TEMPLATE, Cluster
+from worker import Parts, follow, issue
 
 __all__ = ["mailbox", "smtp_url"]
 
@@ -101,3 +108,23 @@ def test_what_a_courier_gave_up_is_noted_unless_it_arrived(database: Engine, mai
     assert worker.note_undelivered(Undelivered(both, "the mail server is gone")).state == "undeliverable"
     rows = {row["message_id"]: (row["state"], row["detail"]) for row in reader.deliveries_for(database, "mc-1")}
     assert rows == {ASK.id: ("delivered", ""), RUNG.id: ("undeliverable", "the mail server is gone")}
+
+
+async def test_an_issue_worker_starts_without_the_database_and_makes_its_authorities_when_it_answers(
+    mortal: tuple[Cluster, Engine], tmp_path: Path
+) -> None:
+    cluster, engine = mortal
+    kek, policy = tmp_path / "ca.kek", tmp_path / "policy.yaml"
+    kek.write_bytes(b"k" * 32)
+    kek.chmod(0o600)
+    policy.write_bytes(EXAMPLE.read_bytes())
+    settings = Settings(database_url="", temporal_address="", home=str(tmp_path), ca_kek=str(kek), policy=str(policy))
+    file = PolicyFile(policy, follow(settings, engine, ["issue"]))
+    client = await Client.connect("127.0.0.1:1", lazy=True)
+    cluster.interrupt()
+
+    assert issue(Parts(settings, client, engine, file.load, lambda _: None, []))
+
+    cluster.start()
+    file.load()
+    assert ca.authorities(engine)
