@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from activities.chains import Chains
 from activities.scope import FixedScope
 from domain.adoption import Adopted, Change, Changed, Joined, Known, KnownManaged, Moved, Sighting, adopt
 from domain.certificate import Life, Look, LookOutcome, Slot
@@ -14,7 +15,7 @@ from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
 from domain.findings import Finding, Kind, Subject, findings_of, sharers_of
 from domain.terms import expand_target, terms_for
 from domain.tiers import Policy
-from formats.x509 import brings_a_strange_root, is_chain_whole, life_of, load_pem_chain, trust_class_of
+from formats.x509 import life_of, trust_class_of
 from store.sightings.adoptions import Adoption, FindingRow, ManagedRow, SlotRow, managed_of, slots_of
 from store.sightings.looks import Discovery, certificates_of, looks_of
 
@@ -33,7 +34,7 @@ class Resolution:
         prints = {print_ for look in self._looks.values() for print_ in look.chain}
         prints |= {row.present for row in self._managed.values()}
         self._ders, self._facts = certificates_of(connection, prints)
-        self._anchors = tuple(der for pem in policy.roots for der in load_pem_chain(pem.encode()))
+        self._chains = Chains(policy)
         self._lives: dict[str, Life] = {}
 
     def adoption(self, new_id: Callable[[], str]) -> Adoption:
@@ -169,10 +170,13 @@ class Resolution:
         return tuple(self._slot_look(slot, self._looks[slot]) for slot in slots if slot in self._looks)
 
     def _slot_look(self, slot: Slot, look: Look) -> SlotLook:
-        return SlotLook(slot, look.at, look.outcome, look.leaf or "", self._is_whole(look))
+        return SlotLook(slot, look.at, look.outcome, look.leaf or "", self._is_good(slot, look))
 
-    def _is_whole(self, look: Look) -> bool:
-        return not look.chain or is_chain_whole(self._chain(look), self._anchors)
+    def _is_good(self, slot: Slot, look: Look) -> bool:
+        if look.leaf is None:
+            return True
+        is_ours = look.leaf in self._managed[self._slots[slot].managed_id].fingerprints
+        return self._chains.is_good(self._chain(look), self._facts.get(look.leaf), is_ours)
 
     def _chain(self, look: Look) -> list[bytes]:
         return [self._ders[print_] for print_ in look.chain]
@@ -269,8 +273,8 @@ class Resolution:
             asked=self._asked(slot),
             trust_class=trust_class_of(self._ders[leaf], facts, self._policy.issuers),
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
-            # A root that only the server names: to be told, and no reason to refuse what a person has put there.
-            is_chain_whole=self._is_whole(look) and not brings_a_strange_root(self._chain(look), self._anchors),
+            is_chain_whole=self._chains.is_whole(self._chain(look)),
+            is_root_strange=self._chains.brings_a_strange_root(self._chain(look)),
             sharers=sharers[leaf],
         )
         return findings_of(subject, self._now)

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
+from activities.chains import Chains
 from activities.discovery import heartbeat
 from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
@@ -15,7 +16,7 @@ from activities.scanners.sweep import seen_certificate
 from domain.certificate import LookOutcome, Slot
 from domain.contracts import LookAgain, LookReport, SlotLook
 from domain.tiers import Policy, Scope
-from formats.x509 import fingerprint_of, is_chain_whole, life_of, load_pem_chain
+from formats.x509 import fingerprint_of, life_of
 from store.sightings.adoptions import record_looks
 from store.sightings.looks import SeenCertificate, keep_certificates
 
@@ -40,13 +41,21 @@ class VerificationActivities:
         policy = await asyncio.to_thread(self.load_policy)
         sights = await self._look(asked, policy.scope)
         certificates = await asyncio.to_thread(_parse, sights)
-        anchors = tuple(der for pem in policy.roots for der in load_pem_chain(pem.encode()))
-        looks = tuple(_slot_look(slot, sight, anchors) for slot, sight in zip(asked.slots, sights, strict=True))
+        facts = {seen.fingerprint: seen.facts for seen in certificates}
+        chains = Chains(policy)
+
+        def look(slot: Slot, sight: Sight) -> SlotLook:
+            if not sight.chain:
+                return SlotLook(slot, sight.at, sight.outcome)
+            leaf = fingerprint_of(sight.chain[0])
+            is_good = chains.is_good(sight.chain, facts[leaf], leaf == asked.expected)
+            return SlotLook(slot, sight.at, sight.outcome, leaf, is_good)
+
+        looks = tuple(look(slot, sight) for slot, sight in zip(asked.slots, sights, strict=True))
         await asyncio.to_thread(self._keep, certificates, looks)
-        readable = {seen.fingerprint for seen in certificates if seen.facts is not None}
-        chains = {fingerprint_of(sight.chain[0]): sight.chain for sight in sights if sight.chain}
-        strangers = sorted((set(chains) & readable) - {asked.expected})
-        return LookReport(looks, tuple(life_of(chains[leaf], policy.issuers) for leaf in strangers))
+        served = {fingerprint_of(sight.chain[0]): sight.chain for sight in sights if sight.chain}
+        strangers = sorted(leaf for leaf in served if facts[leaf] is not None and leaf != asked.expected)
+        return LookReport(looks, tuple(life_of(served[leaf], policy.issuers) for leaf in strangers))
 
     def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
         now = self.clock()
@@ -105,10 +114,3 @@ def _is_another_key(slot: Slot, sight: Sight, expected: str) -> bool:
 
 def _parse(sights: Iterable[Sight]) -> list[SeenCertificate]:
     return [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
-
-
-def _slot_look(slot: Slot, sight: Sight, anchors: Sequence[bytes]) -> SlotLook:
-    if not sight.chain:
-        return SlotLook(slot, sight.at, sight.outcome)
-    leaf = fingerprint_of(sight.chain[0])
-    return SlotLook(slot, sight.at, sight.outcome, leaf, is_chain_whole(sight.chain, anchors))

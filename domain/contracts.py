@@ -128,7 +128,8 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class SlotLook:
-    """What one look saw in one of our slots.  ``chain_ok``: the served chain leads to a known root or to itself."""
+    """What one look saw in one of our slots.  ``chain_ok``: the served chain is whole, and that of a
+    private stranger leads to a root of the policy, where it names any."""
 
     slot: Slot
     at: datetime

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     WEAK_SIGNATURE = "weak signature"
     WRONG_NAME = "wrong name"
     BROKEN_CHAIN = "broken chain"
+    UNKNOWN_ROOT = "unknown root"
     NO_OWNER = "no owner"
     PUBLIC_CLIENT_AUTH = "public clientAuth"
     TOO_LONG_LIVED = "too long-lived"
@@ -99,7 +100,8 @@ class Standing:
 class Subject:
     """One certificate as seen at one place.
 
-    ``asked``: the names that were asked for there; ``sharers``: how many other certificates have its key.
+    ``asked``: the names that were asked for there; ``sharers``: how many other certificates have its key;
+    ``is_root_strange``: the chain ends in a root of its own that nobody named.
     """
 
     certificate: Certificate
@@ -107,6 +109,7 @@ class Subject:
     trust_class: TrustClass
     placement: Placement
     is_chain_whole: bool = True
+    is_root_strange: bool = False
     sharers: int = 0
 
 
@@ -175,7 +178,11 @@ def _of_place(subject: Subject) -> list[Finding]:
         told = f"asked for {wanted}, got {', '.join(subject.certificate.names[:3]) or 'no name'}"
         found.append(Finding(Kind.WRONG_NAME, told))
     if not subject.is_chain_whole:
-        found.append(Finding(Kind.BROKEN_CHAIN, "the served chain leads to no root that we know"))
+        found.append(
+            Finding(Kind.BROKEN_CHAIN, "the served chain has a gap, or is a lone leaf of no root that we know")
+        )
+    if subject.is_root_strange:
+        found.append(Finding(Kind.UNKNOWN_ROOT, "the served chain ends in a root that the policy does not name"))
     if subject.sharers:
         told = f"its key serves {subject.sharers} more certificate(s)"
         found.append(Finding(Kind.SHARED_KEY, told))

@@ -177,6 +177,15 @@ def brings_a_strange_root(chain: Sequence[bytes], anchors: Sequence[bytes]) -> b
         return False
 
 
+def is_root_known(chain: Sequence[bytes], anchors: Sequence[bytes], trust: TrustClass) -> bool:
+    """Whether a whole ``chain`` (DER) of class ``trust`` may be anybody's: of a private one, one of ``anchors`` must
+    stand behind it, where there are any.  Public ones are not for our roots to judge; self-signed ones are their own.
+    """
+    if trust is not TrustClass.PRIVATE or not anchors:
+        return True
+    return any(_issued_by(_load(chain[-1]), _load(anchor)) for anchor in anchors)
+
+
 _REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 
 

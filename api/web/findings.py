@@ -12,6 +12,7 @@ REMEDIES = {
     "foreign certificate": "Find who installed it. If it is right, renew through Everleaf or say that it is known.",
     "unseen": "Look whether it is switched off, moved or broken, and say so.",
     "broken chain": "Serve the intermediate certificates with it; the next renewal deploys the whole chain.",
+    "unknown root": "Name its root under roots of the policy, or find who installed it.",
     "weak key": "The planned certificate has a stronger key; renew it now.",
     "weak signature": "Renew it now: the issuer signs with a stronger hash.",
     "wrong name": "Correct the endpoint's name, or renew it with the name that clients ask for.",

@@ -93,7 +93,7 @@ def _strangers(turn: Turn, candidates: tuple[Life, ...]) -> None:
     if not why and shown != {candidate.fingerprint}:
         why = "it is not served at every endpoint"
     if not why and not all(view.chain_ok for view in live(state)):
-        why = "its chain is not complete"
+        why = "its chain is not complete, or leads to no root that the policy names"
     if why:
         _foreign(turn, candidate, why)
         return
@@ -156,7 +156,9 @@ def _drift(turn: Turn) -> None:
 
 
 def _chain(turn: Turn) -> None:
-    broken = [view.slot.url for view in turn.state.slots if view.fingerprint and not view.chain_ok]
+    broken = [
+        view.slot.url for view in turn.state.slots if view.fingerprint == turn.life.fingerprint and not view.chain_ok
+    ]
     if broken:
         _raise(turn, "broken-chain", f"the chain served at {broken[0]} is broken ({len(broken)} in all)")
     else:

@@ -43,13 +43,16 @@ def test_every_finding_is_found() -> None:
         "f" * 64, "CN=a", "CN=ca", "1", ("a.example",), old, NOW, "rsa", 1024, "sha1", "s" * 64, ("1.3.6.1.5.5.7.3.2",)
     )
     nobody = Placement(Tier.INTERNAL, "nms", "", "rule")
-    subject = Subject(bad, ("b.example",), TrustClass.PUBLIC, nobody, is_chain_whole=False, sharers=1)
+    subject = Subject(
+        bad, ("b.example",), TrustClass.PUBLIC, nobody, is_chain_whole=False, is_root_strange=True, sharers=1
+    )
     assert [finding.kind for finding in findings_of(subject, NOW)] == [
         Kind.EXPIRED,
         Kind.WEAK_KEY,
         Kind.WEAK_SIGNATURE,
         Kind.WRONG_NAME,
         Kind.BROKEN_CHAIN,
+        Kind.UNKNOWN_ROOT,
         Kind.NO_OWNER,
         Kind.PUBLIC_CLIENT_AUTH,
         Kind.TOO_LONG_LIVED,

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from domain.certificate import TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
-from formats.x509 import brings_a_strange_root, is_chain_whole, life_of, load_pem_chain, parse_certificate, pem_of
+from formats.x509 import (
+    brings_a_strange_root,
+    is_chain_whole,
+    is_root_known,
+    life_of,
+    load_pem_chain,
+    parse_certificate,
+    pem_of,
+)
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
@@ -87,6 +95,20 @@ def test_a_server_that_sends_a_root_of_its_own_proves_nothing() -> None:
         assert brings_a_strange_root((leaf, root), anchors) is is_strange
     assert not brings_a_strange_root((leaf,), (twin,)) and not brings_a_strange_root((root,), (twin,))
     assert not brings_a_strange_root((leaf, b"damaged"), (twin,))
+
+
+def test_a_private_chain_is_held_against_the_roots_that_are_named() -> None:
+    root, root_key = certificate("root", 10, ca=True)
+    twin, _ = certificate("root", 10, ca=True)
+    issuing, issuing_key = certificate("issuing", 60, ("root", root_key), ca=True)
+    leaf, _ = certificate("leaf", 90, ("issuing", issuing_key))
+    for chain in ((leaf, issuing), (leaf, issuing, root)):
+        assert is_root_known(chain, (twin, root), TrustClass.PRIVATE)
+        assert not is_root_known(chain, (twin,), TrustClass.PRIVATE)
+        assert is_root_known(chain, (twin,), TrustClass.PUBLIC)
+        assert is_root_known(chain, (), TrustClass.PRIVATE)
+    own, _ = certificate("own", 90)
+    assert is_root_known((own,), (twin,), TrustClass.SELF_SIGNED)
 
 
 def test_pem_goes_there_and_back() -> None:
