@@ -64,7 +64,9 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "certificates": APPEND,
         # An insert gives the row its number, which must be readable.
         "changes": "SELECT (id), INSERT",
-        "discoveries": "SELECT, INSERT, UPDATE (state, detail, finished_at)",
+        # One that was refused is planned anew; the report is adoption's to write.
+        "discoveries": "SELECT, INSERT, UPDATE (source, state, scope, pages, targets, workflow_id, run_id, started_at,"
+        " detail, finished_at)",
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
         "slots": "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses)",
     },

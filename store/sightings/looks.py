@@ -46,7 +46,10 @@ class SeenCertificate:
 
 
 def begin(engine: Engine, discovery: Discovery, now: datetime) -> Discovery:
-    """Keep ``discovery`` unless its id is known; gives what is kept, so a repetition changes nothing."""
+    """Keep ``discovery`` unless its id is known; gives what is kept, so a repetition changes nothing.
+
+    A request that was refused before it was planned left its id behind; whoever mends it begins under the same one.
+    """
     row = {
         "id": discovery.id,
         "source": discovery.source,
@@ -59,8 +62,12 @@ def begin(engine: Engine, discovery: Discovery, now: datetime) -> Discovery:
         "started_at": now,
     }
     with engine.begin() as connection:
-        first = insert(tables.discoveries).values(**row).on_conflict_do_nothing().returning(tables.discoveries.c.id)
-        if connection.execute(first).scalar() is not None:
+        c = tables.discoveries.c
+        anew = {name: value for name, value in row.items() if name != "id"} | {"detail": "", "finished_at": None}
+        never_planned = sa.and_(c.state == "failed", c.pages == 0)
+        first = insert(tables.discoveries).values(**row)
+        first = first.on_conflict_do_update(index_elements=["id"], set_=anew, where=never_planned)
+        if connection.execute(first.returning(c.id)).scalar() is not None:
             note_change(connection, "discovery", discovery.id)
         return discovery_of(connection, discovery.id)
 
@@ -75,7 +82,10 @@ def mark_scanned(engine: Engine, discovery_id: str) -> None:
 
 
 def mark_failed(engine: Engine, failed: Discovery, why: str, now: datetime) -> None:
-    """Note that ``failed`` ended and ``why``, also where it never began; what was adopted stays adopted."""
+    """Note that ``failed`` ended and ``why``, also where it never began; what was adopted stays adopted.
+
+    The id of another workflow's discovery, in a request that was refused, fails nothing of that one.
+    """
     row = {
         "id": failed.id,
         "source": failed.source,
@@ -89,8 +99,9 @@ def mark_failed(engine: Engine, failed: Discovery, why: str, now: datetime) -> N
     }
     ended = {name: row[name] for name in ("state", "detail", "finished_at")}
     statement = insert(tables.discoveries).values(**row)
-    unended = tables.discoveries.c.state.not_in(ENDED)
-    statement = statement.on_conflict_do_update(index_elements=["id"], set_=ended, where=unended)
+    c = tables.discoveries.c
+    its_own = sa.and_(c.state.not_in(ENDED), c.workflow_id == failed.workflow_id)
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_=ended, where=its_own)
     with engine.begin() as connection:
         if connection.execute(statement.returning(tables.discoveries.c.id)).scalar() is not None:
             note_change(connection, "discovery", failed.id)

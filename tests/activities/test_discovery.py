@@ -10,10 +10,11 @@ from sqlalchemy.engine import Engine
 
 from activities.discovery import DiscoveryActivities
 from activities.scope import FixedScope
-from domain.contracts import DiscoveryRequest, ScanPage, ScanReport
+from domain.contracts import DiscoveryFailure, DiscoveryRequest, ScanPage, ScanReport
 from domain.errors import BadInput, NotFound
 from domain.tiers import Policy
 from store import tables
+from store.sightings import looks
 from tests.activities.estates import TestCA, clock, context, listening, policy
 
 pytestmark = pytest.mark.server
@@ -96,3 +97,25 @@ def test_pages_cut_a_scope_without_gap_or_overlap() -> None:
     assert len(places) == len(set(places)) == fixed.targets == (254 + 2) * 2
     assert fixed.pages == fixed.tls_pages + 1
     assert FixedScope.from_json(fixed.to_json()) == fixed
+
+
+async def test_a_request_that_was_refused_is_mended_under_its_own_id(database: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "a.pem"
+    seen = TestCA().issue(path, "a.example")
+    rules = policy(TestCA(), (), (), (str(path),))
+    scanning = DiscoveryActivities(database, lambda: rules, clock)
+    refused = DiscoveryRequest("mine", paths=("/etc/nothing/of/ours",))
+    await scanning.fail_discovery(DiscoveryFailure(refused, "outside the policy's scope"))
+    assert looks.find(database, "mine").state == "failed"
+
+    assert len(await scan(database, rules, "mine")) == 1
+    assert looked(database) == {(f"file://localhost{path}", "ecdsa"): seen}
+    begun = looks.find(database, "mine")
+    assert (begun.state, begun.pages) == ("scanning", 1)
+
+
+async def test_a_refused_request_fails_nobody_elses_discovery(database: Engine, tmp_path: Path) -> None:
+    looks.begin(database, looks.Discovery("theirs", "test", {}, 1, 1, workflow_id="discovery/theirs"), clock())
+    scanning = DiscoveryActivities(database, lambda: policy(TestCA(), ()), clock)
+    await scanning.fail_discovery(DiscoveryFailure(DiscoveryRequest("theirs"), "no such field"))
+    assert looks.find(database, "theirs").state == "planned"

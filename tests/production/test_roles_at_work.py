@@ -1,6 +1,7 @@
 """What each process asks of the store beside a good day's renewal, under its own role: refusals and repetitions."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -69,6 +70,7 @@ def test_the_scanner_keeps_looks_looks_again_and_fails(enter: Enter) -> None:
     looks.mark_failed(engine, looks.Discovery("d-refused", "test", {}, 0, 0), "outside of the scope", NOW)
 
     assert looks.find(engine, "d-role").state == "failed"
+    assert looks.begin(engine, replace(begun, id="d-refused"), NOW).pages == 1
 
 
 def test_an_order_passes_from_the_deploy_worker_to_the_issue_worker_and_back(enter: Enter) -> None:
