@@ -25,12 +25,13 @@ PATIENCE = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """``running``: lifecycles that run, None where nobody counted; ``idle``: queues that no worker asks, of
-    those of which that could be found out."""
+    """``running``: lifecycles that run, None where nobody counted; ``idle``: queues that no worker asks;
+    ``unknown``: those of which that could not be found out."""
 
     alive: bool
     running: int | None = None
     idle: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 async def pulse_of(client: Client) -> Pulse:
@@ -41,8 +42,10 @@ async def pulse_of(client: Client) -> Pulse:
         _soon(client.count_workflows(query)),
         asyncio.gather(*(_soon(_is_asked(client, queue)) for queue in QUEUES)),
     )
-    idle = tuple(queue for queue, is_asked in zip(QUEUES, asked, strict=True) if is_asked is False)
-    return Pulse(health is True, counted.count if counted is not None else None, idle)
+    found = dict(zip(QUEUES, asked, strict=True))
+    idle = tuple(queue for queue in QUEUES if found[queue] is False)
+    unknown = tuple(queue for queue in QUEUES if found[queue] is None)
+    return Pulse(health is True, counted.count if counted is not None else None, idle, unknown)
 
 
 async def _soon(answer: Coroutine[Any, Any, T]) -> T | None:

@@ -119,14 +119,11 @@ def _lifecycles(counts: Any, pulse: Pulse) -> Part:
     return Part("Lifecycles", told, pulse.running >= living and counts.unrecorded == 0)
 
 
-def _workers(pulse: Pulse) -> str:
-    if not pulse.alive:
-        return "not known"
-    return (
-        f"nobody has asked for the work of {', '.join(pulse.idle)} for minutes: it waits"
-        if pulse.idle
-        else "all at work"
-    )
+def workers_of(pulse: Pulse) -> Part:
+    """Silence is no good news: a queue of which nothing could be found out is told."""
+    said = [f"nobody asks for the work of {', '.join(pulse.idle)}: it waits"] if pulse.idle else []
+    said += [f"not known of {', '.join(pulse.unknown)}"] if pulse.unknown else []
+    return Part("Workers", "; ".join(said) or "all at work", not said)
 
 
 def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reader) -> list[Part]:
@@ -136,7 +133,7 @@ def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reade
         Part("Temporal", "answers" if pulse.alive else "does not answer: renewals wait, nothing is lost", pulse.alive),
         Part("Database", "answers", True),
         _lifecycles(counts, pulse),
-        Part("Workers", _workers(pulse), not pulse.idle),
+        workers_of(pulse),
         Part(
             "Overdue", "none" if counts.overdue == 0 else f"{counts.overdue:,} moments have passed", counts.overdue == 0
         ),

@@ -99,7 +99,7 @@ class WorldGateway:
         return self.discoveries.get(workflow_id.removeprefix("discovery/"))
 
     async def pulse(self) -> Pulse:
-        return Pulse(True, 1) if self.deaf is None else Pulse(False)
+        return Pulse(True, 1) if self.deaf is None else Pulse(False, unknown=QUEUES)
 
     async def answers(self) -> bool:
         return self.deaf is None
