@@ -17,7 +17,7 @@ from sqlalchemy.engine import Engine
 from api.gateway import DiscoveryRun, Explanation, LiveRun
 from api.main import build
 from api.parts import Parts
-from api.pulse import Pulse
+from api.pulse import QUEUES, Pulse
 from api.refusals import refusal_of
 from domain import contracts as c
 from domain.errors import Conflict, NotFound
