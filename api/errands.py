@@ -15,10 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from api.gateway import Unanswered
 from api.parts import Caller
 from api.schemas import Operation
-from domain.errors import EverleafError
 from domain.names import certificate_workflow
 from domain.people.messages import Warranted
-from store.access import Binding, Comment, add_comment, claim_key, mint_warrant, refuse_comment
+from store.access import Binding, Comment, add_comment, claim_key, mint_warrant, say_comment
 from store.reader import get_certificate
 
 # Longer than the longest wait for an answer with its retries, so that no retry meets an expired code.
@@ -35,23 +34,14 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A comment that is kept.  ``id``: all that the workflow ever sees of it, empty without one; ``is_new``: it did not
-    stand before, so that a repetition which fails takes back nothing that an earlier one has said."""
-
-    id: str
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Errand:
     """``id``: of the request, which is the id of the update; ``message``: makes the message from its code;
-    ``said``: what came with it, and falls with it."""
+    ``comment_id``: of what came with it, empty without one; it counts once the lifecycle has taken the message."""
 
     id: str
     bound_to: Binding
     message: Callable[[str], Warranted]
-    said: Said | None = None
+    comment_id: str = ""
 
 
 async def claim(caller: Caller, kind: str, key: str | None, *meant: str) -> str:
@@ -67,22 +57,22 @@ async def claim(caller: Caller, kind: str, key: str | None, *meant: str) -> str:
     return request_id
 
 
-async def keep_comment(caller: Caller, request_id: str, about: tuple[str, str], text: str) -> Said:
-    """The same request says it once, however often it comes.  ``about``: the managed certificate, and what of it."""
+async def keep_comment(caller: Caller, request_id: str, about: tuple[str, str], text: str) -> str:
+    """Its id, empty without a text.  The same request says it once, however often it comes.  ``about``: the managed
+    certificate, and what of it."""
     if not text:
-        return Said("", is_new=False)
+        return ""
     comment = Comment(*about, caller.actor.id, text, caller.parts.clock())
-    return Said(request_id, await run_in_threadpool(add_comment, caller.engine, request_id, comment))
+    await run_in_threadpool(add_comment, caller.engine, request_id, comment)
+    return request_id
 
 
 async def run_errand(caller: Caller, errand: Errand) -> Operation:
     """The operation; ``unknown`` where the lifecycle did not answer in time.  Raises what it refused."""
-    try:
-        return await _run(caller, errand)
-    except EverleafError:
-        if errand.said is not None and errand.said.is_new:
-            await run_in_threadpool(refuse_comment, caller.engine, errand.said.id)
-        raise
+    operation = await _run(caller, errand)
+    if errand.comment_id:
+        await run_in_threadpool(say_comment, caller.engine, errand.comment_id)
+    return operation
 
 
 async def until_recorded(caller: Caller, operation: Operation) -> None:

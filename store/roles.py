@@ -35,7 +35,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("approvals", "cases", "certificates", "changes", "deliveries", "discoveries"), READ),
         **dict.fromkeys(("events", "findings", "histories", "lives", "looks", "managed"), READ),
         **dict.fromkeys(("managed_certificates", "notices", "orders", "people", "slots"), READ),
-        "comments": "SELECT, INSERT, UPDATE (refused)",
+        "comments": "SELECT, INSERT, UPDATE (said)",
         "login_links": "SELECT, INSERT, UPDATE (used_at)",
         "policies": READ,
         "requests": APPEND,

@@ -504,8 +504,8 @@ comments = Table(
     Column("about", String, nullable=False),
     Column("by", String, nullable=False),
     Column("text", String, nullable=False),
-    # It came with a decision that was refused: kept as evidence, shown beside no decision.
-    Column("refused", Boolean, nullable=False, server_default="false"),
+    # What it came with was taken; until then, and where that was refused, it is shown beside no decision.
+    Column("said", Boolean, nullable=False, server_default="false"),
     instant("at"),
 )
 

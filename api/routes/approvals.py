@@ -81,7 +81,7 @@ async def decide_approval(
     version = read_version(asked.version, if_match) or row["version"]
     meant = (approval_id, version if asked.version or if_match else "", asked.model_dump_json(exclude={"version"}))
     sent = await claim(caller, "decide", idempotency_key, *meant)
-    said = await keep_comment(caller, sent, (row["managed_id"], row["id"]), asked.comment)
+    comment_id = await keep_comment(caller, sent, (row["managed_id"], row["id"]), asked.comment)
 
     def message(code: str) -> Decide:
         return Decide(
@@ -90,11 +90,11 @@ async def decide_approval(
             row["case_number"],
             row["generation"],
             version,
-            comment_id=said.id,
+            comment_id=comment_id,
             seen=SEEN[row["state"]] if asked.overrule else SEEN["pending"],
         )
 
-    errand = Errand(sent, _binding(row, version), message, said)
+    errand = Errand(sent, _binding(row, version), message, comment_id)
     return answered(response, await run_errand(caller, errand))
 
 

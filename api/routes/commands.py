@@ -67,8 +67,8 @@ async def retire_certificate(
     """End this lifecycle with a reason; an order under way is collected and revoked."""
     await _known(caller, certificate_id)
     sent = await claim(caller, "retire", idempotency_key, certificate_id, asked.model_dump_json())
-    said = await keep_comment(caller, sent, (certificate_id, certificate_id), asked.comment)
-    errand = Errand(sent, Binding(certificate_id, "retire"), lambda code: Retire(code, asked.reason), said)
+    comment_id = await keep_comment(caller, sent, (certificate_id, certificate_id), asked.comment)
+    errand = Errand(sent, Binding(certificate_id, "retire"), lambda code: Retire(code, asked.reason), comment_id)
     return answered(response, await run_errand(caller, errand))
 
 

@@ -11,7 +11,7 @@ from store.access.papers import (
     comments_on,
     keep_policy,
     policy_text,
-    refuse_comment,
+    say_comment,
     uploads_for,
 )
 from store.access.people import Actor, everybody, head_of, people_of, person, sync_people
@@ -49,8 +49,8 @@ __all__ = [
     "policy_text",
     "record_security_event",
     "redeem",
-    "refuse_comment",
     "revoke_token",
+    "say_comment",
     "security_events",
     "session_of",
     "sync_people",

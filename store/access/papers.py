@@ -32,29 +32,26 @@ class Upload:
     at: datetime
 
 
-def add_comment(engine: Engine, comment_id: str, comment: Comment) -> bool:
-    """Keep ``comment``, whose id is all that a workflow ever sees of it; a refused one counts again.  False where it
-    stood already: what it came with was not refused."""
+def add_comment(engine: Engine, comment_id: str, comment: Comment) -> None:
+    """Keep ``comment``, once; its id is all that a workflow ever sees of it.  It counts beside no decision until
+    ``say_comment``."""
     row = {"managed_id": comment.managed_id, "about": comment.about, "by": comment.by, "text": comment.text}
     first = insert(tables.comments).values(id=comment_id, **row, at=comment.at)
-    again = first.on_conflict_do_update(
-        index_elements=["id"], set_={"refused": False}, where=tables.comments.c.refused.is_(True)
-    )
     with engine.begin() as connection:
-        return connection.execute(again.returning(tables.comments.c.id)).scalar_one_or_none() is not None
+        connection.execute(first.on_conflict_do_nothing(index_elements=["id"]))
 
 
-def refuse_comment(engine: Engine, comment_id: str) -> None:
-    """What it came with was refused: it was said, and counts beside no decision."""
+def say_comment(engine: Engine, comment_id: str) -> None:
+    """What it came with was taken, or may have been; nothing that happens later un-says it."""
     with engine.begin() as connection:
         told = sa.update(tables.comments).where(tables.comments.c.id == comment_id)
-        connection.execute(told.values(refused=True))
+        connection.execute(told.values(said=True))
 
 
 def comments_on(engine: Engine, managed_id: str) -> list[Comment]:
-    """Oldest first; without those whose decision was refused."""
+    """Oldest first; those alone whose decision was taken."""
     column = tables.comments.c
-    query = sa.select(tables.comments).where(column.managed_id == managed_id, column.refused.is_(False))
+    query = sa.select(tables.comments).where(column.managed_id == managed_id, column.said)
     with engine.connect() as connection:
         rows = connection.execute(query.order_by(column.at, column.id)).all()
     return [Comment(row.managed_id, row.about, row.by, row.text, row.at) for row in rows]

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 
 from api.gateway import Unanswered
 from domain.errors import NotReady
@@ -133,6 +134,18 @@ async def test_a_repetition_that_fails_takes_back_nothing(house: House, database
     # What failed the first time was said to nobody, until a repetition arrives.
     late = {"idempotency-key": "k-4"}
     assert (await decide(house, comment="late", headers=late)).status_code == 503
+    assert [comment.text for comment in access.comments_on(database, "mc-1")] == ["seen"]
+
+
+async def test_what_was_lost_with_the_database_and_refused_at_its_repetition_was_never_said(
+    house: House, database: Engine
+) -> None:
+    key = {"idempotency-key": "k-5"}
+    house.gateway.deaf = OperationalError("select", {}, Exception("the server closed the connection"))
+    assert (await decide(house, comment="lost", headers=key)).status_code == 503
+    house.gateway.deaf = None
+    assert (await decide(house, comment="seen")).status_code == 200
+    assert (await decide(house, comment="lost", headers=key)).status_code == 409
     assert [comment.text for comment in access.comments_on(database, "mc-1")] == ["seen"]
 
 

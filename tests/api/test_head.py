@@ -79,8 +79,8 @@ async def test_on_a_socket_a_stream_is_over_at_once_and_nobody_listens(house: Ho
         feed = house.app.state.parts.feed
         assert feed is not None
         # The beginning is told before the answer has ended.
-        for _ in range(1200):
+        for _ in range(100):
             if feed.subscribers == 0:
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
         assert feed.subscribers == 0
