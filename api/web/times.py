@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 from api.web.text import count
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-# Days at which a severity begins (Help): rounded down, a week and 23 hours would read as already there.
-BOUNDS = (7, 30)
+# Days at which a severity begins in a long life (Help): rounded down, a week and 23 hours would read as already there.
+# In shorter lives the marks lie elsewhere; there the word beside it says where it stands.
+BOUNDS = (7, 14, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Times:
         return f"{max(1, length // timedelta(seconds=1))} s"
 
     def until(self, at: datetime) -> str:
-        """ "in 6 days", "7 h ago"; "in 7 days 23 h" just before a bound, "in 7 days" from the bound on."""
+        """ "in 6 days", "7 h ago"; "in 7 days 23 h" in the day before a bound, "in 7 days" from the bound on."""
         left = at - self.now
         if left <= timedelta(0):
             return f"{self.span(left)} ago"

@@ -109,6 +109,7 @@ def test_what_happened_again_and_again_stands_once_and_names_people_once() -> No
         (timedelta(days=7, minutes=1), "in 7 days 1 h"),
         (timedelta(days=7, hours=23), "in 7 days 23 h"),
         (timedelta(days=7, hours=23, minutes=30), "in 8 days"),
+        (timedelta(days=14, hours=23), "in 14 days 23 h"),
         (timedelta(days=30), "in 30 days"),
         (timedelta(days=30, hours=5), "in 30 days 5 h"),
         (timedelta(days=31, hours=5), "in 31 days"),
@@ -116,7 +117,7 @@ def test_what_happened_again_and_again_stands_once_and_names_people_once() -> No
         (timedelta(days=-7, hours=-5), "7 days ago"),
     ],
 )
-def test_what_is_left_never_reads_as_a_severity_that_has_not_begun(left: timedelta, said: str) -> None:
+def test_what_is_left_before_the_marks_of_a_long_life_is_told_with_its_hours(left: timedelta, said: str) -> None:
     assert Times(NOW, ZoneInfo("UTC")).until(NOW + left) == said
 
 
