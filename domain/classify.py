@@ -73,8 +73,8 @@ def match(when: Matcher, seen: Seen) -> str | None:
 
 
 def in_words(seen: str) -> str:
-    """``seen`` as text: a path is bytes, and what is not text of it stands as in its URL (RFC 3986, 2.1)."""
-    return seen if seen.isprintable() else quote(seen, safe="/ ._-@+=,", errors="surrogateescape")
+    """``seen`` to be read: a path is bytes, and what cannot be printed of it stands as in its URL (RFC 3986, 2.1)."""
+    return "".join(c if c.isprintable() else quote(c, safe="", errors="surrogateescape") for c in seen)
 
 
 Fits = Callable[[str, str], bool]
