@@ -50,7 +50,7 @@ from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
 from store.access import keep_policy, sync_people
-from store.engine import NO_DATABASE, create_engine
+from store.engine import create_engine
 from workflows.client import connect
 from workflows.courier import Courier
 from workflows.discovery import Discovery
@@ -127,12 +127,8 @@ def scan(parts: Parts) -> list[Any]:
 
 def issue(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.ca_kek, "EVERLEAF_CA_KEK")
-    policy = parts.load_policy()
-    try:
-        # Told of the policy too, but there a failure is only logged: with a wrong key this worker must not start.
-        ready_authorities(parts.settings, parts.engine, policy)
-    except NO_DATABASE as error:
-        log.error("started without the database, CAs are made when it answers", extra={"error": type(error).__name__})
+    # Makes the CAs that it needs; without the database later, and with a wrong key this worker does not start.
+    parts.load_policy()
     made_of = IssuerParts(
         parts.engine,
         kek,
@@ -153,18 +149,23 @@ def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> Non
     publish_roots(engine, Path(settings.home) / "ca")
 
 
-def follow(settings: Settings, engine: Engine, queues: Sequence[str]) -> Callable[[Policy, bytes], None]:
-    """What a worker of ``queues`` does for each policy that comes into force, the first one too."""
+def follow(
+    settings: Settings, engine: Engine, queues: Sequence[str]
+) -> tuple[Callable[[Policy], None], Callable[[Policy, bytes], None]]:
+    """What a worker of ``queues`` does with the policy in force, and with the text of each one that was."""
 
-    def on_change(policy: Policy, text: bytes) -> None:
+    def take_up(policy: Policy) -> None:
         if LIFECYCLE_QUEUE in queues:
             sync_people(engine, policy.people)
-            # Histories call it by its version.
-            keep_policy(engine, policy.version, text.decode(), now())
         if ISSUE_QUEUE in queues:
             ready_authorities(settings, engine, policy)
 
-    return on_change
+    def keep(policy: Policy, text: bytes) -> None:
+        # Histories call it by its version.
+        if LIFECYCLE_QUEUE in queues:
+            keep_policy(engine, policy.version, text.decode(), now())
+
+    return take_up, keep
 
 
 async def repeat(every_minute: list[Callable[[], object]]) -> None:
@@ -247,7 +248,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
     if LIFECYCLE_QUEUE in queues:
         await keep_schedule(client)
     engine = create_engine(settings.database_url)
-    policy = PolicyFile(Path(settings.policy), follow(settings, engine, queues))
+    policy = PolicyFile(Path(settings.policy), *follow(settings, engine, queues))
     parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint), [policy.load])
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

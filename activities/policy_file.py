@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from domain.errors import BadInput, BadPolicy, EverleafError
 from domain.tiers import Policy
 from formats.policy import parse_policy
+from store.engine import NO_DATABASE
 
 log = logging.getLogger(__name__)
 
@@ -20,20 +21,27 @@ Stamp = tuple[int, int, int]
 class PolicyFile:
     """What activities are given as ``load_policy``: ``PolicyFile(path).load``.
 
-    ``on_change`` is told of every policy that comes into force, with its text, in their order; where it fails, of the
-    same one at each load again, and meanwhile the policy holds all the same.
+    ``take_up`` does what the policy in force asks for; ``keep`` is given the text of every one that was, in their
+    order.  Where one of them fails it is tried again at each load, and meanwhile the policy holds all the same; only
+    the first must be taken up, unless it is the database that does not answer.
     """
 
-    def __init__(self, path: Path, on_change: Callable[[Policy, bytes], None] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        take_up: Callable[[Policy], None] = lambda _: None,
+        keep: Callable[[Policy, bytes], None] = lambda *_: None,
+    ) -> None:
         self._path = path
-        self._on_change = on_change
-        self._untold: list[tuple[Policy, bytes]] = []
+        self._take_up, self._keep = take_up, keep
+        self._taken: Policy | None = None
+        self._unkept: list[tuple[Policy, bytes]] = []
         self._lock = Lock()
         self._stamp: Stamp | None = None
         self._policy: Policy | None = None
 
     def load(self) -> Policy:
-        """Raises BadPolicy at the first reading.
+        """Raises BadPolicy at the first reading, and what taking it up raises.
 
         Later a bad file is logged and the last good policy holds: a slip in an editor must not stop renewals.
         """
@@ -41,17 +49,22 @@ class PolicyFile:
             stamp = self._stamp_now()
             if stamp != self._stamp or self._policy is None:
                 self._policy, self._stamp = self._read(stamp), stamp
-            self._tell()
+            self._follow(self._policy)
             return self._policy
 
-    def _tell(self) -> None:
-        while self._untold:
-            try:
-                self._on_change(*self._untold[0])
-            except (EverleafError, SQLAlchemyError, OSError) as error:
-                log.error("a policy is only half in force, tried again", extra={"error": type(error).__name__})
-                return
-            self._untold.pop(0)
+    def _follow(self, policy: Policy) -> None:
+        try:
+            if policy is not self._taken:
+                self._take_up(policy)
+                self._taken = policy
+            while self._unkept:
+                self._keep(*self._unkept[0])
+                self._unkept.pop(0)
+        except (EverleafError, SQLAlchemyError, OSError) as error:
+            if self._taken is None and not isinstance(error, NO_DATABASE):
+                raise
+            about = {"policy": policy.version, "error": type(error).__name__}
+            log.error("the policy is only half in force, tried again", extra=about)
 
     def _stamp_now(self) -> Stamp | None:
         try:
@@ -72,5 +85,5 @@ class PolicyFile:
             field = error.field if isinstance(error, BadPolicy) else ""
             log.error("policy refused, the last good one holds", extra={"policy": str(self._path), "field": field})
             return self._policy
-        self._untold.append((policy, text))
+        self._unkept.append((policy, text))
         return policy

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 
 from activities.policy_file import PolicyFile
 from domain.certificate import TrustClass
@@ -35,29 +36,56 @@ def test_a_policy_is_read_again_when_it_changed_and_a_bad_one_never_replaces_a_g
     assert file.load().version != first.version
 
 
-def test_every_policy_is_told_once_in_its_order_and_again_where_that_failed(tmp_path: Path) -> None:
+def test_the_newest_policy_is_taken_up_and_every_text_kept_also_after_failures(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
-    told: list[tuple[str, bytes]] = []
-    failing = [NotReady("the database does not answer")] * 3
+    taken: list[str] = []
+    kept: list[tuple[str, bytes]] = []
+    failing = [OperationalError("select", {}, Exception("the server went away"))] * 3
 
-    def on_change(policy: Policy, text: bytes) -> None:
+    def take_up(policy: Policy) -> None:
         if failing:
             raise failing.pop()
-        told.append((policy.version, text))
+        taken.append(policy.version)
 
     texts = [EXAMPLE.read_bytes(), EXAMPLE.read_bytes() + b"\n# edited\n"]
-    file = PolicyFile(path, on_change)
+    file = PolicyFile(path, take_up, lambda policy, text: kept.append((policy.version, text)))
     for text in texts:
         path.write_bytes(text)
         # It holds also while nobody can be told of it.
         assert file.load().version == version_of(text)
-    assert told == []
-    file.load()
-    assert told == []
+    assert file.load().version == version_of(texts[1])
+    assert (taken, kept) == ([], [])
     changed = file.load()
-    assert told == [(version_of(text), text) for text in texts]
+    assert taken == [version_of(texts[1])]
+    assert kept == [(version_of(text), text) for text in texts]
     assert file.load() is changed
-    assert len(told) == 2
+    assert (len(taken), len(kept)) == (1, 2)
+
+
+def test_a_policy_that_cannot_be_taken_up_gives_way_to_a_mended_one_and_stops_a_start(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(EXAMPLE.read_bytes())
+    first = version_of(EXAMPLE.read_bytes())
+    good: set[str] = set()
+    taken: list[str] = []
+
+    def take_up(policy: Policy) -> None:
+        if policy.version not in good:
+            raise NotReady("no such CA")
+        taken.append(policy.version)
+
+    file = PolicyFile(path, take_up)
+    with pytest.raises(NotReady):
+        file.load()
+    good.add(first)
+    assert file.load().version == first
+    path.write_bytes(EXAMPLE.read_bytes() + b"\n# worse\n")
+    file.load()
+    mended = EXAMPLE.read_bytes() + b"\n# mended\n"
+    good.add(version_of(mended))
+    path.write_bytes(mended)
+    assert file.load().version == version_of(mended)
+    assert taken == [first, version_of(mended)]
 
 
 def test_people_and_authorities_follow_the_policy_without_a_restart(database: Engine, tmp_path: Path) -> None:
@@ -68,7 +96,7 @@ def test_people_and_authorities_follow_the_policy_without_a_restart(database: En
     (tmp_path / "ca.kek").chmod(0o600)
     kek = str(tmp_path / "ca.kek")
     settings = Settings(database_url="", temporal_address="", home=str(tmp_path), ca_kek=kek, policy=str(policy))
-    file = PolicyFile(policy, follow(settings, database, ["lifecycle", "issue"]))
+    file = PolicyFile(policy, *follow(settings, database, ["lifecycle", "issue"]))
     first = file.load()
     with database.begin() as connection:
         connection.execute(sa.delete(tables.people))

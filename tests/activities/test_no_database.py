@@ -119,7 +119,7 @@ async def test_an_issue_worker_starts_without_the_database_and_makes_its_authori
     kek.chmod(0o600)
     policy.write_bytes(EXAMPLE.read_bytes())
     settings = Settings(database_url="", temporal_address="", home=str(tmp_path), ca_kek=str(kek), policy=str(policy))
-    file = PolicyFile(policy, follow(settings, engine, ["issue"]))
+    file = PolicyFile(policy, *follow(settings, engine, ["issue"]))
     client = await Client.connect("127.0.0.1:1", lazy=True)
     cluster.interrupt()
 
