@@ -210,7 +210,7 @@ def _kek_files(patient: Patient) -> Iterator[Path]:
 def _samples(read: Policy) -> Iterator[str]:
     stand_ins = [one.name for one in read.issuers if one.kind == "private-ca" and one.trust_class is TrustClass.PUBLIC]
     if stand_ins:
-        yield f"{', '.join(stand_ins)} stands in for a public CA, and nobody trusts it"
+        yield f"{', '.join(stand_ins)} is a stand-in for a public CA, and nobody trusts it"
     if read.scope.cidrs and all(_is_loopback(cidr) for cidr in read.scope.cidrs):
         yield "discovery looks at this machine alone"
     nobodys = [one.id for one in read.people if one.email.lower().endswith(NOBODYS)]

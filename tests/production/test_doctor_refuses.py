@@ -89,7 +89,7 @@ def test_a_demonstration_is_refused_with_every_reason_and_its_remedy(demonstrati
     assert "superuser" in findings["database role"]["detail"]
     assert findings["durability"]["detail"] == "fsync, synchronous_commit, full_page_writes off"
     assert "sqlite" in findings["Temporal's store"]["detail"]
-    assert "public-ca-stand-in stands in" in findings["policy"]["detail"]
+    assert "public-ca-stand-in is a stand-in" in findings["policy"]["detail"]
     assert "mailbox of the demo" in findings["mail"]["detail"]
 
 

@@ -55,7 +55,7 @@ def test_pages_and_what_they_read_pass(entrance: Entrance, door: str) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain;charset=UTF-8", "application/json", "Application/JSON; charset=utf-8"])
 def test_approvers_send_an_update_and_a_query(entrance: Entrance, kind: str) -> None:
-    headers = as_the_page_does(entrance.approvers) | {"Content-Type": kind}
+    headers = as_the_page_does(entrance.approvers) | {"Content-Type": kind, "Sec-Fetch-Site": "same-origin"}
 
     update = send(entrance.approvers, f"POST {UPDATE} HTTP/1.1", headers, said(kind))
     # The page ends its addresses with an empty query string.
