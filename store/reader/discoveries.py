@@ -43,13 +43,13 @@ def outcomes_of(engine: Engine, discovery_id: str) -> dict[str, int]:
 
 
 def hosts_seen(engine: Engine, discovery_id: str, most: int = 20_000) -> dict[str, int]:
-    """Address -> certificates that were seen there; the first ``most`` addresses."""
+    """Address, or "" for files and names -> certificates that were seen there; the first ``most`` addresses."""
     column = tables.looks.c
     host = sa.func.substring(column.url, r"^[a-z0-9+]+://\[?([0-9a-fA-F.:]*[0-9a-fA-F])\]?:[0-9]+")
     query = sa.select(host, sa.func.count()).where(column.discovery_id == discovery_id, column.outcome == "seen")
     with engine.connect() as connection:
         rows = connection.execute(query.group_by(host).limit(most)).all()
-    return {row[0]: row[1] for row in rows if row[0]}
+    return {row[0] or "": row[1] for row in rows}
 
 
 def adopted_in(engine: Engine, discovery_id: str, most: int = 12) -> tuple[int, list[Row]]:

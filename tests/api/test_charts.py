@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.web.charts import LIFE_WIDTH, Moment, before, life_line
+from api.web.pages.discovery import coverage
 
 END = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
@@ -65,3 +66,13 @@ def test_labels_with_a_year_do_not_overprint_each_other() -> None:
     drawn = life_line(moments, (END - timedelta(days=700), END), END - timedelta(days=700), END)
     assert [mark.crowded for mark in drawn.marks] == [False, True, True]
     assert drawn.marks[0].anchor == "middle"
+
+
+def test_what_was_seen_in_no_range_of_the_scope_is_told_beside_the_ranges() -> None:
+    shown = {"scope": {"cidrs": ["127.0.0.0/30", "127.0.1.0/24"]}}
+    hosts = {"127.0.0.1": 2, "127.0.1.9": 3, "": 20, "127.9.9.9": 1}
+    told = coverage(shown, hosts)
+    assert told[:2] == [("127.0.0.0/30", 4, 2), ("127.0.1.0/24", 256, 3)]
+    assert told[2][1:] == (None, 21)
+    assert sum(seen for _, _, seen in told) == sum(hosts.values())
+    assert coverage(shown, {"127.0.0.1": 2})[2:] == []

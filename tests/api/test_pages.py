@@ -165,6 +165,7 @@ async def test_an_escalated_one_is_approved_on_its_page(house: House, head: Brow
     page = await head.get(f"/approvals/{approval['id']}")
     assert page.status_code == 200
     assert approval["version"] in page.text
+    assert "Without an answer, the head of IT security is told, 21 d before the end." in page.text
     fields = {"decision": "approve", "version": approval["version"], "key": "k1"}
     answer = await head.post(f"/approvals/{approval['id']}/decision", fields)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/approvals/{approval['id']}?told=approve")

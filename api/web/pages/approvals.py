@@ -15,6 +15,7 @@ from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import approvals as api_approvals
 from api.web import text, words
+from api.web.charts import before as how_long
 from api.web.door import pages
 from api.web.pages.certificate import explained_soon
 from api.web.render import around, page, reader_of, sentence, workflow_url
@@ -103,18 +104,19 @@ async def _ladder(caller: Caller, row: dict[str, Any]) -> dict[str, Any]:
     stored; ``may_hold``: the latest moment to which the order may be held is still ahead."""
     now, end, hold = caller.parts.clock(), row["not_after"], None
     heard = words.asks_again_at(row)
-    coming = [(heard, "Without an answer, it is said again.", False)] if heard is not None and heard < end else []
+    coming = {heard: "it is said again."} if heard is not None and heard < end else {}
     try:
         explained = await explained_soon(caller, row["id"])
         for line in explained.because:
-            if "is told" in line.what and line.at < end and line.at != heard:
-                coming.append((line.at, f"Without an answer, {line.what.rpartition(', ')[2]}", False))
+            if "is told" in line.what and line.at < end:
+                # A rung and a repetition at one instant are one message: the rung's.
+                coming[line.at] = f"{line.what.rpartition(', ')[2]}, {how_long(end - line.at)} before the end."
             if "may hold" in line.what:
                 hold = line.at
     except EverleafError:
         # Its worker is away: what is stored is less, and still true.
         hold = end
-    ahead = sorted(moment for moment in coming if moment[0] > now)[:5]
+    ahead = [(at, f"Without an answer, {what}", False) for at, what in sorted(coming.items()) if at > now][:5]
     ends = (end, f"It ends. {sentence(words.consequence(row))}", True)
     return {"ladder": [*ahead, ends], "may_hold": hold is not None and hold > now}
 

@@ -51,7 +51,7 @@ async def render_certificate(request: Request, caller: Caller, certificate_id: s
     here["told_words"] = TOLD.get(here["told"], "")
     here["warnings"] = await run_in_threadpool(warnings_of, caller.engine, explained) if explained else ()
     began = here["lives"][0]["began_at"] if here["lives"] else here["row"]["not_before"]
-    here["line"] = _line(here["row"], explained, reader_of(caller), began) if explained else None
+    here["line"] = life_line_of(here["row"], explained, reader_of(caller), began) if explained else None
     return await run_in_threadpool(page, request, caller, "certificate.html", here)
 
 
@@ -104,7 +104,9 @@ def _at(place: dict[str, Any]) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader, began: datetime) -> charts.LifeLine:
+def life_line_of(
+    row: dict[str, Any], explained: Explanation, reading: words.Reader, began: datetime
+) -> charts.LifeLine:
     """The ruler from the first moment of the plan, or the begin of a short life, to the end.
 
     What was due before ``began``, when it became ours, was passed over: nobody was told then.
@@ -128,7 +130,12 @@ def _line(row: dict[str, Any], explained: Explanation, reading: words.Reader, be
         begin = max(row["not_before"], times.now)
     drawn = charts.life_line(moments, (begin, end), times.now, heads[0] if heads else end)
     due = sorted(moment.at for moment in moments)
-    marks = [replace(mark, fired=mark.fired and at >= began) for mark, at in zip(drawn.marks, due, strict=True)]
+    # Adopted late, only the deepest rung that was passed fires (DESIGN rule 1).
+    caught_up = max((at for at in heads if at < began), default=None) if row["escalated"] else None
+    marks = [
+        replace(mark, fired=mark.fired and (at >= began or at == caught_up))
+        for mark, at in zip(drawn.marks, due, strict=True)
+    ]
     return replace(drawn, marks=marks)
 
 

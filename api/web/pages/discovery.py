@@ -97,15 +97,17 @@ def figures(shown: words.Row | None, outcomes: dict[str, int]) -> dict[str, int]
     }
 
 
-def coverage(shown: words.Row, hosts: dict[str, int]) -> list[tuple[str, int, int]]:
-    """(range, addresses, certificates seen) per range of the scope; files are one more."""
-    rows = []
+def coverage(shown: words.Row, hosts: dict[str, int]) -> list[tuple[str, int | None, int]]:
+    """(range, addresses, certificates seen) per range of the scope; what was seen in none of those that are shown, in
+    files above all, is a last one without a number of addresses."""
+    rows: list[tuple[str, int | None, int]] = []
     addresses = [(address, count) for host, count in hosts.items() if (address := _address(host)) is not None]
     for cidr in shown["scope"].get("cidrs", ())[:40]:
         network = ipaddress.ip_network(cidr, strict=False)
         seen = sum(count for address, count in addresses if address in network)
         rows.append((cidr, network.num_addresses, seen))
-    return rows
+    elsewhere = sum(hosts.values()) - sum(seen for _, _, seen in rows)
+    return [*rows, ("files, names and further ranges", None, elsewhere)] if elsewhere > 0 else rows
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
