@@ -21,7 +21,7 @@ from domain.lifecycle.commands import (
     StepDone,
     Upgrade,
 )
-from domain.lifecycle.due import ask_head, intend, key_of, resume_stage, route, settle
+from domain.lifecycle.due import ask_head, intend, key_of, order_further, resume_stage, route, settle
 from domain.lifecycle.refold import Recalled, base
 from domain.lifecycle.seen import is_unseen, supersede
 from domain.lifecycle.state import Case, LifecycleState, Stage
@@ -266,7 +266,7 @@ def _go_on(turn: Turn) -> None:
     waits = case is not None and case.retry_at is not None and case.stage not in (Stage.AWAITING_APPROVAL, Stage.HELD)
     if case is not None and waits and not turn.state.is_blocked:
         if case.approved_by and not case.order_open and case.stage is not Stage.UNROUTABLE:
-            intend(turn)
+            order_further(turn)
         elif case.order_open:
             turn.emit(e.RetryDue(resume_stage(turn)))
         else:

@@ -101,6 +101,18 @@ def intend(turn: Turn) -> None:
     turn.emit(e.OrderIntended(order_key(state.managed_id, state.generation, case.number, number), number))
 
 
+def order_further(turn: Turn) -> None:
+    """The next order of a case whose last one has closed: under its approval, where the terms of now still allow that.
+
+    A person's approval holds for its plan, the policy's own for a tier that does not ask: else it is routed anew.
+    """
+    case, terms = turn.case, turn.terms
+    if case.plan == terms.plan and (case.approved_by != "policy" or not terms.table.asks):
+        intend(turn)
+    else:
+        route(turn)
+
+
 def key_of(turn: Turn) -> str:
     state, case = turn.state, turn.case
     return order_key(state.managed_id, state.generation, case.number, case.order_number)
@@ -110,13 +122,13 @@ def _order_ended(turn: Turn, case: Case) -> None:
     turn.emit(
         e.OrderClosed(key_of(turn), "expired", revoke=False, collected=True, detail="it ended before it was used")
     )
-    intend(turn)
+    order_further(turn)
 
 
 def _wait_over(turn: Turn, case: Case) -> None:
     match case.stage:
         case Stage.HELD | Stage.WAITING_FOR_PERSON | Stage.WAITING_FOR_CA if case.approved_by and not case.order_open:
-            intend(turn)
+            order_further(turn)
         case Stage.REJECTED | Stage.UNROUTABLE | Stage.AWAITING_APPROVAL:
             route(turn)
         case Stage.HELD | Stage.WAITING_FOR_PERSON | Stage.WAITING_FOR_CA | Stage.UNREACHABLE_TARGET:

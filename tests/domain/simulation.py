@@ -1,4 +1,7 @@
-"""A simulated world around one lifecycle: time, a CA, targets and looks that the test steers."""
+"""A simulated world around one lifecycle: time, a CA, targets and looks that the test steers.
+
+Longer than 300 lines because all that a lifecycle can meet is one world.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +106,7 @@ class World:
     lying: set[Slot] = field(default_factory=set)
     ca_ends_at: datetime | None = None
     pending: bool = False
+    ca_refuses: bool = False
     state: LifecycleState = field(default_factory=lambda: LifecycleState("mc-1"))
     happened: list[e.Happened] = field(default_factory=list)
     outbox: list[e.Happened] = field(default_factory=list)
@@ -241,6 +245,8 @@ class World:
         if self.pending:
             return OrderOutcome(key, "pending")
         if key not in self.orders:
+            if self.ca_refuses:
+                return OrderOutcome(key, "failed", detail="the CA refuses it")
             ends = self.now + self.planned[key]
             if self.ca_ends_at is not None:
                 ends = min(ends, self.ca_ends_at)

@@ -3,6 +3,7 @@
 Longer than 300 lines because one promise of a lifecycle after the other is easier to read than two half lists.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -145,6 +146,86 @@ def test_a_held_internal_case_is_asked_when_its_tier_begins_to_ask() -> None:
     w = held()
     change(w, "n-1", Tier.CUSTOMER_FACING)
     assert stage(w) is Stage.AWAITING_APPROVAL
+
+
+def expired_unused(w: World) -> None:
+    """Issued, never installed, and expired: a further order is due."""
+    assert w.state.case is not None
+    assert w.state.case.issued is not None
+    w.run_until(w.state.case.issued.ends_at)
+
+
+def refused_by_the_ca(w: World) -> None:
+    """The order is closed as failed, and its pause goes by."""
+    w.ca_refuses, w.pending = True, False
+    w.run_until(w.now + timedelta(hours=7))
+
+
+def resumed_after_a_refusal(w: World) -> None:
+    w.ca_refuses, w.pending = True, False
+    w.run_until(w.now + timedelta(hours=1))
+    if stage(w) is Stage.WAITING_FOR_PERSON:
+        w.send(Resume(w.code()))
+
+
+CLOSINGS = (expired_unused, refused_by_the_ca, resumed_after_a_refusal)
+
+
+def ordered(tier: Tier, closing: Callable[[World], None]) -> World:
+    """With an order open, which ``closing`` is about to close."""
+    w = World(tier=tier, age=306 * DAY)
+    w.fail = lambda step: broken(step) if isinstance(step, Deploy) else None
+    w.pending = closing is not expired_unused
+    w.adopt()
+    w.work()
+    if tier is not Tier.INTERNAL:
+        assert w.send(w.decision()).outcome == "accepted"
+        w.work()
+    assert w.count("order_intended") == 1
+    return w
+
+
+@pytest.mark.parametrize("closing", CLOSINGS)
+def test_a_further_order_is_asked_for_where_the_tier_has_begun_to_ask(closing: Callable[[World], None]) -> None:
+    w = ordered(Tier.INTERNAL, closing)
+    change(w, "n-1", Tier.CUSTOMER_FACING)
+    closing(w)
+    assert stage(w) is Stage.AWAITING_APPROVAL
+    assert w.count("order_intended") == 1
+
+
+@pytest.mark.parametrize("closing", CLOSINGS)
+def test_a_further_order_of_another_plan_is_asked_for_and_under_the_plan_of_now(
+    closing: Callable[[World], None],
+) -> None:
+    w = ordered(Tier.CUSTOMER_FACING, closing)
+    change(w, "n-1", Tier.CUSTOMER_FACING, "p2")
+    closing(w)
+    assert stage(w) is Stage.AWAITING_APPROVAL
+    assert w.state.case is not None
+    assert w.state.case.plan is not None
+    assert w.state.case.plan.version == "p2"
+
+
+@pytest.mark.parametrize("closing", CLOSINGS)
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_further_order_of_the_approved_plan_is_not_asked_for_again(
+    tier: Tier, closing: Callable[[World], None]
+) -> None:
+    w = ordered(tier, closing)
+    asked = w.count("approval_asked")
+    closing(w)
+    w.work()
+    assert w.count("order_intended") >= 2
+    assert w.count("approval_asked") == asked
+
+
+def test_without_a_plan_there_is_no_further_order() -> None:
+    w = ordered(Tier.INTERNAL, refused_by_the_ca)
+    w.notice(Observation("n-1", "terms", w.now, terms=terms(w.tier, w.length, plan=None, unroutable="no issuer")))
+    refused_by_the_ca(w)
+    assert stage(w) is Stage.UNROUTABLE
+    assert w.count("order_intended") == 1
 
 
 def test_a_silent_endpoint_holds_the_case_until_it_is_unseen() -> None:

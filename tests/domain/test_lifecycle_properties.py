@@ -59,7 +59,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.present = self.world.now
         self.asked_by = ""
         self.approved = self.order_is_open = self.verified = self.asks = False
-        self.ordered_plan = ""
+        self.ordered_plan = self.approver = ""
+        self.now_version = "p1"
         self.planned = self.now_planned = length
         self.ca_may_end = False
         self.terms_at = self.world.now
@@ -100,9 +101,13 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def everything_is_mended(self) -> None:
         self.broken.clear()
-        self.world.reload_lies = False
+        self.world.reload_lies = self.world.ca_refuses = False
         self.world.lying.clear()
         self.world.dead.clear()
+
+    @rule()
+    def the_ca_refuses(self) -> None:
+        self.world.ca_refuses = True
 
     @rule()
     def one_target_lies(self) -> None:
@@ -252,6 +257,7 @@ class Lifecycle(RuleBasedStateMachine):
             case e.TermsChanged(terms=now):
                 self.asks, self.terms_at = now.table.asks, fact.at
                 self.now_planned = planned_life(now)
+                self.now_version = now.plan.version if now.plan is not None else ""
             case e.RungFired(to="security-head"):
                 self.calls.append(fact.at)
             case e.CaseOpened(requested_by=by):
@@ -262,11 +268,13 @@ class Lifecycle(RuleBasedStateMachine):
             case e.Approved(approver=by, plan_version=plan_version):
                 assert by != self.asked_by, "who asked approved"
                 assert by != "policy" or not self.asks
-                self.approved, self.ordered_plan = True, plan_version
+                self.approved, self.ordered_plan, self.approver = True, plan_version, by
                 self.planned = self.now_planned if by == "policy" else self.planned
             case e.OrderIntended():
                 assert not self.order_is_open, "a further order while one is open"
                 assert self.approved, "an order that nobody approved"
+                assert self.ordered_plan == self.now_version, "an order under a plan that is no more"
+                assert self.approver != "policy" or not self.asks, "ordered by the policy, for a tier that asks"
                 self.order_is_open = True
                 self.gains_if_ordered(fact.at)
             case e.OrderClosed(reason=reason):

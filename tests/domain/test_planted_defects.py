@@ -32,6 +32,7 @@ DEFECTS: dict[str, tuple[Change, ...]] = {
     "an order that nobody approved": (
         ("lifecycle/due.py", "if terms.table.asks:", "if terms.table.asks and not case.requested_by:"),
     ),
+    "an order under the terms of before": (("lifecycle/due.py", "if case.plan == terms.plan and", "if True or"),),
     "a ladder that is not begun anew": (("lifecycle/evolve.py", "        climb=Climb(),\n", ""),),
     "an acknowledgement that stops later rungs": (
         ("lifecycle/due.py", "    if due:\n", "    if due and not rung_is_acknowledged(turn):\n"),
