@@ -88,7 +88,11 @@ class AdoptionReport:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done: bound into every decision by its ``version`` (SHA-256 over the other fields)."""
+    """What would be done: bound into every decision by its ``version`` (SHA-256 over the other fields).
+
+    ``targets_sha256``: over what is done at the targets (``domain.terms.digest_of``), for a path or a command may be
+    nobody's business; None in plans of before it was kept.
+    """
 
     issuer: str
     issuer_kind: Literal["private-ca", "manual"]
@@ -101,6 +105,7 @@ class Plan:
     targets: tuple[str, ...]
     usages: tuple[str, ...] = ("server",)
     version: str = ""
+    targets_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,12 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
     issuer, profile = route
     if not slots:
         return "it has no slot any more: say whether it is retired or moved"
-    targets: list[str] = []
+    targets: list[Target] = []
     for slot in sorted(slots):
         target = expand_target(policy, slot)
         if target is None:
             return f"no target of the policy matches {slot.url} ({slot.algorithm}): add one under targets"
-        targets.append(target.name)
+        targets.append(target)
     plan = Plan(
         issuer=issuer.name,
         issuer_kind=issuer.kind,
@@ -80,16 +80,28 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
         names=life.names,
         algorithm=life.algorithm,
         key_bits=max(life.key_bits, LEAST_BITS.get(life.algorithm, 0)),
-        targets=tuple(targets),
+        targets=tuple(target.name for target in targets),
         usages=profile.usages,
+        targets_sha256=digest_of(targets),
     )
     return replace(plan, version=plan_version(plan))
 
 
 def plan_version(plan: Plan) -> str:
     """SHA-256 (hex) over the canonical JSON of every other field: what a decision is bound to (DESIGN rule 8)."""
-    fields = {name: value for name, value in asdict(plan).items() if name != "version"}
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _sha256({name: value for name, value in asdict(plan).items() if name != "version" and value is not None})
+
+
+def digest_of(targets: Sequence[Target]) -> str:
+    """SHA-256 (hex) over all that is done at ``targets``: where chain and key go, as whose, and which command runs.
+
+    A plan names its targets alone; with this it is another plan when the policy does something else there.
+    """
+    return _sha256([asdict(target) for target in targets])
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def expand_target(policy: Policy, slot: Slot) -> Target | None:

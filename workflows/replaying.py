@@ -52,6 +52,8 @@ ADDED = frozenset(
         # 0.1.0, the pages: what lists say of a case and of who must act.
         *("requested_by", "approved_by", "failure", "retry_at", "rolled_back"),
         *("known_at", "placed", "questions", "last_rung_at", "acknowledged_until"),
+        # 0.1.0: what is done at its targets is of a plan.
+        "targets_sha256",
     }
 )
 

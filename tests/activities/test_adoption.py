@@ -142,21 +142,6 @@ async def test_notices_survive_a_crash_after_the_commit_and_an_absent_temporal(
     assert sorted(managed for managed, _ in house.lifecycles.heard) == ["mc-0", "mc-1"]
 
 
-async def test_a_new_policy_is_told_as_new_terms(database: Engine, tmp_path: Path) -> None:
-    ca = TestCA()
-    ca.issue(tmp_path / "a.pem", "a.example")
-    house = House(database, policy(ca, (), (), (str(tmp_path / "*.pem"),)))
-    await house.discover("d1")
-    values = {name: getattr(house.rules, name) for name in Policy.__dataclass_fields__}
-    house.rules = Policy(**{**values, "version": "sha256:next", "rules": ()})
-    assert (await house.discover("d2")).changed == 1
-    terms = house.told(1).terms
-    assert terms is not None and not terms.placed and terms.tier is Tier.CUSTOMER_FACING
-    with database.connect() as connection:
-        kinds = connection.scalars(sa.select(tables.findings.c.kind).where(tables.findings.c.discovery_id == "d2"))
-        assert set(kinds) == {"unplaced"}
-
-
 async def test_two_certificates_may_not_own_one_target(database: Engine, tmp_path: Path) -> None:
     ca = TestCA()
     ca.issue(tmp_path / "ec.pem", "a.example")

@@ -1,8 +1,13 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from hashlib import sha256
+
+import pytest
 
 from domain.certificate import Slot, TrustClass
 from domain.classify import Seen, classify
 from domain.terms import expand_target, plan_version, terms_for
+from domain.tiers import Matcher, Policy
 from tests.domain.policies import POLICY, SLOT, life
 
 PLACED = classify(POLICY, Seen.at((SLOT,), ("a.nms.example",)))
@@ -41,6 +46,58 @@ def test_the_version_of_a_plan_changes_with_every_other_field_and_only_then() ->
     assert again == plan
     for change in ({"issuer": "x"}, {"names": ("b",)}, {"targets": ("t",)}, {"validity_seconds": 1}):
         assert plan_version(replace(plan, **change)) != plan.version
+
+
+FILE = Slot("file://localhost/etc/vpn/c1.pem", "rsa")
+
+
+def targeted(**changes: object) -> Policy:
+    """The policy with another nginx target."""
+    nginx, files = POLICY.targets
+    return replace(POLICY, version="sha256:other", targets=(replace(nginx, **changes), files))  # type: ignore[arg-type]  # any field
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"chain": "/srv/elsewhere.pem"},
+        {"key": "/home/eve/{address}.key"},
+        {"reload": ("sh", "-c", "id")},
+        {"reload": ("systemctl", "reload", "nginx@ 8443")},
+        {"owner": "eve"},
+        {"mode": 0o644},
+    ],
+)
+def test_a_plan_is_another_one_when_its_target_does_something_else(changes: dict[str, object]) -> None:
+    plan = terms_for(POLICY, PLACED, life(), (SLOT,)).plan
+    other = terms_for(targeted(**changes), PLACED, life(), (SLOT,)).plan
+    assert plan is not None and other is not None
+    assert plan.targets == other.targets
+    assert plan.version != other.version
+    # Another place is nobody's plan here.
+    there = terms_for(POLICY, PLACED, life(), (FILE,)).plan
+    assert there is not None
+    assert terms_for(targeted(**changes), PLACED, life(), (FILE,)).plan == there
+
+
+def test_a_policy_that_writes_the_same_target_otherwise_is_the_same_plan() -> None:
+    plan = terms_for(POLICY, PLACED, life(), (SLOT,)).plan
+    spelled = targeted(chain="/srv/10.1.2.3_{port}//{sni}/ecdsa.pem", when=Matcher(hosts=("10.1.2.3/32",)))
+    assert terms_for(spelled, PLACED, life(), (SLOT,)).plan == plan
+
+
+def test_a_plan_tells_neither_paths_nor_commands_of_its_targets() -> None:
+    plan = terms_for(POLICY, PLACED, life(), (SLOT,)).plan
+    assert plan is not None
+    assert not any(word in str(plan) for word in ("/srv", ".key", "systemctl"))
+
+
+def test_a_plan_of_before_its_targets_were_digested_keeps_its_version() -> None:
+    plan = terms_for(POLICY, PLACED, life(), (SLOT,)).plan
+    assert plan is not None
+    before = {name: value for name, value in asdict(plan).items() if name not in ("version", "targets_sha256")}
+    text = json.dumps(before, sort_keys=True, separators=(",", ":"))
+    assert plan_version(replace(plan, targets_sha256=None)) == sha256(text.encode()).hexdigest()
 
 
 def test_an_unplaced_certificate_reaches_the_head() -> None:
