@@ -262,7 +262,8 @@ class RollbackOrdered(Event):
 
 @dataclass(frozen=True, slots=True)
 class RollbackWithheld(Event):
-    """The old one is past its escalation mark: it is not put back, the new one is installed again (rule 4)."""
+    """The old one is past its escalation mark, or its target refused it: it is not put back, the new one is installed
+    again (rule 4)."""
 
     kind: ClassVar[str] = "rollback_withheld"
     slots: tuple[Slot, ...]

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from domain.certificate import Life
+from domain.certificate import Life, Slot
 from domain.contracts import (
     CollectOrder,
     Consult,
@@ -236,18 +236,30 @@ def _deployed(turn: Turn, report: DeployReport) -> None:
 
 
 def _rolled_back(turn: Turn, report: DeployReport) -> None:
-    back = tuple(receipt.slot for receipt in report.receipts if receipt.outcome != "unreachable")
+    back = tuple(receipt.slot for receipt in report.receipts if receipt.outcome == "installed")
     waiting = [receipt for receipt in report.receipts if receipt.outcome == "unreachable"]
-    refused = next((receipt.detail for receipt in report.receipts if receipt.outcome == "refused"), "")
+    refused = [receipt for receipt in report.receipts if receipt.outcome == "refused"]
     again = turn.backoff(turn.case.failures)
     why = turn.case.failure
     if waiting:
         detail = f"{waiting[0].slot.url}: {waiting[0].detail}"
         turn.emit(e.StepFailed("roll back", detail, Stage.ROLLING_BACK, again))
         return
-    turn.emit(e.RolledBack(back))
-    # Refused: the old one is expired or revoked, so the endpoint was left as it is (rule 4).
-    turn.emit(e.StepFailed("verify", refused or why or "it was not served", Stage.WAITING_FOR_PERSON, again))
+    if back:
+        turn.emit(e.RolledBack(back))
+    if refused:
+        why = f"{refused[0].slot.url}: {refused[0].detail}"
+        _withheld(turn, tuple(receipt.slot for receipt in refused), why)
+    turn.emit(e.StepFailed("verify", why or "it was not served", Stage.WAITING_FOR_PERSON, again))
+
+
+def _withheld(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
+    """The target refused: the old one is expired or revoked, so the endpoint was left as it is (rule 4)."""
+    if not turn.case.rolled_back and turn.state.finding("rolled-back") is not None:
+        # Found when it was ordered; nothing was.
+        turn.emit(e.FindingCleared("rolled-back"))
+    turn.emit(e.FindingRaised("not-served", why))
+    turn.emit(e.RollbackWithheld(slots, why))
 
 
 def _is_verifying(turn: Turn, step: LookAgain) -> bool:

@@ -114,6 +114,7 @@ class World:
     served: dict[Slot, str] = field(default_factory=dict)
     before: dict[Slot, str] = field(default_factory=dict)
     dead: set[Slot] = field(default_factory=set)
+    unreturnable: set[Slot] = field(default_factory=set)
     certificates: dict[str, Life] = field(default_factory=dict)
     orders: dict[str, str] = field(default_factory=dict)
     planned: dict[str, timedelta] = field(default_factory=dict)
@@ -232,8 +233,14 @@ class World:
                     self.served.update(dict.fromkeys(honest, print_))
                 return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
             case RollBack(slots=slots):
-                self.served.update({slot: self.before[slot] for slot in slots if slot in self.before})
-                return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
+                back = [slot for slot in slots if slot not in self.unreturnable]
+                self.served.update({slot: self.before[slot] for slot in back if slot in self.before})
+                return DeployReport(
+                    tuple(
+                        SlotReceipt(slot, "installed") if slot in back else SlotReceipt(slot, "refused", "was revoked")
+                        for slot in slots
+                    )
+                )
             case LookAgain(slots=slots, expected=expected):
                 looks = self.looks(slots)
                 others = {look.fingerprint for look in looks if look.fingerprint} - {expected}

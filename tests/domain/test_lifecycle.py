@@ -11,7 +11,7 @@ import pytest
 from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, Consult, Deploy, LookAgain, Observation, PlaceOrder, RollBack
 from domain.lifecycle.commands import DeliveryReported, Redeemed, Reserve
-from domain.lifecycle.events import SlotsChanged
+from domain.lifecycle.events import RollbackWithheld, RolledBack, SlotsChanged
 from domain.lifecycle.leads import escalates_at, opens_at
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated, severity, snapshot
@@ -95,6 +95,32 @@ def test_a_lying_reload_is_rolled_back_and_the_owner_is_told() -> None:
     w.run_until(START + 3 * DAY)
     assert w.state.generation == 2
     assert len(w.orders) == 1
+
+
+def test_a_refused_rollback_is_withheld_and_never_said_to_be_one() -> None:
+    w = World(tier=Tier.INTERNAL, age=310 * DAY, reload_lies=True, unreturnable=set(SLOTS))
+    w.adopt()
+    w.run_until(START + timedelta(hours=1))
+    assert w.count("rolled_back") == 0
+    assert w.count("rollback_withheld") >= 1
+    assert w.state.finding("rolled-back") is None
+    assert w.state.finding("not-served") == f"{SLOTS[0].url}: was revoked"
+    assert w.state.case is not None
+    assert not w.state.case.rolled_back
+    assert severity(w.state, w.now) == "major"
+    assert stage(w) is Stage.WAITING_FOR_PERSON
+    w.reload_lies = False
+    w.run_until(START + 2 * DAY)
+    assert w.state.generation == 2
+
+
+def test_what_was_put_back_and_what_was_not_are_told_apart() -> None:
+    w = World(tier=Tier.INTERNAL, age=310 * DAY, reload_lies=True, unreturnable={SLOTS[0]})
+    w.adopt()
+    w.run_until(START + timedelta(hours=1))
+    assert w.first("rolled_back").event == RolledBack((SLOTS[1],))
+    assert w.first("rollback_withheld").event == RollbackWithheld((SLOTS[0],), f"{SLOTS[0].url}: was revoked")
+    assert w.state.finding("rolled-back") and w.state.finding("not-served")
 
 
 def test_past_its_escalation_mark_the_old_one_is_never_put_back() -> None:
