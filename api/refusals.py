@@ -17,7 +17,7 @@ def refusal_of(text: str) -> EverleafError:
             return Stale(told)
         case "busy":
             return Busy(told)
-        case "decided" | "burnt" | "retired":
+        case "decided" | "burnt" | "retired" | "blocked":
             return Conflict(f"{kind}: {told}")
         case "invalid":
             first = told.split(" ", 1)[0]

@@ -161,11 +161,16 @@ def _soon(at: datetime | None, times: Times) -> str:
     return times.until(at) if at is not None else "soon"
 
 
+def is_blocked(row: Row) -> bool:
+    """Nothing that is asked about it can be decided until somebody says which names hold."""
+    return any(question["kind"] == "names-changed" for question in row["questions"])
+
+
 def verb(row: Row, reader: Reader) -> tuple[str, str]:
     """(label, address) of the one action that helps."""
     here = f"/certificates/{row['id']}"
     kinds = {question["kind"] for question in row["questions"]}
-    if row.get("approval_id") and row.get("approval_state") in ("pending", "rejected"):
+    if row.get("approval_id") and row.get("approval_state") in ("pending", "rejected") and not is_blocked(row):
         mine = reader.is_head and row.get("requested_by") != reader.actor.id
         return ("Review and approve" if mine else "Read the question"), f"/approvals/{row['approval_id']}"
     if kinds - {"tier", "owner"}:
@@ -205,7 +210,7 @@ def stands(row: Row, reader: Reader) -> str:
 
 def who_must_act(row: Row, reader: Reader) -> str:
     head = reader.head(begin=True)
-    if row.get("approval_state") in ("pending", "rejected"):
+    if row.get("approval_state") in ("pending", "rejected") and not is_blocked(row):
         return _who_approves(row, reader)
     levels = {question["level"] for question in row["questions"]}
     if "security-head" in levels:

@@ -28,6 +28,7 @@ from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.lifecycle.turn import EVERLEAF, Turn
 from domain.people.approval import (
     BEHIND_THE_STORE,
+    NAMES_FIRST,
     RESERVED_FOR,
     hold_until,
     is_heard_when_forked,
@@ -180,6 +181,8 @@ def _decided(turn: Turn, message: Decide, command: Redeemed) -> tuple[str, str]:
         return "refused", "stale: the case or its plan has changed since"
     if not may_decide(case):
         return "refused", f"decided: the case is {case.stage.value}"
+    if turn.state.is_blocked:
+        return "refused", NAMES_FIRST
     if _is_asker(case, command):
         turn.emit(e.DecisionRefused("decide", "who asked may not approve"))
         return "refused", "invalid: who asked for the renewal may not approve it"

@@ -192,7 +192,10 @@ def details(state: LifecycleState, now: datetime, page: str = "") -> str:
     head = len(lines)
     if page:
         lines += ["", f"[Its page: why, who, next]({page})"]
-    if case is not None and case.stage in (Stage.AWAITING_APPROVAL, Stage.REJECTED) and case.plan is not None:
+    asked = case is not None and case.stage in (Stage.AWAITING_APPROVAL, Stage.REJECTED)
+    if asked and state.is_blocked:
+        lines += ["", "Nothing can be decided yet: first answer the question names-changed with keep or new."]
+    elif case is not None and asked and case.plan is not None:
         lines += [
             "",
             "To decide here: *Send update* `decide` with this, and the one-time code from your mail or your page:",

@@ -23,6 +23,11 @@ RESERVED_FOR = timedelta(seconds=60)
 LONGEST_ACKNOWLEDGEMENT = timedelta(days=14)
 
 
+# An approval that is taken and orders nothing would be lost without a word: the question comes first, and climbs.
+NAMES_FIRST = (
+    "blocked: other names are served than ours, and nothing is ordered until it is said which hold; "
+    "first answer the question names-changed with keep or new, then decide what is asked after that"
+)
 BEHIND_THE_STORE = "stale: the store knows more of it than this run does; resume it first"
 
 
@@ -34,7 +39,8 @@ def is_heard_when_forked(message: Warranted) -> bool:
 def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
     """Why ``message`` is refused by a validator, leaving nothing in the history; empty when it may be accepted.
 
-    The first word is the problem's kind: ``stale``, ``decided``, ``busy``, ``retired``, ``burnt``, ``invalid``.
+    The first word is the problem's kind: ``stale``, ``decided``, ``busy``, ``retired``, ``burnt``, ``blocked``,
+    ``invalid``.
     """
     if not message.code.strip():
         return "invalid: code is empty; paste the one-time code from your mail or your page"
@@ -91,6 +97,8 @@ def _decide(state: LifecycleState, message: Decide, now: datetime) -> str:
         return f"decided: it is {case.stage.value} now; answer it anew with overrule, or let it ask again"
     if case.plan is None or message.plan_version != case.plan.version:
         return "stale: the plan has changed since; read it again"
+    if state.is_blocked:
+        return NAMES_FIRST
     if state.reservation is not None and state.reservation.until > now:
         return "busy: another decision is being checked; try again in a minute"
     if message.decision == "hold" and hold_until(state) <= now:

@@ -47,7 +47,9 @@ def _message(
     if case is not None:
         about += [("case", str(case.number)), ("stage", case.stage.value), ("failure", case.failure)]
         if case.plan is not None:
-            about += [("plan_version", case.plan.version), ("issuer", case.plan.issuer)]
+            # What cannot be decided yet comes without its version, and so without a code.
+            version = [] if state.is_blocked else [("plan_version", case.plan.version)]
+            about += [*version, ("issuer", case.plan.issuer)]
     return Message(
         id=f"{state.managed_id}.{happened.seq}",
         managed_id=state.managed_id,

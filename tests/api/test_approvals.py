@@ -13,6 +13,7 @@ from domain.errors import NotReady
 from store import access, tables
 from tests.api.conftest import House
 from tests.api.test_problems import is_problem
+from tests.domain.simulation import life
 
 
 async def pending(house: House) -> dict[str, Any]:
@@ -190,3 +191,17 @@ async def test_an_unknown_approval_is_404_with_where_to_look(house: House) -> No
     answer = await house.ask("POST", "/v1/approvals/mc-9.1.1/decision", json={"decision": "approve"})
     assert answer.status_code == 404
     assert "GET /v1/approvals" in answer.json()["detail"]
+
+
+async def test_nothing_is_decided_while_other_names_are_served(house: House) -> None:
+    item = await pending(house)
+    world = house.gateway.world
+    world.replace_by_hand(life("fewer", world.now, timedelta(days=365), names=("pay.example.in",)), "n-names")
+    world.work()
+    house.gateway.record()
+    answer = await decide(house)
+    assert answer.status_code == 409
+    assert "first answer the question names-changed" in answer.json()["detail"]
+    code = await house.ask("POST", f"/v1/approvals/{item['id']}/code")
+    assert (code.status_code, code.json()["detail"]) == (409, answer.json()["detail"])
+    assert (await pending(house))["id"] == item["id"]

@@ -15,6 +15,7 @@ from domain.tiers import Person, Role
 from store import access
 from tests.api.browsers import Browser, browser_of
 from tests.api.conftest import House
+from tests.domain.simulation import life
 
 ALL = {role.value for role in Role}
 HEAD = {"security-head"}
@@ -172,6 +173,24 @@ async def test_an_escalated_one_is_approved_on_its_page(house: House, head: Brow
     again = await head.post(f"/approvals/{approval['id']}/decision", {**fields, "key": "k2"})
     assert again.status_code == 409
     assert "Your answer was not used" in again.text
+
+
+async def test_nobody_is_offered_a_decision_while_other_names_are_served(house: House, head: Browser) -> None:
+    approval = (await house.ask("GET", "/v1/approvals?state=pending")).json()["items"][0]
+    assert "data-decides" in (await head.get(f"/approvals/{approval['id']}")).text
+    world = house.gateway.world
+    world.replace_by_hand(life("fewer", world.now, timedelta(days=365), names=("pay.example.in",)), "n-names")
+    world.work()
+    house.gateway.record()
+    page = (await head.get(f"/approvals/{approval['id']}")).text
+    assert "data-decides" not in page and "Show a code" not in page
+    assert "Nothing can be decided yet" in page and 'href="/certificates/mc-1#questions"' in page
+    answer = await head.post(
+        f"/approvals/{approval['id']}/decision", {"decision": "approve", "version": approval["version"], "key": "k"}
+    )
+    assert answer.status_code == 409
+    assert "first answer the question names-changed" in answer.text
+    assert "data-decides" not in (await head.get("/certificates/mc-1")).text
 
 
 async def test_a_plan_that_changed_meanwhile_is_not_approved_unread(house: House, head: Browser) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.web import glance, history, words
+from api.web.pages.approvals import who_may
 from api.web.times import Times
 from domain.tiers import Person, Role
 from store.access import Actor
@@ -132,3 +133,10 @@ def test_what_is_left_before_the_marks_of_a_long_life_is_told_with_its_hours(lef
 def test_placing_is_offered_where_it_helps_and_to_whoever_may(actor: Actor, stage: str | None, said: str) -> None:
     unplaced = row(stage=stage, failure="", questions=[{"kind": "tier", "level": "owner"}])
     assert glance.attention_row(unplaced, reads(actor)).verb == said
+
+
+def test_a_question_of_names_comes_before_the_approval_that_it_blocks() -> None:
+    blocked = row(**{**ASKED, "questions": [{"kind": "names-changed", "level": "owner"}]})
+    assert words.verb(blocked, reads(HEAD)) == ("Answer…", f"/certificates/{blocked['id']}#questions")
+    assert words.who_must_act(blocked, reads(HEAD)).startswith("Its owner, payments")
+    assert all(not may for may, _, _ in who_may(reads(HEAD, MEERA), blocked))

@@ -14,7 +14,7 @@ from domain.lifecycle.commands import DeliveryReported, Redeemed, Reserve
 from domain.lifecycle.events import RollbackWithheld, RolledBack, SlotsChanged
 from domain.lifecycle.leads import escalates_at, opens_at
 from domain.lifecycle.state import Stage
-from domain.lifecycle.view import is_escalated, severity, snapshot
+from domain.lifecycle.view import details, is_escalated, severity, snapshot
 from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire
 from domain.tiers import Tier
 from tests.domain.simulation import SLOTS, START, World, broken, life, plan, terms
@@ -601,3 +601,44 @@ def test_the_snapshot_names_what_is_next() -> None:
     assert row is not None
     assert row.next_action == "the renewal case opens"
     assert row.next_action_at == START + 275 * DAY
+
+
+def asked_while_names_changed() -> World:
+    w = world(Tier.CUSTOMER_FACING, age=300 * DAY)
+    assert stage(w) is Stage.AWAITING_APPROVAL
+    w.replace_by_hand(life("fewer", START, 365 * DAY, names=("pay.example.in",)), "n-1")
+    w.work()
+    assert w.state.is_blocked
+    return w
+
+
+@pytest.mark.parametrize("what", ["approve", "hold", "reject"])
+def test_nothing_is_decided_before_it_is_said_which_names_hold(what: str) -> None:
+    w = asked_while_names_changed()
+    refused = w.send(w.decision(what))
+    assert refused.outcome == "refused"
+    assert refused.detail.startswith("blocked") and "names-changed with keep or new" in refused.detail
+    # What is asked stays asked and climbs; nothing was burnt.
+    assert stage(w) is Stage.AWAITING_APPROVAL
+    assert w.count("code_burnt") == 0
+    assert "plan_version" not in details(w.state, w.now)
+    w.run_until(START + 36 * DAY)
+    assert is_escalated(w.state)
+    assert w.send(Answer(w.code(), "names-changed", "keep")).outcome == "accepted"
+    assert "plan_version" in details(w.state, w.now)
+    assert w.send(w.decision()).outcome == "accepted"
+    w.work()
+    assert w.state.generation == 2
+
+
+def test_names_that_change_while_a_decision_is_checked_refuse_it() -> None:
+    w = world(Tier.CUSTOMER_FACING, age=300 * DAY)
+    message = w.decision()
+    w.tell(Reserve(message))
+    w.replace_by_hand(life("fewer", START, 365 * DAY, names=("pay.example.in",)), "n-1")
+    w.work()
+    answer = w.tell(Redeemed(message, "person/head"))
+    assert answer.outcome == "refused" and answer.detail.startswith("blocked")
+    assert stage(w) is Stage.AWAITING_APPROVAL
+    assert w.state.reservation is None
+    assert w.count("order_intended") == 0
