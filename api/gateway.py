@@ -1,6 +1,7 @@
 """The one place where the API speaks to Temporal.  A handle never keeps a run id: a lifecycle outlives its runs."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -22,15 +23,17 @@ from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlread
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.pulse import Pulse, pulse_of
-from api.refusals import refusal_of
+from api.refusals import KINDS, refusal_of
 from domain.certificate import Life
 from domain.contracts import DiscoveryRequest, Terms
-from domain.errors import Conflict, NotFound, NotReady
+from domain.errors import Conflict, EverleafError, NotFound, NotReady
 from domain.lifecycle.leads import Because
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
 from domain.people.messages import Receipt, Warranted
 from workflows.discovery import Discovery
+
+log = logging.getLogger(__name__)
 
 # A query answers in milliseconds; a worker that was killed keeps its sticky queue for 10 s.
 QUERY_SECONDS = 10.0
@@ -138,7 +141,7 @@ class TemporalGateway:
             cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type == ENDED_UNDER_IT:
                 raise Unanswered(cause.message) from error
-            raise refusal_of(cause.message if isinstance(cause, FailureError) else str(cause)) from error
+            raise _refused(managed_id, cause) from error
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise Unanswered(str(error)) from error
         except RPCError as error:
@@ -242,6 +245,14 @@ class TemporalGateway:
             return await self._client.service_client.check_health(timeout=timedelta(seconds=PROBE_SECONDS))
         except (RPCError, RuntimeError):
             return False
+
+
+def _refused(managed_id: str, cause: BaseException | None) -> EverleafError:
+    """What the lifecycle refused in its own words; what broke in it instead is no word to the sender."""
+    if isinstance(cause, ApplicationError) and cause.type in KINDS:
+        return refusal_of(cause.message)
+    log.error("a lifecycle broke on a message", extra={"certificate": managed_id, "error": str(cause)})
+    return NotReady(f"The lifecycle of {managed_id} could not read this message; the log of the API names the error.")
 
 
 def _update_problem(error: RPCError, managed_id: str) -> Exception:

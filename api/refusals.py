@@ -5,6 +5,10 @@ from domain.errors import BadInput, Conflict, EverleafError, NotAllowed, Stale
 FIELDS = ("until", "code", "decision", "level")
 
 
+# What a lifecycle's validator calls its refusals; anything else that it raised is a fault of ours, not the sender's.
+KINDS = frozenset({"stale", "decided", "busy", "retired", "burnt", "blocked", "invalid"})
+
+
 class Busy(Conflict):
     """Somebody else's message is being checked, or the lifecycle is not awake yet: try again in a moment."""
 

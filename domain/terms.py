@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import PurePosixPath
 
 from domain.certificate import Algorithm, Endpoint, Life, Slot
@@ -63,6 +64,9 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
     if isinstance(route, str):
         return route
     issuer, profile = route
+    if not profile.validity and life.length <= timedelta():
+        told = f"profile {profile.name} renews for as long as before, but this certificate ends before it begins"
+        return f"{told}: give it a profile with a validity of its own"
     if not slots:
         return "it has no slot any more: say whether it is retired or moved"
     targets: list[Target] = []

@@ -22,6 +22,7 @@ from domain.lifecycle.commands import (
     Upgrade,
 )
 from domain.lifecycle.due import ask_head, intend, key_of, order_further, resume_stage, route, settle
+from domain.lifecycle.leads import moved
 from domain.lifecycle.refold import Recalled, base
 from domain.lifecycle.seen import is_unseen, supersede
 from domain.lifecycle.state import Case, LifecycleState, Stage
@@ -210,7 +211,7 @@ def _earliest_order(turn: Turn) -> datetime:
     case = turn.case
     if case.requested_by or case.plan is None:
         return turn.now
-    return turn.life.ends_at - timedelta(seconds=case.plan.validity_seconds) / 2
+    return moved(turn.life.ends_at, -timedelta(seconds=max(case.plan.validity_seconds, 0)) / 2)
 
 
 def _answered(turn: Turn, message: Answer) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from domain.certificate import Life
 from domain.contracts import Plan
+from domain.lifecycle.leads import moved
 from domain.profiles import backdate
 
 # A time of day is told in whole minutes, and one from which something holds must not come before it.
@@ -21,7 +22,7 @@ def gains(ends_at: datetime, present: Life, plan: Plan, requested: bool) -> bool
 
 def gains_from(present: Life, plan: Plan) -> datetime:
     """The earliest instant at which an order that a person asks for could gain anything."""
-    return present.ends_at + _least(plan, requested=True) - (_planned(plan) - backdate(_planned(plan)))
+    return moved(present.ends_at, _least(plan, requested=True) - (_planned(plan) - backdate(_planned(plan))))
 
 
 def in_vain(present: Life, plan: Plan, at: datetime) -> str:
@@ -29,10 +30,10 @@ def in_vain(present: Life, plan: Plan, at: datetime) -> str:
 
     Judged for a CA that back-dates as ours does and begins with a whole second: what is issued later ends later.
     """
-    ends_at = (at - backdate(_planned(plan))).replace(microsecond=0) + _planned(plan)
+    ends_at = moved((at - backdate(_planned(plan))).replace(microsecond=0), _planned(plan))
     if gains(ends_at, present, plan, requested=True):
         return ""
-    ends, gain_from = _day(present.ends_at), _day(gains_from(present, plan) + JUST_UNDER)
+    ends, gain_from = _day(present.ends_at), _day(moved(gains_from(present, plan), JUST_UNDER))
     return (
         f"it would gain nothing: ordered now it would end at {_day(ends_at)}, and the present one ends at {ends}; "
         f"it can gain from {gain_from} on, or under a longer profile"
@@ -40,7 +41,8 @@ def in_vain(present: Life, plan: Plan, at: datetime) -> str:
 
 
 def _planned(plan: Plan) -> timedelta:
-    return timedelta(seconds=plan.validity_seconds)
+    # A life that ends before it begins is none.
+    return max(timedelta(seconds=plan.validity_seconds), timedelta())
 
 
 def _least(plan: Plan, requested: bool) -> timedelta:

@@ -1,7 +1,7 @@
 """Lead times: when a case opens, when it orders, when whom a rung reaches; and why (DESIGN rule 1)."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from domain.certificate import Life
 from domain.contracts import Terms
@@ -10,6 +10,18 @@ from domain.tiers import FULL_LIFE, Audience, TierPolicy
 MICROSECOND = timedelta(microseconds=1)
 # At E and after it a rung fires every day, and an unanswered rung repeats daily; calls to people never scale.
 REPEAT_AFTER = timedelta(hours=24)
+
+
+# RFC 5280 4.1.2.5 writes "no well-defined end" as the last second of 9999: what is reckoned from there has no date.
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def moved(at: datetime, by: timedelta) -> datetime:
+    """``at`` plus ``by``, but never beyond the first or last instant that can be written."""
+    try:
+        return at + by
+    except OverflowError:
+        return LATEST if by > timedelta() else EARLIEST
 
 
 def scaled(lead: timedelta, length: timedelta) -> timedelta:
@@ -30,7 +42,7 @@ class RungMoment:
 
 
 def opens_at(life: Life, table: TierPolicy) -> datetime:
-    return life.ends_at - scaled(table.opens, life.length)
+    return moved(life.ends_at, -scaled(table.opens, life.length))
 
 
 def issues_at(life: Life, table: TierPolicy, validity: timedelta) -> datetime:
@@ -38,18 +50,20 @@ def issues_at(life: Life, table: TierPolicy, validity: timedelta) -> datetime:
 
     Not before half of the new life is gained on the present E, so that nothing converges (rule 1).
     """
-    lead = min(scaled(table.issues, life.length), validity / 2)
-    return life.ends_at - lead
+    lead = min(scaled(table.issues, life.length), max(validity, timedelta()) / 2)
+    return moved(life.ends_at, -lead)
 
 
 def escalates_at(life: Life, table: TierPolicy) -> datetime:
-    return life.ends_at - scaled(table.escalates, life.length)
+    return moved(life.ends_at, -scaled(table.escalates, life.length))
 
 
 def ladder(life: Life, table: TierPolicy) -> tuple[RungMoment, ...]:
     """Every rung with its instant, the last at E itself; falling leads, so rising instants."""
     rungs = [
-        RungMoment(index, life.ends_at - scaled(rung.lead, life.length), rung.to, f"{days(rung.lead)} before the end")
+        RungMoment(
+            index, moved(life.ends_at, -scaled(rung.lead, life.length)), rung.to, f"{days(rung.lead)} before the end"
+        )
         for index, rung in enumerate(table.rungs)
     ]
     return (*rungs, RungMoment(len(rungs), life.ends_at, "security-head", "the end"))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from domain.contracts import ApprovalRow, CaseRow, EndpointRow, QuestionRow, Snapshot
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.evolve import rungs_of
-from domain.lifecycle.leads import days, escalates_at, scaled
+from domain.lifecycle.leads import days, escalates_at, moved, scaled
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.names import approval_id, order_key
 from domain.tiers import FULL_LIFE
@@ -34,7 +34,7 @@ def severity(state: LifecycleState, now: datetime) -> str:
         return "cleared"
     life = state.alarm_life
     assert life is not None
-    if life.ends_at - scaled(CRITICAL_BELOW, life.length) <= now:
+    if moved(life.ends_at, -scaled(CRITICAL_BELOW, life.length)) <= now:
         return "critical"
     wrong = any(state.finding(kind) for kind in ("rolled-back", "not-served", "drift", "foreign-certificate"))
     if escalates_at(life, state.terms.table) <= now or wrong:

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from activities.issuers.private_ca import ensure_authorities, publish_roots, renew_old_crls
+from activities.issuers.base import IssuerEndsFirst, IssuerParts
+from activities.issuers.private_ca import PrivateCA, ensure_authorities, publish_roots, renew_old_crls
 from domain.certificate import Algorithm, TrustClass
 from domain.contracts import CollectOrder, OrderOutcome, PlaceOrder, Plan, RevokeOrder
 from domain.errors import CAUnavailable, Conflict, NotFound, NotReady
 from domain.profiles import plan_breaches
+from domain.tiers import Issuer
 from formats.x509 import parse_certificate, pem_of
 from store import tables
 from store.ca import newest_crl
@@ -51,6 +53,28 @@ def test_openssl_accepts_what_is_issued_strictly(
     assert outcome.life.trust_class is TrustClass.PRIVATE
     assert outcome.life.length == timedelta(days=90)
     openssl_verify(house, tmp_path, outcome.order_key)
+
+
+def test_the_first_order_to_an_issuer_that_a_policy_has_just_named_finds_its_ca(house: House, plan: Plan) -> None:
+    new = replace(ISSUER, name="Everleaf New")
+
+    def load() -> tuple[Issuer, ...]:
+        """As the policy's file does: who looks at it after a change makes what it needs."""
+        ensure_authorities(house.engine, (ISSUER, new), CA_KEK, house.clock())
+        return ISSUER, new
+
+    parts = IssuerParts(house.engine, CA_KEK, house.clock, load, lambda: (PROFILE,))
+    house.orders.place_order(PlaceOrder("mc-1.1.1.1", "mc-1", replace(plan, issuer=new.name)))
+    assert PrivateCA(parts).issue(order_of(house.engine, "mc-1.1.1.1")) is not None
+
+
+def test_a_life_beyond_the_calendar_is_an_issuer_that_ends_first(house: House, plan: Plan) -> None:
+    endless = replace(plan, validity_seconds=int(timedelta(days=2_950_000).total_seconds()))
+    same = replace(PROFILE, validity=timedelta(0))
+    parts = IssuerParts(house.engine, CA_KEK, house.clock, lambda: (ISSUER,), lambda: (same,))
+    house.orders.place_order(PlaceOrder("mc-1.1.1.1", "mc-1", endless))
+    with pytest.raises(IssuerEndsFirst):
+        PrivateCA(parts).issue(order_of(house.engine, "mc-1.1.1.1"))
 
 
 @pytest.mark.parametrize("minutes", [20, 40])

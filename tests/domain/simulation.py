@@ -49,6 +49,7 @@ from domain.lifecycle.commands import (
 )
 from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
+from domain.lifecycle.leads import moved
 from domain.lifecycle.refold import Recalled, refold
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.steps import next_step
@@ -254,7 +255,7 @@ class World:
         if key not in self.orders:
             if self.ca_refuses:
                 return OrderOutcome(key, "failed", detail="the CA refuses it")
-            ends = self.now + self.planned[key]
+            ends = moved(self.now, self.planned[key])
             if self.ca_ends_at is not None:
                 ends = min(ends, self.ca_ends_at)
             if ends <= self.now:

@@ -1,18 +1,20 @@
 """What can gain no time is not ordered, not put up for approval, and refused to whoever asks for it (rules 1 and 7)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.contracts import Observation
-from domain.lifecycle.commands import Redeemed
+from domain.lifecycle.commands import NoticeArrived, Redeemed
 from domain.lifecycle.gain import gains, gains_from, in_vain
+from domain.lifecycle.leads import explain, issues_at
 from domain.lifecycle.state import Stage
+from domain.lifecycle.view import details, snapshot
 from domain.people.messages import RenewNow
 from domain.profiles import backdate
 from domain.tiers import Tier
-from tests.domain.simulation import START, World, life, plan, terms
+from tests.domain.simulation import SLOTS, START, World, life, plan, terms
 
 DAY = timedelta(days=1)
 SHORT = plan(180 * DAY, "short")
@@ -94,3 +96,42 @@ def test_what_may_be_asked_for_is_never_refused_when_it_is_issued(validity: time
         ends_at = (at - backdate(validity)).replace(microsecond=0) + validity
         assert bool(in_vain(present, short, at)) != gains(ends_at, present, short, requested=True)
     assert not in_vain(present, short, edge + timedelta(seconds=1))
+
+
+FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("ends_at", [FOREVER, datetime(1, 1, 2, tzinfo=UTC), datetime(1950, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("begins", [START, datetime(1, 1, 1, tzinfo=UTC), FOREVER])
+@pytest.mark.parametrize("validity", [timedelta(0), DAY, 3650 * DAY, 2_950_000 * DAY, -2_950_000 * DAY])
+def test_no_date_is_beyond_the_calendar(ends_at: datetime, begins: datetime, validity: timedelta) -> None:
+    present, planned = life("x", begins, ends_at - begins), plan(validity)
+    for tier in Tier:
+        w = World(tier=tier)
+        now = terms(tier, w.length, plan=planned)
+        w.notices["n-0"] = Observation("n-0", "adopted", w.now, now, present, SLOTS)
+        w.tell(NoticeArrived("n-0"))
+        w.ca_ends_at = START
+        w.certificates[present.fingerprint] = present
+        w.served = dict.fromkeys(SLOTS, present.fingerprint)
+        w.work()
+        assert explain(present, now)
+        assert snapshot(w.state, w.now) is not None
+        assert details(w.state, w.now)
+        w.send(RenewNow(w.code()), "person/a")
+        if w.state.case is not None and w.state.case.stage is Stage.AWAITING_APPROVAL:
+            w.send(w.decision("hold"))
+            w.send(w.decision())
+        w.work()
+
+
+def test_a_certificate_without_an_end_may_be_renewed_for_as_long() -> None:
+    present = life("x", START, FOREVER - START)
+    assert in_vain(present, plan(present.length), START) == ""
+    assert "it can gain from" in in_vain(present, plan(DAY), START)
+
+
+def test_a_plan_of_no_length_holds_nothing_back() -> None:
+    backwards = life("x", START, -24 * DAY)
+    held = issues_at(backwards, terms(Tier.INTERNAL, DAY).table, backwards.length)
+    assert held == backwards.ends_at

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, replace
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
@@ -20,6 +21,13 @@ def test_a_renewal_keeps_the_trust_class_even_when_another_issuer_matches_first(
     assert private.validity_seconds == 90 * 86400 and private.key_bits == 256
     assert public is not None and public.issuer == "public-ca"
     assert public.validity_seconds == 200 * 86400, "profile `same` renews for the present life"
+
+
+def test_for_as_long_as_before_is_no_plan_for_a_certificate_that_ends_before_it_begins() -> None:
+    backwards = replace(life(TrustClass.PUBLIC), not_before=life().ends_at + timedelta(days=1))
+    terms = terms_for(POLICY, PLACED, backwards, (SLOT,))
+    assert terms.plan is None
+    assert "profile same" in terms.unroutable and "a validity of its own" in terms.unroutable
 
 
 def test_a_self_signed_certificate_is_unroutable_and_says_why() -> None:

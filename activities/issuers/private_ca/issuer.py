@@ -36,10 +36,12 @@ class PrivateCA:
             raise CARefused(
                 f"{order.plan.issuer} is a CA: it signs nothing {order.plan.trust_class}; correct the policy."
             )
+        # A look at the policy makes the CAs of a new one: its first order comes sooner than the next minute.
+        self._parts.terms()
         name = authority_name(order.plan.issuer, order.plan.usages)
         authority = ca.find_authority(self._parts.engine, name)
         if authority is None:
-            raise CAUnavailable(f"The CA {name} is not made yet; the issue worker makes it at its start.")
+            raise CAUnavailable(f"The CA {name} is not made yet; the issue worker makes it with its policy.")
         intent = ca.find_issued(self._parts.engine, order.order_key) or self._intend(order, authority)
         if intent.csr_sha256 != sha256(order.csr).hexdigest():
             raise CARefused(f"Order {order.order_key} was placed with another request; a new key needs a new order.")

@@ -15,6 +15,7 @@ from activities.issuers.private_ca.extensions import PublicKey, authority_key, k
 from activities.keys.request import subject_and_names
 from domain.contracts import Plan
 from domain.errors import CARefused
+from domain.lifecycle.leads import moved
 from domain.profiles import backdate, own_breaches, usage_oids
 from formats.x509 import UNREADABLE, parse_certificate
 
@@ -46,7 +47,7 @@ def to_be_signed(plan: Plan, key: PublicKey, parent: x509.Certificate, now: date
     """
     life = timedelta(seconds=plan.validity_seconds)
     begins = max((now - backdate(life)).replace(microsecond=0), parent.not_valid_before_utc)
-    ends = begins + life
+    ends = moved(begins, life)
     if ends > parent.not_valid_after_utc:
         raise IssuerEndsFirst(
             f"its issuer ends first: {plan.issuer} ends {parent.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, the "

@@ -20,6 +20,7 @@ from api.web.door import pages
 from api.web.pages.certificate import explained_soon
 from api.web.render import around, page, reader_of, sentence, workflow_url
 from domain.errors import EverleafError
+from domain.lifecycle.leads import moved
 from domain.tiers import Role
 from store import access, reader
 
@@ -140,7 +141,7 @@ def changes(
     key_new = f"{plan['algorithm'].upper()} {plan['key_bits']}"
     named = [f"+ {one}" for one in sorted(new_names - old_names)]
     named += [f"− {one}" for one in sorted(old_names - new_names)]
-    ends = f"about {times.day(times.now + validity)}" if after is None else times.day(after["not_after"])
+    ends = f"about {times.day(moved(times.now, validity))}" if after is None else times.day(after["not_after"])
     lived = times.span(before["not_after"] - before["not_before"])
     ended = f"{times.day(before['not_after'])} ({lived} of life)"
     trust = before["trust_class"]
