@@ -1,10 +1,18 @@
 """Served chains held against the roots of the policy."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from domain.certificate import Certificate
 from domain.tiers import Policy
-from formats.x509 import brings_a_strange_root, is_chain_whole, is_root_known, load_pem_chain, trust_class_of
+from formats.x509 import (
+    brings_a_strange_root,
+    is_chain_whole,
+    is_root_known,
+    life_of,
+    load_pem_chain,
+    trust_class_of,
+)
 
 
 class Chains:
@@ -13,6 +21,10 @@ class Chains:
     def __init__(self, policy: Policy) -> None:
         self._issuers = policy.issuers
         self._roots = tuple(der for pem in policy.roots for der in load_pem_chain(pem.encode()))
+
+    def end(self, chain: Sequence[bytes], leaf: Certificate | None) -> datetime | None:
+        """E of ``chain`` as it is served; None where its leaf cannot be read."""
+        return None if leaf is None else life_of(chain, self._issuers).ends_at
 
     def is_whole(self, chain: Sequence[bytes]) -> bool:
         return is_chain_whole(chain, self._roots)

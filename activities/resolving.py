@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from activities.chains import Chains
 from activities.scope import FixedScope
+from activities.served import Served
 from domain.adoption import Adopted, Change, Changed, Joined, Known, KnownManaged, Moved, Sighting, adopt
 from domain.certificate import Life, Look, LookOutcome, Slot
 from domain.classify import Placement, Seen, classify
@@ -15,7 +15,7 @@ from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
 from domain.findings import Finding, Kind, Subject, findings_of, sharers_of
 from domain.terms import expand_target, terms_for
 from domain.tiers import Policy
-from formats.x509 import life_of, trust_class_of
+from formats.x509 import trust_class_of
 from store.sightings.adoptions import Adoption, FindingRow, ManagedRow, SlotRow, managed_of, slots_of
 from store.sightings.looks import Discovery, certificates_of, looks_of
 
@@ -34,8 +34,7 @@ class Resolution:
         prints = {print_ for look in self._looks.values() for print_ in look.chain}
         prints |= {row.present for row in self._managed.values()}
         self._ders, self._facts = certificates_of(connection, prints)
-        self._chains = Chains(policy)
-        self._lives: dict[str, Life] = {}
+        self._served = Served(policy, self._looks.values(), self._ders, self._facts)
 
     def adoption(self, new_id: Callable[[], str]) -> Adoption:
         """What to write.  ``new_id`` gives the ids of new managed certificates."""
@@ -93,11 +92,15 @@ class Resolution:
     def _after(self, slot: Slot, look: Look, owner: str) -> SlotRow:
         before = self._before.get(slot)
         if look.leaf is not None:
-            return SlotRow(slot, owner, look.outcome.value, look.leaf, look.at, look.at, 0)
+            chain = self._served.end(look), self._served.is_good(look, self._is_ours(look.leaf, owner))
+            return SlotRow(slot, owner, look.outcome.value, look.leaf, look.at, look.at, 0, *chain)
         assert before is not None, "only a sighting makes a slot"
-        misses = before.misses + 1
-        last = (before.last_fingerprint, before.last_seen_at, look.at, misses)
-        return SlotRow(slot, owner, look.outcome.value, *last)
+        outcome, misses = look.outcome.value, before.misses + 1
+        return replace(before, managed_id=owner, last_outcome=outcome, last_looked_at=look.at, misses=misses)
+
+    def _is_ours(self, leaf: str, owner: str) -> bool:
+        """What begins to be governed is its own."""
+        return owner not in self._managed or leaf in self._managed[owner].fingerprints
 
     def _is_missed(self, slot: Slot) -> bool:
         look = self._looks.get(slot)
@@ -118,8 +121,8 @@ class Resolution:
         for managed_id in self._managed:
             notices += self._told_again(managed_id, owned.get(managed_id, ()), managed_id in moved, taken)
         for managed_id, change in fresh.items():
-            life = self._life(change.fingerprint)
-            terms = self._terms(managed_id, life, change.slots, taken)
+            life = self._served.life(change.fingerprint)
+            terms = self._terms(managed_id, self._served.own_life(change.fingerprint), change.slots, taken)
             self._managed[managed_id] = ManagedRow(managed_id, (change.fingerprint,), life.names, terms)
             looks = self._slot_looks(change.slots)
             told = Observation(
@@ -148,7 +151,7 @@ class Resolution:
             )
             told.append((managed_id, said))
         if row.present in self._facts and (is_moved or row.terms.policy_version != self._policy.version):
-            terms = self._terms(managed_id, self._life(row.present), slots, taken)
+            terms = self._terms(managed_id, self._served.own_life(row.present), slots, taken)
             if terms != row.terms:
                 self._managed[managed_id] = replace(row, terms=terms)
                 said = Observation(self._notice_id(managed_id, "terms"), "terms", self._now, terms)
@@ -156,49 +159,25 @@ class Resolution:
         return told
 
     def _is_news(self, slot: Slot) -> bool:
-        look, before = self._looks.get(slot), self._before.get(slot)
-        if look is None:
-            return False
-        if before is None or before.managed_id != self._slots[slot].managed_id:
-            return True
-        return (look.outcome.value, look.leaf or before.last_fingerprint) != (
-            before.last_outcome,
-            before.last_fingerprint,
-        )
+        before = self._before.get(slot)
+        return slot in self._looks and (before is None or before.told != self._slots[slot].told)
 
     def _slot_looks(self, slots: Iterable[Slot]) -> tuple[SlotLook, ...]:
         return tuple(self._slot_look(slot, self._looks[slot]) for slot in slots if slot in self._looks)
 
     def _slot_look(self, slot: Slot, look: Look) -> SlotLook:
-        return SlotLook(slot, look.at, look.outcome, look.leaf or "", self._is_good(slot, look))
-
-    def _is_good(self, slot: Slot, look: Look) -> bool:
-        if look.leaf is None:
-            return True
-        is_ours = look.leaf in self._managed[self._slots[slot].managed_id].fingerprints
-        return self._chains.is_good(self._chain(look), self._facts.get(look.leaf), is_ours)
-
-    def _chain(self, look: Look) -> list[bytes]:
-        return [self._ders[print_] for print_ in look.chain]
+        seen = SlotLook(slot, look.at, look.outcome, look.leaf or "")
+        row = self._slots[slot]
+        return seen if look.leaf is None else replace(seen, chain_ok=row.last_chain_ok, ends_at=row.last_ends_at)
 
     def _candidates(self, slots: Iterable[Slot], present: str) -> tuple[Life, ...]:
         leaves = {self._looks[slot].leaf for slot in slots} - {None, present}
-        return tuple(self._life(leaf) for leaf in sorted(filter(None, leaves)) if leaf in self._facts)
+        return tuple(self._served.life(leaf) for leaf in sorted(filter(None, leaves)) if leaf in self._facts)
 
     def _notice_id(self, managed_id: str, kind: str) -> str:
         return f"{self._discovery.id}.{managed_id}.{kind}"
 
     # --- lives, terms, targets ---
-
-    def _life(self, leaf: str) -> Life:
-        """Of the longest chain with which ``leaf`` was served in this discovery; of the leaf alone where it was not."""
-        if leaf not in self._lives:
-            chains = sorted(
-                (look.chain for look in self._looks.values() if look.leaf == leaf), key=lambda c: (len(c), c)
-            )
-            chain = chains[-1] if chains else (leaf,)
-            self._lives[leaf] = life_of([self._ders[print_] for print_ in chain], self._policy.issuers)
-        return self._lives[leaf]
 
     def _placement(self, life: Life, slots: Sequence[Slot]) -> Placement:
         return classify(self._policy, Seen.at(slots, life.names, life.issuer))
@@ -273,8 +252,8 @@ class Resolution:
             asked=self._asked(slot),
             trust_class=trust_class_of(self._ders[leaf], facts, self._policy.issuers),
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
-            is_chain_whole=self._chains.is_whole(self._chain(look)),
-            is_root_strange=self._chains.brings_a_strange_root(self._chain(look)),
+            is_chain_whole=self._served.is_whole(look),
+            is_root_strange=self._served.brings_a_strange_root(look),
             sharers=sharers[leaf],
         )
         return findings_of(subject, self._now)

@@ -44,23 +44,26 @@ class VerificationActivities:
         facts = {seen.fingerprint: seen.facts for seen in certificates}
         chains = Chains(policy)
 
+        lives = [life_of(s.chain, policy.issuers) for s in sights if s.chain and facts[fingerprint_of(s.chain[0])]]
+
         def look(slot: Slot, sight: Sight) -> SlotLook:
             if not sight.chain:
                 return SlotLook(slot, sight.at, sight.outcome)
             leaf = fingerprint_of(sight.chain[0])
             is_good = chains.is_good(sight.chain, facts[leaf], leaf == asked.expected)
-            return SlotLook(slot, sight.at, sight.outcome, leaf, is_good)
+            return SlotLook(slot, sight.at, sight.outcome, leaf, is_good, chains.end(sight.chain, facts[leaf]))
 
         looks = tuple(look(slot, sight) for slot, sight in zip(asked.slots, sights, strict=True))
         await asyncio.to_thread(self._keep, certificates, looks)
-        served = {fingerprint_of(sight.chain[0]): sight.chain for sight in sights if sight.chain}
-        strangers = sorted(leaf for leaf in served if facts[leaf] is not None and leaf != asked.expected)
-        return LookReport(looks, tuple(life_of(served[leaf], policy.issuers) for leaf in strangers))
+        # The one that ends first of those that share a leaf comes last, and stays.
+        strangers = {life.fingerprint: life for life in sorted(lives, key=lambda life: life.ends_at, reverse=True)}
+        strangers.pop(asked.expected, None)
+        return LookReport(looks, tuple(strangers[leaf] for leaf in sorted(strangers)))
 
     def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
         now = self.clock()
         keep_certificates(self.engine, certificates, now)
-        record_looks(self.engine, [(look.slot, look.outcome, look.fingerprint) for look in looks], now)
+        record_looks(self.engine, looks, now)
 
     async def _look(self, asked: LookAgain, scope: Scope) -> tuple[Sight, ...]:
         deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS

@@ -134,13 +134,15 @@ class Terms:
 @dataclass(frozen=True, slots=True)
 class SlotLook:
     """What one look saw in one of our slots.  ``chain_ok``: the served chain is whole, and that of a
-    private stranger leads to a root of the policy, where it names any."""
+    private stranger leads to a root of the policy, where it names any.  ``ends_at``: E of the path as it is served
+    there; None where nothing is, or a release before it looked."""
 
     slot: Slot
     at: datetime
     outcome: LookOutcome
     fingerprint: str = ""
     chain_ok: bool = True
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,9 @@ class Observation:
     """What a notice says, looked up by its id.
 
     ``adopted``: the first thing a lifecycle ever hears: its terms, its life, its slots.
-    ``looked``: slots seen otherwise than before, with the life of every certificate seen there that is not the
-    present one.  ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.
+    ``looked``: slots seen otherwise than before (another leaf, another end of its path, a chain that broke or was
+    mended), with the life of every certificate seen there that is not the present one.
+    ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.
     """
 
     notice_id: str

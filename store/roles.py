@@ -68,7 +68,10 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "discoveries": "SELECT, INSERT, UPDATE (source, state, scope, pages, targets, workflow_id, run_id, started_at,"
         " detail, finished_at)",
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
-        "slots": "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses)",
+        "slots": (
+            "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses, last_ends_at, "
+            "last_chain_ok)"
+        ),
     },
     # Signs.  The only role that sees the wrapped keys of our CAs.
     "everleaf_issue": {

@@ -100,6 +100,10 @@ slots = Table(
     instant("last_seen_at", required=False),
     instant("last_looked_at"),
     Column("misses", Integer, nullable=False, server_default="0"),
+    # When the path that was served there last ends, and whether its chain was whole and led where it may: a chain
+    # that changes under the same leaf is news.
+    instant("last_ends_at", required=False),
+    Column("last_chain_ok", Boolean, nullable=False, server_default="true"),
     # The newest discovery that looked there: its findings are the ones that hold.
     Column("looked_in", String, nullable=False, server_default=""),
     # Their kinds, and the certificate that they are of: filters ask these, for findings of every discovery are kept.

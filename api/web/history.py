@@ -56,6 +56,8 @@ SENTENCES: dict[str, str] = {
     "finding_cleared": "No longer found: {finding}.",
     "foreign_seen": "A certificate that is not ours was seen in its place.",
     "served_ends": "",
+    "end_moved": "The path that is served ends at another time now: {ends_at}.",
+    "hold_moved": "Its order is held until {until}.",
     "suspect_seen": "A certificate renewed by hand was seen, look {looks}.",
     "suspect_forgotten": "",
     "told": "",
@@ -128,6 +130,7 @@ def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     words["version"] = words.get("plan_version", "")[:8]
     words["hold"] = f", held until {_day(facts['hold_until'])}" if facts.get("hold_until") else ""
     words["life_ends"] = _day(facts["life"]["ends_at"]) if facts.get("life") else ""
+    words["ends_at"] = _day(words["ends_at"]) if "ends_at" in words else ""
     words["until"] = _day(words["until"]) if "until" in words else ""
     if "mark" in words:
         words["mark"] = words["mark"][:1].upper() + words["mark"][1:]

@@ -24,7 +24,8 @@ from domain.lifecycle.commands import (
 from domain.lifecycle.due import ask_head, intend, key_of, order_further, resume_stage, route, settle
 from domain.lifecycle.leads import moved
 from domain.lifecycle.refold import Recalled, base
-from domain.lifecycle.seen import is_unseen, supersede
+from domain.lifecycle.seen import supersede
+from domain.lifecycle.served import is_unseen
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.lifecycle.turn import EVERLEAF, Turn
 from domain.people.approval import (

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from domain.lifecycle import events as e
-from domain.lifecycle.evolve import rungs_of
+from domain.lifecycle.climbing import rungs_of
 from domain.lifecycle.gain import in_vain
 from domain.lifecycle.leads import REPEAT_AFTER, issues_at, opens_at, retry_window
+from domain.lifecycle.served import path_end
 from domain.lifecycle.state import Case, QuestionKind, Stage
 from domain.lifecycle.turn import Turn
 from domain.names import order_key
@@ -26,6 +27,7 @@ def settle(turn: Turn) -> None:
         if turn.state.life is None or turn.state.retired:
             return
         _reservation(turn)
+        _end(turn)
         if not turn.state.forked:
             _case(turn)
         _rungs(turn)
@@ -40,6 +42,44 @@ def _reservation(turn: Turn) -> None:
     reservation = turn.state.reservation
     if reservation is not None and reservation.until <= turn.now:
         turn.emit(e.ReservationEnded())
+
+
+def _end(turn: Turn) -> None:
+    """E follows what is served, and with it whatever rests on E and is not ordered yet."""
+    before, ends_at = turn.life.ends_at, path_end(turn.state, turn.now)
+    if ends_at == before:
+        return
+    turn.emit(e.EndMoved(ends_at))
+    case = turn.state.case
+    if case is None or case.order_open or turn.state.is_blocked or turn.state.forked:
+        return
+    if case.stage is Stage.UNROUTABLE or _gains_no_more(turn, case):
+        route(turn)
+    elif case.stage is Stage.HELD:
+        _move_hold(turn, case, is_later=ends_at > before)
+
+
+def _gains_no_more(turn: Turn, case: Case) -> bool:
+    """What a person asked for, and nobody has approved yet, was early enough for the E of then only."""
+    if not case.requested_by or case.stage not in (Stage.AWAITING_APPROVAL, Stage.REJECTED):
+        return False
+    plan = turn.terms.plan
+    return plan is not None and bool(in_vain(turn.life, plan, turn.now))
+
+
+def _move_hold(turn: Turn, case: Case, *, is_later: bool) -> None:
+    """The policy's own date follows E; a person's comes no later for it, unless the order would gain nothing then."""
+    plan, held = case.plan, case.retry_at
+    assert plan is not None
+    assert held is not None
+    validity = timedelta(seconds=plan.validity_seconds)
+    latest = issues_at(turn.life, turn.terms.table, validity)
+    if case.approved_by == "policy":
+        until = latest
+    else:
+        until = max(held, turn.life.ends_at - validity / 2) if is_later else min(held, latest)
+    if until != held:
+        turn.emit(e.HoldMoved(max(until, turn.now)))
 
 
 def _case(turn: Turn) -> None:

@@ -367,6 +367,25 @@ class ServedEnds(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EndMoved(Event):
+    """The path on which the present certificate is served ends at another time than was known: E and its ladder move.
+
+    It comes later only once every endpoint was seen to serve a whole chain that ends later (rule 9).
+    """
+
+    kind: ClassVar[str] = "end_moved"
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMoved(Event):
+    """The end on which a held order's date rests has moved, and the date with it."""
+
+    kind: ClassVar[str] = "hold_moved"
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SuspectSeen(Event):
     """A certificate that is not ours but passes every check of a renewal; ``looks`` in a row at every endpoint."""
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from domain.certificate import Life, Slot
 from domain.contracts import SlotLook
 from domain.lifecycle import events as e
-from domain.lifecycle.leads import RungMoment, ladder
+from domain.lifecycle.climbing import end_moved, on_the_ladder
 from domain.lifecycle.state import (
     Case,
     Climb,
@@ -46,9 +46,11 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         case e.Adopted(terms=terms, life=life, slots=slots):
             return replace(state, terms=terms, life=life, known_at=at, slots=tuple(SlotView(slot) for slot in slots))
         case e.TermsChanged(terms=terms):
-            return _on_the_ladder(replace(state, terms=terms), state)
+            return on_the_ladder(replace(state, terms=terms), state)
         case e.ServedEnds(at=ends):
-            return _on_the_ladder(replace(state, served_ends=ends), state)
+            return on_the_ladder(replace(state, served_ends=ends), state)
+        case e.EndMoved(ends_at=ends):
+            return end_moved(state, ends, at)
         case e.ForeignSeen(life=foreign):
             return replace(state, foreign=foreign)
         case e.SlotsChanged(slots=slots) if slots:
@@ -131,27 +133,6 @@ def _people(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return state
 
 
-def _on_the_ladder(after: LifecycleState, before: LifecycleState) -> LifecycleState:
-    """An index is another mark on another ladder: the climb moves to the deepest rung that had come by the last call.
-
-    An acknowledgement was of one mark, and falls with it.
-    """
-    old, new = rungs_of(before), rungs_of(after)
-    climb = before.climb
-    if old == new or climb.rung < 0:
-        return after
-    called = climb.last_at
-    reached = [rung.index for rung in new if called is not None and rung.at <= called]
-    moved = replace(climb, rung=reached[-1] if reached else -1, acknowledged_rung=-1, acknowledged_until=None)
-    return replace(after, climb=moved)
-
-
-def rungs_of(state: LifecycleState) -> tuple[RungMoment, ...]:
-    """The ladder of a state; empty before its first notice was read."""
-    life = state.alarm_life
-    return () if life is None or state.terms is None else ladder(life, state.terms.table)
-
-
 def _within(case: Case, slots: tuple[Slot, ...]) -> Case:
     """What was done at slots that are ours no more does not count; a slot that is new must still be served."""
     kept = replace(
@@ -172,7 +153,8 @@ def _view(view: SlotView, look: SlotLook | None) -> SlotView:
     if look is None:
         return view
     if look.fingerprint:
-        return SlotView(view.slot, look.fingerprint, look.at, look.at, look.outcome, look.chain_ok)
+        seen = SlotView(view.slot, look.fingerprint, look.at, look.at, look.outcome, look.chain_ok)
+        return replace(seen, ends_at=look.ends_at)
     since = view.silent_since or look.at
     return replace(view, looked_at=look.at, outcome=look.outcome, silent=view.silent + 1, silent_since=since)
 
@@ -263,6 +245,8 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
             )
         case e.RetryDue(stage=stage):
             return replace(case, stage=stage, retry_at=None)
+        case e.HoldMoved(until=until):
+            return replace(case, retry_at=until)
         case e.BudgetSpent():
             return replace(case, budget_spent=True)
         case _:

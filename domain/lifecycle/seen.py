@@ -7,13 +7,12 @@ from domain.contracts import SlotLook
 from domain.lifecycle import events as e
 from domain.lifecycle.due import ask, key_of
 from domain.lifecycle.leads import scaled
+from domain.lifecycle.served import is_unseen
 from domain.lifecycle.state import LifecycleState, SlotView, Stage
 from domain.lifecycle.turn import SHORTEST_RETRY, Turn
 
 # A foreign certificate counts only when it passes in two looks; the second is ours, this long after the first.
 SECOND_LOOK = timedelta(hours=1)
-SILENT_LOOKS = 3
-SILENT_FOR = timedelta(days=7)
 SILENT_AGAIN = timedelta(days=3, hours=12)
 
 # NIST SP 800-57 part 1, table 2: comparable strengths in bits.
@@ -47,8 +46,8 @@ def objection(candidate: Life, life: Life, now: datetime) -> str:
 
 def apply(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...]) -> None:
     """Take in looks that are not the verification of a case: from a discovery, or our own second ones."""
-    ours = {view.slot for view in turn.state.slots}
-    relevant = tuple(look for look in looks if look.slot in ours)
+    ours = {view.slot: view.looked_at for view in turn.state.slots}
+    relevant = tuple(look for look in looks if look.slot in ours and _is_news(look.at, ours[look.slot]))
     if relevant:
         turn.emit(e.LooksTaken(relevant))
     _strangers(turn, candidates)
@@ -56,6 +55,11 @@ def apply(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...])
     _chain(turn)
     _silence(turn)
     _schedule(turn)
+
+
+def _is_news(at: datetime, last: datetime | None) -> bool:
+    """A look from before the last one is the past, whenever it is told."""
+    return last is None or at >= last
 
 
 def live(state: LifecycleState) -> tuple[SlotView, ...]:
@@ -163,13 +167,6 @@ def _chain(turn: Turn) -> None:
         _raise(turn, "broken-chain", f"the chain served at {broken[0]} is broken ({len(broken)} in all)")
     else:
         _clear(turn, "broken-chain")
-
-
-def is_unseen(view: SlotView, life: Life, now: datetime) -> bool:
-    """Silent for three looks over a week (scaled)."""
-    if view.silent < SILENT_LOOKS or view.silent_since is None:
-        return False
-    return now - view.silent_since >= scaled(SILENT_FOR, life.length)
 
 
 def _silence(turn: Turn) -> None:

@@ -38,7 +38,8 @@ RecallReason = Literal["forked", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """What the last looks at one slot came to.  ``silent``: looks in a row that saw no certificate."""
+    """What the last looks at one slot came to.  ``silent``: looks in a row that saw no certificate; ``ends_at``: E of
+    the path that was served there last."""
 
     slot: Slot
     fingerprint: str = ""
@@ -48,6 +49,7 @@ class SlotView:
     chain_ok: bool = True
     silent: int = 0
     silent_since: datetime | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from datetime import timedelta
 from domain.certificate import LookOutcome, Slot
 from domain.contracts import LookReport, SlotLook
 from domain.lifecycle import events as e
-from domain.lifecycle import seen
 from domain.lifecycle.due import ask
 from domain.lifecycle.leads import escalates_at
+from domain.lifecycle.served import is_unseen
 from domain.lifecycle.state import Case, SlotView, Stage
 from domain.lifecycle.turn import Turn
 
@@ -22,7 +22,7 @@ def verify(turn: Turn, report: LookReport) -> None:
     assert case.issued is not None
     turn.emit(e.LooksTaken(report.looks))
     # Only an endpoint that has been silent for three looks over a week may be left out (rule 4).
-    lively = {view.slot for view in turn.state.slots if not seen.is_unseen(view, turn.life, turn.now)}
+    lively = {view.slot for view in turn.state.slots if not is_unseen(view, turn.life, turn.now)}
     verified, wrong, silent = _sort(report.looks, case.issued.fingerprint)
     # Where all are left out nobody has seen the new one: nothing is verified, and the alarm goes on.
     if verified and not wrong and lively <= {*verified}:
@@ -52,7 +52,7 @@ def _roll_back(turn: Turn, wrong: tuple[Slot, ...]) -> None:
 
 def _hold_for_silence(turn: Turn, case: Case) -> None:
     views: dict[Slot, SlotView] = {view.slot: view for view in turn.state.slots}
-    unseen = [slot.url for slot, view in views.items() if seen.is_unseen(view, turn.life, turn.now)]
+    unseen = [slot.url for slot, view in views.items() if is_unseen(view, turn.life, turn.now)]
     if unseen:
         ask(turn, "unseen", unseen[0])
 

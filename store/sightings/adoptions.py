@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 
-from domain.certificate import LookOutcome, Slot
-from domain.contracts import AdoptionReport, Observation, Terms
+from domain.certificate import Slot
+from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
 from domain.errors import NotFound
 from domain.findings import Finding
 from store import tables
@@ -48,6 +48,14 @@ class SlotRow:
     last_seen_at: datetime | None
     last_looked_at: datetime
     misses: int = 0
+    last_ends_at: datetime | None = None
+    last_chain_ok: bool = True
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """What its lifecycle must hear of when it changes."""
+        seen = (self.last_outcome, self.last_fingerprint)
+        return self.managed_id, *seen, self.last_ends_at, self.last_chain_ok
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ def slots_of(connection: Connection, managed: Container[str]) -> dict[Slot, Slot
 def _slot(row: sa.Row[Any]) -> SlotRow:
     slot = Slot(row.url, row.algorithm)
     last = (row.last_outcome, row.last_fingerprint, row.last_seen_at, row.last_looked_at)
-    return SlotRow(slot, row.managed_id, *last, row.misses)
+    return SlotRow(slot, row.managed_id, *last, row.misses, row.last_ends_at, row.last_chain_ok)
 
 
 def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
@@ -239,13 +247,14 @@ def notice_of(engine: Engine, managed_id: str, notice_id: str) -> Observation:
     return OBSERVATION.validate_python(found)
 
 
-def record_looks(engine: Engine, looked: Sequence[tuple[Slot, LookOutcome, str]], now: datetime) -> None:
+def record_looks(engine: Engine, looks: Sequence[SlotLook], now: datetime) -> None:
     """Remember what a fresh look saw in slots that are known, so that the next discovery tells only what is new."""
     c = tables.slots.c
     with engine.begin() as connection:
-        for slot, outcome, fingerprint in sorted(looked):
-            values: dict[str, Any] = {"last_outcome": outcome.value, "last_looked_at": now}
-            if fingerprint:
-                values |= {"last_fingerprint": fingerprint, "last_seen_at": now, "misses": 0}
-            here = sa.and_(c.url == slot.url, c.algorithm == slot.algorithm)
+        for look in sorted(looks, key=lambda look: look.slot):
+            values: dict[str, Any] = {"last_outcome": look.outcome.value, "last_looked_at": now}
+            if look.fingerprint:
+                values |= {"last_fingerprint": look.fingerprint, "last_seen_at": now, "misses": 0}
+                values |= {"last_ends_at": look.ends_at, "last_chain_ok": look.chain_ok}
+            here = sa.and_(c.url == look.slot.url, c.algorithm == look.slot.algorithm)
             connection.execute(sa.update(tables.slots).where(here).values(**values))

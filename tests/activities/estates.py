@@ -28,7 +28,7 @@ class TestCA:
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = _name("Test Issuing CA")
+        self.name = name_of("Test Issuing CA")
         self.certificate = self._sign(self.name, self.key, days=3650, ca=True)
 
     @property
@@ -38,7 +38,7 @@ class TestCA:
     def issue(self, path: Path, *names: str, key: Key | None = None, days: int = 90) -> str:
         """Write leaf, issuer and key to ``path``; gives the fingerprint."""
         own = key or ec.generate_private_key(ec.SECP256R1())
-        made = self._sign(_name(names[0]), own, days=days, names=names)
+        made = self._sign(name_of(names[0]), own, days=days, names=names)
         secret = own.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -64,7 +64,7 @@ class TestCA:
         return builder.sign(self.key, hashes.SHA256())
 
 
-def _name(text: str) -> x509.Name:
+def name_of(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 

@@ -116,6 +116,9 @@ class World:
     before: dict[Slot, str] = field(default_factory=dict)
     dead: set[Slot] = field(default_factory=set)
     unreturnable: set[Slot] = field(default_factory=set)
+    # When the path above the leaf ends where it is not the leaf that ends first, and where the chain has a gap.
+    paths: dict[Slot, datetime] = field(default_factory=dict)
+    gaps: set[Slot] = field(default_factory=set)
     certificates: dict[str, Life] = field(default_factory=dict)
     orders: dict[str, str] = field(default_factory=dict)
     planned: dict[str, timedelta] = field(default_factory=dict)
@@ -267,11 +270,16 @@ class World:
 
     def looks(self, slots: tuple[Slot, ...]) -> tuple[SlotLook, ...]:
         return tuple(
-            SlotLook(slot, self.now, LookOutcome.REFUSED)
-            if slot in self.dead
-            else SlotLook(slot, self.now, LookOutcome.SEEN, self.served[slot])
+            SlotLook(slot, self.now, LookOutcome.REFUSED) if slot in self.dead else self.sighting(slot)
             for slot in slots
         )
+
+    def sighting(self, slot: Slot) -> SlotLook:
+        print_ = self.served[slot]
+        ends_at = self.certificates[print_].ends_at if print_ in self.certificates else None
+        if ends_at is not None and slot not in self.gaps:
+            ends_at = min(ends_at, self.paths.get(slot, ends_at))
+        return SlotLook(slot, self.now, LookOutcome.SEEN, print_, slot not in self.gaps, ends_at)
 
     def replace_by_hand(self, new: Life, notice: str) -> None:
         """Somebody else puts ``new`` everywhere, and a discovery sees it."""

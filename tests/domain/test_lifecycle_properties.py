@@ -28,6 +28,7 @@ from domain.lifecycle.commands import DeliveryReported, Step, StepBroke
 from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.leads import escalates_at, ladder
 from domain.lifecycle.refold import refold
+from domain.lifecycle.served import SILENT_LOOKS
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated
 from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire
@@ -56,7 +57,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.notices = 0
         self.read = 0
         self.calls: list[datetime] = []
-        self.present = self.world.now
+        self.present = self.began = self.world.now
         self.asked_by = ""
         self.approved = self.order_is_open = self.verified = self.asks = False
         self.ordered_plan = self.approver = ""
@@ -104,6 +105,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.world.reload_lies = self.world.ca_refuses = False
         self.world.lying.clear()
         self.world.dead.clear()
+        self.world.paths.clear()
+        self.world.gaps.clear()
 
     @rule()
     def the_ca_refuses(self) -> None:
@@ -112,6 +115,20 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def one_target_lies(self) -> None:
         self.world.lying.add(next(iter(self.world.served)))
+
+    @rule(share=st.integers(-300, 1300), which=st.integers(0, 9), whole=st.booleans())
+    def the_chain_changes_under_the_leaf(self, share: int, which: int, whole: bool) -> None:
+        world = self.world
+        slot = sorted(world.served)[which % len(world.served)]
+        world.paths[slot] = world.now + world.length * share // 1000
+        (world.gaps.discard if whole else world.gaps.add)(slot)
+        self.discover()
+
+    @rule()
+    def the_chains_are_mended(self) -> None:
+        self.world.paths.clear()
+        self.world.gaps.clear()
+        self.discover()
 
     @rule()
     def an_endpoint_falls_silent(self) -> None:
@@ -252,7 +269,7 @@ class Lifecycle(RuleBasedStateMachine):
     def take(self, fact: e.Happened) -> None:
         match fact.event:
             case e.Adopted(life=first, terms=now):
-                self.present, self.asks = first.ends_at, now.table.asks
+                self.present, self.asks, self.began = first.ends_at, now.table.asks, fact.at
                 self.now_planned = planned_life(now)
             case e.TermsChanged(terms=now):
                 self.asks, self.terms_at = now.table.asks, fact.at
@@ -270,6 +287,8 @@ class Lifecycle(RuleBasedStateMachine):
                 assert by != "policy" or not self.asks
                 self.approved, self.ordered_plan, self.approver = True, plan_version, by
                 self.planned = self.now_planned if by == "policy" else self.planned
+            case e.EndMoved(ends_at=ends):
+                self.present = ends
             case e.OrderIntended():
                 assert not self.order_is_open, "a further order while one is open"
                 assert self.approved, "an order that nobody approved"
@@ -287,7 +306,7 @@ class Lifecycle(RuleBasedStateMachine):
                 if self.verified:
                     least = self.planned * (-1 if self.asked_by else 9) / 20
                     assert new.ends_at - self.present >= least - timedelta(seconds=1)
-                self.present, self.asked_by, self.verified = new.ends_at, "", False
+                self.present, self.asked_by, self.verified, self.began = new.ends_at, "", False, fact.at
 
     def gains_if_ordered(self, at: datetime) -> None:
         """Nothing is asked or ordered that could only end before the present one, but for a CA's back-dating."""
@@ -302,9 +321,20 @@ class Lifecycle(RuleBasedStateMachine):
         self.catch_up()
         mark = max(escalates_at(state.life, state.terms.table), state.known_at, self.terms_at)
         if self.world.now >= mark:
-            called = [at for at in self.calls if state.known_at <= at <= mark]
+            # Whoever was told already when its end came nearer is told again as its deeper rungs come.
+            called = [at for at in self.calls if self.began <= at <= mark]
             assert called, "the mark has passed and nobody was told"
             assert is_escalated(state)
+
+    @invariant()
+    def it_never_ends_later_than_what_is_served(self) -> None:
+        """By its last looks: of each slot that serves ours, silent or not, until it is unseen."""
+        state = self.world.state
+        if state.life is None or state.retired:
+            return
+        views = [view for view in state.slots if view.fingerprint == state.life.fingerprint and view.ends_at]
+        lively = [view.ends_at for view in views if view.silent < SILENT_LOOKS]
+        assert all(state.life.ends_at <= at for at in lively if at is not None)
 
     @invariant()
     def every_rung_whose_instant_has_come_has_fired_or_was_passed(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from domain.certificate import KeyRef, Look, LookOutcome, Slot, TrustClass
-from domain.contracts import Delivery, Message, Plan, RedeemWarrant
+from domain.contracts import Delivery, Message, Plan, RedeemWarrant, SlotLook
 from domain.tiers import Person, Role
 from store import access, ca, custody, deliveries, histories, orders, reader
 from store.access import Actor, Binding
@@ -64,7 +64,7 @@ def test_the_scanner_keeps_looks_looks_again_and_fails(enter: Enter) -> None:
         look = Look(SLOT.url, SLOT.algorithm, NOW, LookOutcome.SEEN, ("a" * 64,))
         looks.save_page(engine, ("d-role", 0), [look], seen)
     looks.keep_certificates(engine, seen, NOW)
-    adoptions.record_looks(engine, [(SLOT, LookOutcome.SEEN, "a" * 64)], NOW)
+    adoptions.record_looks(engine, [SlotLook(SLOT, NOW, LookOutcome.SEEN, "a" * 64)], NOW)
     assert looks.slots_at(engine, ["127.0.0.2"]) == ()
     looks.mark_failed(engine, begun, "on purpose", NOW)
     looks.mark_failed(engine, looks.Discovery("d-refused", "test", {}, 0, 0), "outside of the scope", NOW)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.certificate import LookOutcome, Slot
+from domain.contracts import SlotLook
 from domain.errors import BadInput
 from store import reader, tables
 from store.facts import record
@@ -106,7 +107,7 @@ def test_a_place_that_was_seen_again_is_missed_no_more(looked: Engine) -> None:
     assert reader.get_certificate(looked, "mc-1")["findings"] == ["missed: refused", "weak key: of a test"]
     assert reader.count_certificates(looked, [asked]) == [1]
 
-    record_looks(looked, [(Slot(URL, "ecdsa"), LookOutcome.SEEN, OURS)], NOW + timedelta(hours=1))
+    record_looks(looked, [SlotLook(Slot(URL, "ecdsa"), NOW, LookOutcome.SEEN, OURS)], NOW + timedelta(hours=1))
 
     assert reader.get_certificate(looked, "mc-1")["findings"] == ["weak key: of a test"]
     assert reader.count_certificates(looked, [asked]) == [0]
