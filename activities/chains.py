@@ -8,6 +8,7 @@ from domain.tiers import Policy
 from formats.x509 import (
     brings_a_strange_root,
     is_chain_whole,
+    is_out_of_order,
     is_root_known,
     life_of,
     load_pem_chain,
@@ -28,6 +29,9 @@ class Chains:
 
     def is_whole(self, chain: Sequence[bytes]) -> bool:
         return is_chain_whole(chain, self._roots)
+
+    def is_out_of_order(self, chain: Sequence[bytes]) -> bool:
+        return is_out_of_order(chain, self._roots)
 
     def brings_a_strange_root(self, chain: Sequence[bytes]) -> bool:
         return brings_a_strange_root(chain, self._roots)

@@ -253,6 +253,7 @@ class Resolution:
             trust_class=trust_class_of(self._ders[leaf], facts, self._policy.issuers),
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
             is_chain_whole=self._served.is_whole(look),
+            is_out_of_order=self._served.is_out_of_order(look),
             is_root_strange=self._served.brings_a_strange_root(look),
             sharers=sharers[leaf],
         )

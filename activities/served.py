@@ -33,6 +33,9 @@ class Served:
     def is_whole(self, look: Look) -> bool:
         return self._chains.is_whole(self.chain(look))
 
+    def is_out_of_order(self, look: Look) -> bool:
+        return self._chains.is_out_of_order(self.chain(look))
+
     def brings_a_strange_root(self, look: Look) -> bool:
         return self._chains.brings_a_strange_root(self.chain(look))
 

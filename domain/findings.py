@@ -101,6 +101,7 @@ class Subject:
     """One certificate as seen at one place.
 
     ``asked``: the names that were asked for there; ``sharers``: how many other certificates have its key;
+    ``is_out_of_order``: what makes the chain whole is there, elsewhere than it belongs;
     ``is_root_strange``: the chain ends in a root of its own that nobody named.
     """
 
@@ -109,6 +110,7 @@ class Subject:
     trust_class: TrustClass
     placement: Placement
     is_chain_whole: bool = True
+    is_out_of_order: bool = False
     is_root_strange: bool = False
     sharers: int = 0
 
@@ -178,9 +180,9 @@ def _of_place(subject: Subject) -> list[Finding]:
         told = f"asked for {wanted}, got {', '.join(subject.certificate.names[:3]) or 'no name'}"
         found.append(Finding(Kind.WRONG_NAME, told))
     if not subject.is_chain_whole:
-        found.append(
-            Finding(Kind.BROKEN_CHAIN, "the served chain has a gap, or is a lone leaf of no root that we know")
-        )
+        gap = "the served chain has a gap, or is a lone leaf of no root that we know"
+        order = "the served chain is out of order, or holds what does not belong to it: strict clients refuse it"
+        found.append(Finding(Kind.BROKEN_CHAIN, order if subject.is_out_of_order else gap))
     if subject.is_root_strange:
         found.append(Finding(Kind.UNKNOWN_ROOT, "the served chain ends in a root that the policy does not name"))
     if subject.sharers:

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
@@ -17,30 +16,18 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from domain.certificate import Algorithm, Certificate, Life, TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
+from formats.paths import MAX_CHAIN, issued_by, path_above
+from formats.paths import UNREADABLE as UNREADABLE
 
 # A hostile certificate may carry thousands of names; what is kept must stay small enough for a payload and a row.
 MAX_NAMES = 500
 MAX_TEXT = 1000
-MAX_CHAIN = 12
 
 # Odd certificates are what we look for: what the library says of one is no news for a log, and comes at every look.
 # Once and for all, because a filter set around each reading is not safe between threads.  Once a release refuses a
 # serial that is not positive (RFC 5280 4.1.2.2) instead of warning, its certificate is kept as unreadable, like others.
 warnings.filterwarnings("ignore", module=r"formats\.x509$")
 warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
-
-# What `cryptography` raises for fields that it cannot read (measured over 4,039 odd certificates).
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.ExtensionNotFound,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 T = TypeVar("T")
 
@@ -75,7 +62,7 @@ def parse_certificate(der: bytes) -> Certificate:
         spki_sha256=_guarded(lambda: _spki(loaded), ""),
         extended_key_usages=_guarded(lambda: _usages_of(loaded), ()),
         is_ca=_guarded(lambda: _is_ca(loaded), False),
-        is_self_signed=_issued_by(loaded, loaded),
+        is_self_signed=issued_by(loaded, loaded),
     )
 
 
@@ -103,8 +90,8 @@ def pem_of(chain: Iterable[bytes]) -> bytes:
 def life_of(chain: Sequence[bytes], issuers: Sequence[Issuer]) -> Life:
     """What a lifecycle must know of the leaf of ``chain`` (DER as served, leaf first).
 
-    E is the earliest ``not_after`` on the path below the root: of the leaf and of every certificate that really
-    issued the one before it, self-signed ones above the leaf left out.
+    E is the earliest ``not_after`` on the path below the root: of the leaf and of every certificate of ``chain`` that
+    really stands above it, in whatever order they are served; self-signed ones above the leaf left out.
     """
     if not chain:
         raise BadInput("chain", "is empty", "Give the leaf first.")
@@ -157,10 +144,25 @@ def is_chain_whole(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> boo
         return False
     if not loaded or len(chain) > MAX_CHAIN:
         return False
-    if not all(_issued_by(lower, upper) for lower, upper in itertools.pairwise(loaded)):
+    if not all(issued_by(lower, upper) for lower, upper in itertools.pairwise(loaded)):
         return False
     last = loaded[-1]
-    return len(loaded) > 1 or _issued_by(last, last) or any(_issued_by(last, _load(a)) for a in anchors)
+    return len(loaded) > 1 or issued_by(last, last) or any(issued_by(last, _load(a)) for a in anchors)
+
+
+def in_path_order(chain: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The leaf of ``chain`` (DER, leaf first) and what really stands above it, the nearest first.  Raises BadInput."""
+    leaf = _load(chain[0])
+    above = path_above([leaf, *_readable(chain[1:MAX_CHAIN])])
+    return chain[0], *(one.public_bytes(Encoding.DER) for one in above)
+
+
+def is_out_of_order(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> bool:
+    """Not whole as it is served, though everything that it needs is there: strict clients refuse it."""
+    try:
+        return not is_chain_whole(chain, anchors) and is_chain_whole(in_path_order(chain), anchors)
+    except BadInput:
+        return False
 
 
 def brings_a_strange_root(chain: Sequence[bytes], anchors: Sequence[bytes]) -> bool:
@@ -172,7 +174,7 @@ def brings_a_strange_root(chain: Sequence[bytes], anchors: Sequence[bytes]) -> b
         return False
     try:
         last = _load(chain[-1])
-        return _issued_by(last, last) and not any(_issued_by(last, _load(anchor)) for anchor in anchors)
+        return issued_by(last, last) and not any(issued_by(last, _load(anchor)) for anchor in anchors)
     except BadInput:
         return False
 
@@ -183,7 +185,7 @@ def is_root_known(chain: Sequence[bytes], anchors: Sequence[bytes], trust: Trust
     """
     if trust is not TrustClass.PRIVATE or not anchors:
         return True
-    return any(_issued_by(_load(chain[-1]), _load(anchor)) for anchor in anchors)
+    return any(issued_by(_load(chain[-1]), _load(anchor)) for anchor in anchors)
 
 
 _REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
@@ -259,23 +261,21 @@ def _is_ca(loaded: x509.Certificate) -> bool:
     return loaded.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
-def _issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
-    try:
-        lower.verify_directly_issued_by(upper)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
-
-
 def _ends_on_path(chain: Sequence[bytes], leaf: Certificate) -> list[datetime]:
     ends = [leaf.not_after]
-    try:
-        loaded = [_load(der) for der in chain[:MAX_CHAIN]]
-        for lower, upper in itertools.pairwise(loaded):
-            if not _issued_by(lower, upper) or _issued_by(upper, upper):
-                break
-            ends.append(upper.not_valid_after_utc)
-    except (BadInput, *UNREADABLE):
+    for upper in path_above(_readable(chain)):
         # What cannot be read above the leaf cannot shorten its life; the chain is a finding of its own.
-        return ends
+        end = _guarded(lambda upper=upper: upper.not_valid_after_utc, None)  # type: ignore[misc]  # bound at once
+        if end is not None and not issued_by(upper, upper):
+            ends.append(end)
     return ends
+
+
+def _readable(chain: Sequence[bytes]) -> list[x509.Certificate]:
+    found = []
+    for der in chain[:MAX_CHAIN]:
+        try:
+            found.append(_load(der))
+        except BadInput:
+            continue
+    return found

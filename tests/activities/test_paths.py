@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +19,7 @@ from domain.lifecycle.decide import decide
 from domain.lifecycle.evolve import evolve
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.view import is_escalated, severity
+from store import tables
 from tests.activities.estates import TestCA, clock, context, listening, name_of, policy
 from tests.activities.test_adoption import House
 
@@ -194,3 +196,18 @@ async def test_the_earliest_of_several_places_counts_whichever_is_longer(databas
         told = last(house)
         assert [look.slot for look in told.looks] == [Slot(f"tls://127.0.0.1:{other}", "ecdsa")]
         assert governed.left == 5
+
+
+async def test_a_chain_out_of_order_is_told_as_such_and_its_earliest_end_counts(
+    database: Engine, tmp_path: Path
+) -> None:
+    tower, path = Tower(), tmp_path / "a.pem"
+    leaf = tower.leaf(path, "a.example")
+    write(path, leaf, tower.root.certificate, tower.intermediate(5))
+    async with listening(context(path)) as port:
+        governed = Governed(House(database, policy(tower.root, (port,))))
+        assert await governed.discover() == 1
+    assert governed.left == 5
+    with database.connect() as connection:
+        details = connection.scalars(sa.select(tables.findings.c.detail)).all()
+    assert [detail for detail in details if "out of order" in detail]

@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 from base64 import encodebytes
@@ -16,7 +17,9 @@ from domain.errors import BadInput
 from domain.tiers import Issuer
 from formats.x509 import (
     brings_a_strange_root,
+    in_path_order,
     is_chain_whole,
+    is_out_of_order,
     is_root_known,
     life_of,
     load_pem_chain,
@@ -26,6 +29,7 @@ from formats.x509 import (
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
+ROUND = (("a", "b", 70), ("b", "c", 20), ("c", "a", 30))
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -38,8 +42,10 @@ def name(text: str, organisation: str = "Everleaf Test") -> x509.Name:
     )
 
 
-def certificate(subject: str, days: int, signer: tuple[str, Key] | None = None, ca: bool = False) -> tuple[bytes, Key]:
-    key = ec.generate_private_key(ec.SECP256R1())
+def certificate(
+    subject: str, days: int, signer: tuple[str, Key] | None = None, ca: bool = False, key: Key | None = None
+) -> tuple[bytes, Key]:
+    key = key or ec.generate_private_key(ec.SECP256R1())
     issuer, issuer_key = signer or (subject, key)
     builder = (
         x509.CertificateBuilder()
@@ -75,6 +81,32 @@ def test_a_life_ends_with_the_first_certificate_on_its_path_below_the_root() -> 
     assert life.trust_class is TrustClass.PRIVATE
     assert is_chain_whole((leaf, issuing, root)) and is_chain_whole((leaf, issuing))
     assert not is_chain_whole((leaf, root))
+
+
+def test_a_life_ends_with_the_first_of_its_path_in_whatever_order_it_is_served() -> None:
+    root, root_key = certificate("root", 10, ca=True)
+    upper, upper_key = certificate("upper", 30, ("root", root_key), ca=True)
+    issuing, issuing_key = certificate("issuing", 60, ("upper", upper_key), ca=True)
+    leaf, _ = certificate("leaf", 90, ("issuing", issuing_key))
+    stranger, _ = certificate("stranger", 5, ca=True)
+    for order in itertools.permutations((issuing, upper, root, stranger)):
+        assert life_of((leaf, *order), ()).ends_at == NOW + timedelta(days=30)
+        assert in_path_order((leaf, *order)) == (leaf, issuing, upper, root)
+    assert life_of((leaf, b"damaged", upper, issuing), ()).ends_at == NOW + timedelta(days=30)
+    assert life_of((leaf, upper), ()).ends_at == NOW + timedelta(days=90)
+    assert is_out_of_order((leaf, root, upper, issuing)) and is_out_of_order((leaf, issuing, stranger, upper))
+    assert not is_out_of_order((leaf, issuing, upper)) and not is_out_of_order((leaf, upper, root))
+    assert not is_out_of_order((leaf, b"damaged"))
+
+
+def test_a_chain_that_runs_in_a_circle_or_never_ends_is_read_all_the_same() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    circle = [certificate(one, days, (other, key), ca=True, key=key)[0] for one, other, days in ROUND]
+    leaf, _ = certificate("leaf", 90, ("a", key))
+    assert life_of((leaf, *circle), ()).ends_at == NOW + timedelta(days=20)
+    assert in_path_order((leaf, *circle * 50)) == (leaf, *circle)
+    twins = [certificate("a", 100 + n, ("b", key), ca=True, key=key)[0] for n in range(400)]
+    assert life_of((leaf, *twins, *circle), ()).ends_at == NOW + timedelta(days=90)
 
 
 def test_a_lone_leaf_is_whole_only_when_something_known_issued_it() -> None:
