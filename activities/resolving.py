@@ -150,13 +150,18 @@ class Resolution:
                 candidates=candidates,
             )
             told.append((managed_id, said))
-        if row.present in self._facts and (is_moved or row.terms.policy_version != self._policy.version):
+        if row.present in self._facts and (is_moved or self._is_old(row)):
             terms = self._terms(managed_id, self._served.own_life(row.present), slots, taken)
             if terms != row.terms:
                 self._managed[managed_id] = replace(row, terms=terms)
                 said = Observation(self._notice_id(managed_id, "terms"), "terms", self._now, terms)
                 told.append((managed_id, said))
         return told
+
+    def _is_old(self, row: ManagedRow) -> bool:
+        """Terms of another policy, or of a release that would have renewed a CA certificate."""
+        is_ca = self._facts[row.present].is_ca and row.terms.plan is not None
+        return is_ca or row.terms.policy_version != self._policy.version
 
     def _is_news(self, slot: Slot) -> bool:
         before = self._before.get(slot)

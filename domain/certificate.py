@@ -64,6 +64,7 @@ class Life:
     issuer: str
     serial: str
     extended_key_usages: tuple[str, ...] = ()
+    is_ca: bool = False
 
     @property
     def length(self) -> timedelta:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from domain.certificate import Algorithm, Endpoint, Life, Slot
+from domain.certificate import Algorithm, Endpoint, Life, Slot, TrustClass
 from domain.classify import Placement, Seen, match
 from domain.contracts import Plan, Terms
 from domain.tiers import Issuer, Matcher, Policy, Profile, Renewal, Role, TargetRule
@@ -60,6 +60,8 @@ def terms_for(policy: Policy, placement: Placement, life: Life, slots: Sequence[
 
 def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
     """How it would be renewed, or a sentence that says what is missing for that."""
+    if life.is_ca and not _is_appliance(life, slots):
+        return _ca_stays(slots)
     route = _route(policy, life, slots)
     if isinstance(route, str):
         return route
@@ -89,6 +91,26 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
         targets_sha256=digest_of(targets),
     )
     return replace(plan, version=plan_version(plan))
+
+
+def _is_appliance(life: Life, slots: Sequence[Slot]) -> bool:
+    """Whether a certificate that says CA:TRUE is a server's own all the same, and may be renewed like one.
+
+    Appliances make such certificates for themselves and serve them: self-signed, in a handshake, and nowhere else.
+    One that a CA issued is an intermediate, wherever it is served; one that lies in a file is what others trust, or
+    what signs: a server's leaf in its place would break everything below it.
+    """
+    schemes = {slot.endpoint.scheme for slot in slots}
+    return life.trust_class is TrustClass.SELF_SIGNED and schemes == {"tls"}
+
+
+def _ca_stays(slots: Sequence[Slot]) -> str:
+    file = next((slot.url for slot in sorted(slots) if slot.endpoint.scheme == "file"), "")
+    out = f", or take {file} out of the scope" if file else ""
+    return (
+        "it is a CA certificate, which is watched and never replaced by one of a server: whoever runs that CA must "
+        f"give its successor; put that in its place{out}"
+    )
 
 
 def plan_version(plan: Plan) -> str:

@@ -107,6 +107,7 @@ def life_of(chain: Sequence[bytes], issuers: Sequence[Issuer]) -> Life:
         issuer=leaf.issuer,
         serial=leaf.serial,
         extended_key_usages=leaf.extended_key_usages,
+        is_ca=leaf.is_ca,
     )
 
 

@@ -54,6 +54,8 @@ ADDED = frozenset(
         *("known_at", "placed", "questions", "last_rung_at", "acknowledged_until"),
         # 0.1.0: what is done at its targets is of a plan.
         "targets_sha256",
+        # 0.1.0: a CA certificate is never renewed.
+        "is_ca",
     }
 )
 

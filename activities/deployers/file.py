@@ -16,7 +16,8 @@ from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
-from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain
+from formats.bundle import load_bundle
+from formats.x509 import UNREADABLE, fingerprint_of, life_of, parse_certificate
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Pair:
     def fingerprint(self) -> str:
         """Of the leaf, or empty where no certificate can be read."""
         try:
-            return fingerprint_of(load_pem_chain(self.chain or b"")[0])
+            return fingerprint_of(load_bundle(self.chain or b"")[0])
         except BadInput:
             return ""
 
@@ -46,10 +47,19 @@ class Pair:
     def belongs_together(self) -> bool:
         """Whether the key is the leaf's: not so after a crash between the two renames."""
         try:
-            leaf = x509.load_der_x509_certificate(load_pem_chain(self.chain or b"")[0])
+            leaf = x509.load_der_x509_certificate(load_bundle(self.chain or b"")[0])
             return load_pem_private_key(self.key or b"", None).public_key() == leaf.public_key()
         except (BadInput, *UNREADABLE):
             return False
+
+    @property
+    def is_of_a_ca(self) -> bool:
+        """Whether what stands there was issued to a CA; appliances make self-signed ones that only say so."""
+        try:
+            leaf = parse_certificate(load_bundle(self.chain or b"")[0])
+        except BadInput:
+            return False
+        return leaf.is_ca and not leaf.is_self_signed
 
     def __repr__(self) -> str:
         return f"Pair({self.fingerprint})"
@@ -87,6 +97,9 @@ class FileDeployer:
             return _read(target).fingerprint
 
     def _put(self, bundle: Bundle, target: Target, current: Pair) -> None:
+        if current.is_of_a_ca:
+            told = "holds a CA certificate, which no server's may replace; correct the policy's target"
+            raise TargetRefused(f"{target.name}: {target.chain} {told}.")
         kept = _read(target, previous=True)
         # Half of an interrupted install is not worth keeping, and what it replaced is kept already.
         is_half = current.fingerprint == bundle.fingerprint or (
@@ -122,7 +135,7 @@ class FileDeployer:
         """Why ``previous`` must not be served again in place of ``fingerprint``; empty where it cannot be read."""
         if not previous.fingerprint:
             return ""
-        life = life_of(load_pem_chain(previous.chain or b""), ())
+        life = life_of(load_bundle(previous.chain or b""), ())
         if life.ends_at <= self._parts.clock():
             return f"ended {life.ends_at:%Y-%m-%d %H:%M} UTC"
         return self._parts.may_return(life, fingerprint).removeprefix("it ")

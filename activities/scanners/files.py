@@ -16,7 +16,7 @@ from domain.certificate import LookOutcome
 from domain.classify import Seen, match
 from domain.errors import BadInput
 from domain.tiers import Matcher
-from formats.x509 import load_pem_chain
+from formats.bundle import load_bundle
 
 MOST_BYTES = 1024 * 1024
 # A glob that names a whole disk must not fill a page.
@@ -100,7 +100,7 @@ class FileScanner:
         except OSError as error:
             return Sight(ask, self._clock(), LookOutcome.UNREADABLE, (), error.strerror or "cannot be read")
         try:
-            chain = load_pem_chain(data)
+            chain = load_bundle(data)
         except BadInput as error:
             outcome = LookOutcome.UNREADABLE if b"-----BEGIN CERTIFICATE" in data else LookOutcome.NO_CERTIFICATE
             return Sight(ask, self._clock(), outcome, (), error.problem[:300])

@@ -23,7 +23,7 @@ REMEDIES = {
     "public clientAuth": "Public CAs are ending clientAuth: move it to the private CA.",
     "names changed": "Say which names hold.",
     "expired": "Renew it now.",
-    "unreadable": "Replace the damaged file or certificate; nothing can be governed in it.",
+    "unreadable": "Replace the damaged file or certificate, or divide the file; nothing can be governed in it.",
     "missed": "Look whether it is switched off, moved or filtered; after three looks its owner is asked.",
     "not yet valid": "Look at the server's clock, or wait for its first day.",
 }

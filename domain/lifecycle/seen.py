@@ -27,6 +27,8 @@ def strength(life: Life) -> int:
 
 def objection(candidate: Life, life: Life, now: datetime) -> str:
     """Why ``candidate`` may not succeed ``life``; empty when it passes every check that a renewal must pass."""
+    if candidate.is_ca and not life.is_ca:
+        return "it is a CA certificate"
     if candidate.trust_class is not life.trust_class:
         return f"its trust class is {candidate.trust_class}, not {life.trust_class}"
     if not set(life.names) <= set(candidate.names):

@@ -31,9 +31,9 @@ DAY = timedelta(days=1)
 class Tower:
     """A root, and one intermediate key whose certificate is issued again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "Test Issuing CA of the tower") -> None:
         self.root, self.key = TestCA(), ec.generate_private_key(ec.SECP256R1())
-        self.name = name_of("Test Issuing CA of the tower")
+        self.name = name_of(name)
 
     def intermediate(self, days: int) -> x509.Certificate:
         return self._sign((self.name, self.key), (self.root.name, self.root.key), days, is_ca=True)

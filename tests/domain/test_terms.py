@@ -7,6 +7,7 @@ import pytest
 
 from domain.certificate import Slot, TrustClass
 from domain.classify import Seen, classify
+from domain.lifecycle.seen import objection
 from domain.terms import expand_target, plan_version, terms_for
 from domain.tiers import Matcher, Policy
 from tests.domain.policies import POLICY, SLOT, life
@@ -122,3 +123,26 @@ def test_templates_are_filled_and_never_climb_out() -> None:
     assert file is not None and (file.chain, file.key) == ("/etc/vpn/c1.pem", "/etc/vpn/c1.key")
     for sni in ("..%2F..%2Fetc", "..", "-rf"):
         assert expand_target(POLICY, Slot(f"tls://10.1.2.3:8443?sni={sni}", "ecdsa")) is None
+
+
+def test_a_ca_certificate_is_never_replaced_by_that_of_a_server() -> None:
+    file, served = Slot("file://localhost/etc/vpn/c1.pem", "ecdsa"), SLOT
+    for slots in ((file,), (served,), (served, file)):
+        terms = terms_for(POLICY, PLACED, replace(life(), is_ca=True), slots)
+        assert terms.plan is None and terms.unroutable.startswith("it is a CA certificate")
+        assert ("/etc/vpn/c1.pem out of the scope" in terms.unroutable) is (file in slots)
+
+
+def test_a_self_signed_one_that_says_ca_is_a_servers_own_only_where_it_is_served_and_in_no_file() -> None:
+    own = replace(life(TrustClass.SELF_SIGNED), is_ca=True)
+    file = Slot("file://localhost/etc/vpn/c1.pem", "ecdsa")
+    assert "person's approval" in terms_for(POLICY, PLACED, own, (SLOT,)).unroutable
+    for slots in ((file,), (SLOT, file), (Slot("client://phone", "ecdsa"),)):
+        assert terms_for(POLICY, PLACED, own, slots).unroutable.startswith("it is a CA certificate")
+
+
+def test_a_ca_certificate_does_not_succeed_that_of_a_server() -> None:
+    present = life()
+    now = present.not_before
+    assert objection(replace(present, is_ca=True), present, now) == "it is a CA certificate"
+    assert objection(replace(present, is_ca=True), replace(present, is_ca=True), now) == ""
