@@ -26,7 +26,7 @@ MAX_TEXT = 1000
 # Odd certificates are what we look for: what the library says of one is no news for a log, and comes at every look.
 # Once and for all, because a filter set around each reading is not safe between threads.  Once a release refuses a
 # serial that is not positive (RFC 5280 4.1.2.2) instead of warning, its certificate is kept as unreadable, like others.
-warnings.filterwarnings("ignore", module=r"formats\.x509$")
+warnings.filterwarnings("ignore", module=r"formats\.(x509|bundle|paths)$")
 warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
 
 T = TypeVar("T")
