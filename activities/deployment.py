@@ -19,7 +19,7 @@ from domain.terms import Target
 from formats.x509 import pem_of
 from store.ca import find_issued
 from store.orders import Order, Receipt, find_by_fingerprint, order_of, save_receipt
-from store.sightings.adoptions import terms_of
+from store.sightings.adoptions import owners_of, terms_of
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class DeploymentActivities:
             raise Conflict(f"Order {asked.order_key} did not give the certificate {asked.fingerprint[:16]}.")
         key = self._parts.custodian.open_pem(order.key_id)
         bundle = Bundle(order.fingerprint, pem_of(order.chain), key)
-        answers = self._everywhere(asked.slots, lambda deployer, target: deployer.install(bundle, target))
+        answers = self._everywhere(asked, lambda deployer, target: deployer.install(bundle, target))
         return self._kept(order, answers, "installed")
 
     @activity.defn
@@ -64,15 +64,19 @@ class DeploymentActivities:
         """Put back what the slots served before; never what DESIGN rule 4 forbids."""
         order = order_of(self._parts.engine, asked.order_key)
         fingerprint = asked.fingerprint
-        answers = self._everywhere(asked.slots, lambda deployer, target: deployer.roll_back(fingerprint, target))
+        answers = self._everywhere(asked, lambda deployer, target: deployer.roll_back(fingerprint, target))
         return self._kept(order, answers, "rolled back")
 
-    def _everywhere(self, slots: tuple[Slot, ...], act: Callable[[Deployer, Target], str]) -> Answers:
+    def _everywhere(self, asked: Deploy | RollBack, act: Callable[[Deployer, Target], str]) -> Answers:
         answers: Answers = []
         done: dict[tuple[str, str, str], tuple[Outcome, str, str]] = {}
-        for slot in slots:
+        # As late as can be: a discovery may have moved a slot since the lifecycle asked (DESIGN rule 10).
+        owners = owners_of(self._parts.engine, asked.slots)
+        for slot in asked.slots:
             target, problem = self._target(slot)
-            if target is None:
+            lost = _lost(slot, owners.get(slot, ""), asked.managed_id)
+            if target is None or lost:
+                problem = lost or problem
                 answers.append((slot, ("refused", "", problem)))
                 continue
             # Several slots served from the same files are one installation.
@@ -109,6 +113,14 @@ class DeploymentActivities:
             save_receipt(self._parts.engine, receipt, self._parts.clock())
             log.info("target answered", extra={"order": order.order_key, "slot": slot.url, "outcome": word})
         return DeployReport(tuple(SlotReceipt(slot, outcome, detail) for slot, (outcome, _, detail) in answers))
+
+
+def _lost(slot: Slot, owner: str, managed_id: str) -> str:
+    """Why ``managed_id`` may write nothing at ``slot``; empty where it may."""
+    if owner == managed_id:
+        return ""
+    whose = f"belongs to {owner} now" if owner else "is a place that was given up"
+    return f"{slot.url} {whose}: nothing of {managed_id} is put there, nor put back"
 
 
 def returnable(engine: Engine, clock: Callable[[], datetime]) -> Callable[[Life, str], str]:

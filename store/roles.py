@@ -89,6 +89,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "managed": READ,
         "orders": APPEND,
         "receipts": KEEP,
+        # Whose is the place where it is about to write?
+        "slots": "SELECT (url, algorithm, managed_id)",
     },
 }
 LOGINS = (MIGRATOR, *GRANTS)

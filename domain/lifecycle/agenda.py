@@ -51,7 +51,7 @@ def _work(state: LifecycleState) -> list[Moment]:
         moments.append(Moment(opens_at(state.life, state.terms.table), "the renewal case opens"))
     elif not state.is_blocked:
         moments += _case(state.case)
-    if state.look_at is not None:
+    if state.look_at is not None and not state.placeless:
         moments.append(Moment(state.look_at, "look again"))
     return moments
 

@@ -235,12 +235,15 @@ def _unseen_slots_go(turn: Turn, answer: str) -> None:
 
     Otherwise nothing is left of it to own: the store releases all, and the fold keeps them as where it was last seen.
     """
-    slots = turn.state.slots
-    left = tuple(view.slot for view in slots if not is_unseen(view, turn.life, turn.now))
-    if left or answer == "moved":
-        turn.emit(e.SlotsChanged(left))
-    else:
+    state = turn.state
+    unseen = {view.slot for view in state.slots if is_unseen(view, turn.life, turn.now)}
+    left = tuple(slot for slot in state.places if slot not in unseen)
+    if not left and answer == "retired":
         _retire(turn, answer)
+        return
+    turn.emit(e.SlotsChanged(left))
+    if not left and state.case is not None and not state.case.order_open:
+        route(turn)
 
 
 def _resumed(turn: Turn) -> tuple[str, str]:

@@ -105,10 +105,9 @@ def open_case(turn: Turn, cause: str, requested_by: str = "") -> None:
 def route(turn: Turn) -> None:
     """Where an open case without an order goes next under the terms of now."""
     case, terms = turn.case, turn.terms
-    plan = terms.plan
-    if plan is None or turn.state.is_blocked:
+    plan, blocked = terms.plan, turn.state.blocked_by
+    if plan is None or blocked:
         again = unroutable_again(turn)
-        blocked = "its names have changed; the owner must say which hold"
         turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
         return
     # Only what a person asks for may be early enough to gain nothing; the rest is held until it gains.
@@ -184,7 +183,7 @@ def resume_stage(turn: Turn) -> Stage:
         return case.stage
     if case.issued is None:
         return Stage.ORDERING
-    complete = {view.slot for view in turn.state.slots} <= set(case.installed)
+    complete = set(turn.state.places) <= set(case.installed)
     return Stage.VERIFYING if complete else Stage.DEPLOYING
 
 

@@ -67,7 +67,7 @@ class TermsChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class SlotsChanged(Event):
-    """``slots`` empty: it owns none any more.  The fold keeps the old ones: without any it would verify vacuously."""
+    """``slots`` empty: it owns none any more, and nothing is done until it does."""
 
     kind: ClassVar[str] = "slots_changed"
     slots: tuple[Slot, ...]

@@ -6,6 +6,7 @@ from domain.certificate import Life, Slot
 from domain.contracts import SlotLook
 from domain.lifecycle import events as e
 from domain.lifecycle.climbing import end_moved, on_the_ladder
+from domain.lifecycle.places import placed
 from domain.lifecycle.state import (
     Case,
     Climb,
@@ -53,10 +54,8 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return end_moved(state, ends, at)
         case e.ForeignSeen(life=foreign):
             return replace(state, foreign=foreign)
-        case e.SlotsChanged(slots=slots) if slots:
-            known = {view.slot: view for view in state.slots}
-            after = replace(state, slots=tuple(known.get(slot, SlotView(slot)) for slot in slots))
-            return replace(after, case=_within(state.case, slots) if state.case is not None else None)
+        case e.SlotsChanged(slots=slots):
+            return placed(state, slots)
         case e.LooksTaken(looks=looks):
             seen = {look.slot: look for look in looks}
             views = tuple(_view(view, seen.get(view.slot)) for view in state.slots)
@@ -131,22 +130,6 @@ def _people(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return replace(state, to_revoke=tuple(order for order in state.to_revoke if order.order_key != key))
         case _:
             return state
-
-
-def _within(case: Case, slots: tuple[Slot, ...]) -> Case:
-    """What was done at slots that are ours no more does not count; a slot that is new must still be served."""
-    kept = replace(
-        case,
-        installed=tuple(slot for slot in case.installed if slot in slots),
-        verified=tuple(slot for slot in case.verified if slot in slots),
-        wrong=tuple(slot for slot in case.wrong if slot in slots),
-    )
-    if kept.stage not in (Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
-        return kept
-    if kept.stage is Stage.ROLLING_BACK and kept.wrong:
-        return kept
-    complete = set(slots) <= set(kept.installed)
-    return replace(kept, stage=Stage.VERIFYING if complete else Stage.DEPLOYING, retry_at=None)
 
 
 def _view(view: SlotView, look: SlotLook | None) -> SlotView:

@@ -17,6 +17,7 @@ from domain.contracts import (
     Revoked,
     RevokeOrder,
     RollBack,
+    SlotReceipt,
     Terms,
 )
 from domain.lifecycle import events as e
@@ -124,15 +125,21 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
         _open_questions(turn)
     elif observation.kind == "terms" and observation.terms is not None:
         _new_terms(turn, observation)
-    elif observation.kind == "slots" and observation.slots:
-        turn.emit(e.SlotsChanged(observation.slots))
     elif observation.kind == "slots":
-        # Its last place serves another certificate now.  Without a slot it would verify vacuously: it keeps the old
-        # ones, and its owner must say what has become of it.
-        ask(turn, "unseen", "its last place serves another certificate")
+        _places_changed(turn, observation.slots)
     if observation.looks:
         seen.apply(turn, observation.looks, observation.candidates)
     return ""
+
+
+def _places_changed(turn: Turn, slots: tuple[Slot, ...]) -> None:
+    """Nothing is done where another certificate is served now; without any place its owner must say why."""
+    was_placeless = turn.state.placeless
+    turn.emit(e.SlotsChanged(slots))
+    if not slots:
+        ask(turn, "unseen", "its last place serves another certificate")
+    elif was_placeless and turn.state.case is not None and not turn.case.order_open and turn.terms.plan is not None:
+        route(turn)
 
 
 def _open_questions(turn: Turn) -> None:
@@ -221,24 +228,33 @@ def _unusable(turn: Turn, life: Life) -> str:
 
 
 def _deployed(turn: Turn, report: DeployReport) -> None:
-    installed = tuple(receipt.slot for receipt in report.receipts if receipt.outcome == "installed")
+    receipts = _ours(turn, report)
+    installed = tuple(receipt.slot for receipt in receipts if receipt.outcome == "installed")
     if installed:
         turn.emit(e.Installed(installed))
     for outcome, stage in (
         ("refused", Stage.WAITING_FOR_PERSON),
         ("unreachable", Stage.UNREACHABLE_TARGET),
     ):
-        bad = next((receipt for receipt in report.receipts if receipt.outcome == outcome), None)
+        bad = next((receipt for receipt in receipts if receipt.outcome == outcome), None)
         if bad is not None:
             detail = f"{bad.slot.url}: {bad.detail}"
             turn.emit(e.StepFailed("deploy", detail, stage, turn.backoff(turn.case.failures)))
             return
 
 
+def _ours(turn: Turn, report: DeployReport) -> tuple[SlotReceipt, ...]:
+    """Without those of slots that moved away while a target answered: they are another's to worry about."""
+    return tuple(receipt for receipt in report.receipts if receipt.slot in turn.state.places)
+
+
 def _rolled_back(turn: Turn, report: DeployReport) -> None:
-    back = tuple(receipt.slot for receipt in report.receipts if receipt.outcome == "installed")
-    waiting = [receipt for receipt in report.receipts if receipt.outcome == "unreachable"]
-    refused = [receipt for receipt in report.receipts if receipt.outcome == "refused"]
+    receipts = _ours(turn, report)
+    if not receipts:
+        return
+    back = tuple(receipt.slot for receipt in receipts if receipt.outcome == "installed")
+    waiting = [receipt for receipt in receipts if receipt.outcome == "unreachable"]
+    refused = [receipt for receipt in receipts if receipt.outcome == "refused"]
     again = turn.backoff(turn.case.failures)
     why = turn.case.failure
     if waiting:

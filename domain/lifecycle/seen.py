@@ -48,6 +48,9 @@ def objection(candidate: Life, life: Life, now: datetime) -> str:
 
 def apply(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...]) -> None:
     """Take in looks that are not the verification of a case: from a discovery, or our own second ones."""
+    if turn.state.placeless:
+        # Whatever is served where it was last seen is another's, and says nothing of it.
+        return
     ours = {view.slot: view.looked_at for view in turn.state.slots}
     relevant = tuple(look for look in looks if look.slot in ours and _is_news(look.at, ours[look.slot]))
     if relevant:

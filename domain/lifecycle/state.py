@@ -190,6 +190,13 @@ class LifecycleState:
     retired: bool = False
     forked: bool = False
     recall: Recalling | None = None
+    # It owns no place any more: ``slots`` are where it was last seen, and nothing is done or looked at there.
+    placeless: bool = False
+
+    @property
+    def places(self) -> tuple[Slot, ...]:
+        """The slots that are its own."""
+        return () if self.placeless else tuple(view.slot for view in self.slots)
 
     @property
     def alarm_life(self) -> Life | None:
@@ -199,9 +206,15 @@ class LifecycleState:
         return replace(self.life, ends_at=self.served_ends)
 
     @property
+    def blocked_by(self) -> str:
+        """Why nothing is ordered, deployed or rolled back (DESIGN rule 10); empty when nothing is in the way."""
+        if any(question.kind == "names-changed" for question in self.questions):
+            return "its names have changed; the owner must say which hold"
+        return "it has no place any more; the owner must say what has become of it" if self.placeless else ""
+
+    @property
     def is_blocked(self) -> bool:
-        """Nothing is ordered or deployed until the owner says which names hold (DESIGN rule 10)."""
-        return any(question.kind == "names-changed" for question in self.questions)
+        return self.blocked_by != ""
 
     @property
     def is_over(self) -> bool:

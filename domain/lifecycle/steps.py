@@ -26,8 +26,8 @@ def next_step(state: LifecycleState, now: datetime) -> Step | None:
         step = _of_case(state, state.case, now)
         if step is not None:
             return step
-    if state.look_at is not None and state.look_at <= now:
-        return LookAgain(state.managed_id, tuple(view.slot for view in state.slots), state.life.fingerprint)
+    if state.look_at is not None and state.look_at <= now and not state.placeless:
+        return LookAgain(state.managed_id, state.places, state.life.fingerprint)
     return None
 
 
@@ -35,7 +35,7 @@ def _of_case(state: LifecycleState, case: Case, now: datetime) -> Step | None:
     if not case.order_open or state.is_blocked or (case.retry_at is not None and case.retry_at > now):
         return None
     key = order_key(state.managed_id, state.generation, case.number, case.order_number)
-    slots = tuple(view.slot for view in state.slots)
+    slots = state.places
     match case.stage:
         case Stage.ORDERING if not case.order_placed:
             assert case.plan is not None

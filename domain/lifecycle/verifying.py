@@ -20,10 +20,14 @@ SILENT_AGAIN = timedelta(minutes=5)
 def verify(turn: Turn, report: LookReport) -> None:
     case = turn.case
     assert case.issued is not None
-    turn.emit(e.LooksTaken(report.looks))
+    # What moved away while it was looked at is another's: neither verified nor rolled back.
+    looks = tuple(look for look in report.looks if look.slot in turn.state.places)
+    if not looks:
+        return
+    turn.emit(e.LooksTaken(looks))
     # Only an endpoint that has been silent for three looks over a week may be left out (rule 4).
     lively = {view.slot for view in turn.state.slots if not is_unseen(view, turn.life, turn.now)}
-    verified, wrong, silent = _sort(report.looks, case.issued.fingerprint)
+    verified, wrong, silent = _sort(looks, case.issued.fingerprint)
     # Where all are left out nobody has seen the new one: nothing is verified, and the alarm goes on.
     if verified and not wrong and lively <= {*verified}:
         turn.emit(e.VerificationLooked(verified, (), silent, None))

@@ -25,7 +25,7 @@ def state_word(state: LifecycleState) -> str:
         return "adopting"
     if state.case is not None:
         return state.case.stage.value
-    return "unseen" if state.finding("unseen") else "sleeping"
+    return "unseen" if state.finding("unseen") or state.placeless else "sleeping"
 
 
 def severity(state: LifecycleState, now: datetime) -> str:

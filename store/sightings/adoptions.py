@@ -117,6 +117,15 @@ def terms_of(engine: Engine, managed_id: str) -> Terms | None:
     return None if found is None else TERMS.validate_python(found)
 
 
+def owners_of(engine: Engine, slots: Iterable[Slot]) -> dict[Slot, str]:
+    """To which managed certificate each of ``slots`` belongs now; without those that belong to none."""
+    c = tables.slots.c
+    wanted = [(slot.url, slot.algorithm) for slot in slots]
+    query = sa.select(c.url, c.algorithm, c.managed_id).where(sa.tuple_(c.url, c.algorithm).in_(wanted))
+    with engine.connect() as connection:
+        return {Slot(row.url, row.algorithm): row.managed_id for row in connection.execute(query)}
+
+
 def release_slots(connection: Connection, managed_id: str, given_up: Iterable[tuple[str, str]]) -> None:
     """Part ``managed_id`` from slots (URL, algorithm) that its owner gave up.
 

@@ -14,9 +14,11 @@ from activities.issuance import IssuanceActivities, OrderActivities
 from activities.issuers import ISSUERS, IssuerParts
 from activities.issuers.private_ca import ensure_authorities
 from activities.keys.custodian import StoreCustodian
-from domain.certificate import TrustClass
-from domain.contracts import Plan
-from domain.tiers import Issuer, Profile
+from domain.certificate import Slot, TrustClass
+from domain.contracts import AdoptionReport, Plan, Terms
+from domain.tiers import DEFAULT_TIERS, Issuer, Profile, Tier
+from store.sightings.adoptions import Adoption, ManagedRow, SlotRow, adopting, write
+from store.sightings.looks import Discovery, begin
 
 CA_KEK = bytes(range(32))
 LEAF_KEK = bytes(range(32, 64))
@@ -38,6 +40,18 @@ PLAN = Plan(
     targets=("nms",),
     version="v1",
 )
+
+
+def govern(engine: Engine, managed_id: str, *slots: Slot) -> None:
+    """As a discovery adopts it: an internal one under the default lead times, which owns ``slots`` from now on."""
+    row = next(row for row in DEFAULT_TIERS if row.tier is Tier.INTERNAL)
+    terms = Terms("sha256:1", row.tier, "rule x", row, "it", "nms", "p-owner", "p-head")
+    now, print_ = datetime.now(UTC), "ff" * 32
+    begin(engine, Discovery("d-1", "test", {}, 0, 0), now)
+    managed = [ManagedRow(managed_id, (print_,), ("nms.example.in",), terms)]
+    owned = [SlotRow(slot, managed_id, "seen", print_, now, now) for slot in slots]
+    with adopting(engine) as connection:
+        write(connection, Adoption("d-1", managed, owned, [], [], AdoptionReport("d-1", new=1)), now)
 
 
 class Clock:

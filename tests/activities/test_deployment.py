@@ -26,7 +26,8 @@ from domain.errors import Conflict
 from domain.terms import Target
 from formats.x509 import load_pem_chain
 from store.orders import receipts_of
-from tests.activities.conftest import Crash, House
+from store.sightings.adoptions import release_slots
+from tests.activities.conftest import Crash, House, govern
 
 SLOT = Slot("tls://127.0.0.1:8443?sni=nms.example.in", "ecdsa")
 TWIN = Slot("tls://127.0.0.1:8444?sni=nms.example.in", "ecdsa")
@@ -88,6 +89,7 @@ def site(house: House, tmp_path: Path) -> Site:
     parts = DeployerParts(house.clock, returnable(house.engine, house.clock), house.failpoint)
     deployers = {kind: make(parts) for kind, make in DEPLOYERS.items()}
     found = {SLOT: target, TWIN: target}
+    govern(house.engine, "mc-1", SLOT, TWIN)
     deployment = DeploymentParts(house.engine, house.custodian, deployers, found.get, house.clock)
     return Site(house, folder, target, DeploymentActivities(deployment))
 
@@ -187,6 +189,28 @@ def test_what_cannot_be_written_names_its_target(site: Site, plan: Plan) -> None
     [receipt] = site.deploy(1, fingerprint).receipts
     assert receipt.outcome == "refused"
     assert "nms" in receipt.detail
+
+
+@pytest.mark.parametrize("now_of", ["mc-2", ""])
+def test_nothing_is_written_where_another_certificate_lives_now(site: Site, plan: Plan, now_of: str) -> None:
+    first, second = site.order(1, plan), site.order(2, plan)
+    site.deploy(1, first)
+    site.deploy(2, second)
+    theirs = b"what somebody else has put there"
+    (site.folder / "chain.pem").write_bytes(theirs)
+    (site.folder / "key.pem").write_bytes(theirs)
+    reloads = site.reloads
+    if now_of:
+        govern(site.house.engine, now_of, SLOT)
+    else:
+        with site.house.engine.begin() as connection:
+            release_slots(connection, "mc-1", [(SLOT.url, SLOT.algorithm)])
+    for [receipt] in (site.deploy(2, second).receipts, site.roll_back(2, second).receipts):
+        assert receipt.outcome == "refused"
+        assert f"belongs to {now_of} now" in receipt.detail if now_of else "was given up" in receipt.detail
+    assert {(site.folder / name).read_bytes() for name in ("chain.pem", "key.pem")} == {theirs}
+    assert site.reloads == reloads
+    assert receipts_of(site.house.engine, "mc-1.1.1.2")[0].outcome == "refused"
 
 
 def test_one_file_may_hold_chain_and_key(site: Site, plan: Plan) -> None:

@@ -1,29 +1,15 @@
 """DESIGN rule 4: never back to a certificate that is expired, revoked, compromised or past its escalation mark."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from sqlalchemy.engine import Engine
 
-from domain.contracts import AdoptionReport, Plan, RevokeOrder, Terms
-from domain.tiers import DEFAULT_TIERS, Tier
-from store.sightings.adoptions import Adoption, ManagedRow, adopting, write
-from store.sightings.looks import Discovery, begin
+from domain.contracts import Plan, RevokeOrder
+from tests.activities.conftest import govern
 from tests.activities.test_deployment import Site, site
 
 __all__ = ["site"]
-
-
-def govern(engine: Engine, managed_id: str) -> None:
-    """As a discovery adopts it: an internal one under the default lead times."""
-    row = next(row for row in DEFAULT_TIERS if row.tier is Tier.INTERNAL)
-    terms = Terms("sha256:1", row.tier, "rule x", row, "it", "nms", "p-owner", "p-head")
-    now = datetime.now(UTC)
-    begin(engine, Discovery("d-1", "test", {}, 0, 0), now)
-    with adopting(engine) as connection:
-        managed = [ManagedRow(managed_id, ("ff" * 32,), ("nms.example.in",), terms)]
-        write(connection, Adoption("d-1", managed, [], [], [], AdoptionReport("d-1", new=1)), now)
 
 
 @pytest.mark.parametrize("why", ["ended", "was revoked", "past its escalation mark"])

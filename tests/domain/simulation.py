@@ -119,6 +119,8 @@ class World:
     # When the path above the leaf ends where it is not the leaf that ends first, and where the chain has a gap.
     paths: dict[Slot, datetime] = field(default_factory=dict)
     gaps: set[Slot] = field(default_factory=set)
+    # Where another managed certificate is served now: nothing of ours may be put there, nor anything back.
+    anothers: set[Slot] = field(default_factory=set)
     certificates: dict[str, Life] = field(default_factory=dict)
     orders: dict[str, str] = field(default_factory=dict)
     planned: dict[str, timedelta] = field(default_factory=dict)
@@ -231,12 +233,14 @@ class World:
             case CollectOrder(order_key=key):
                 return self.collect(key)
             case Deploy(fingerprint=print_, slots=slots):
+                assert not self.anothers & {*slots}, "installed over another's certificate"
                 if not self.reload_lies:
                     self.before = dict(self.served)
                     honest = [slot for slot in slots if slot not in self.lying]
                     self.served.update(dict.fromkeys(honest, print_))
                 return DeployReport(tuple(SlotReceipt(slot, "installed") for slot in slots))
             case RollBack(slots=slots):
+                assert not self.anothers & {*slots}, "put back over another's certificate"
                 back = [slot for slot in slots if slot not in self.unreturnable]
                 self.served.update({slot: self.before[slot] for slot in back if slot in self.before})
                 return DeployReport(
@@ -293,14 +297,6 @@ class World:
         others = sorted({look.fingerprint for look in looks if look.fingerprint} - {known})
         candidates = tuple(self.certificates[other] for other in others)
         self.notice(Observation(notice, "looked", self.now, looks=looks, candidates=candidates))
-
-    def move_a_slot(self, notice: str) -> None:
-        """The last endpoint is given up and another one takes its place, serving what the first one serves."""
-        views = self.state.slots
-        new = Slot(f"tls://127.40.1.{len(self.served)}:443", "ecdsa")
-        self.served[new] = self.served[views[0].slot]
-        kept = (*(view.slot for view in views[:-1]), new) if len(views) > 1 else (views[0].slot, new)
-        self.notice(Observation(notice, "slots", self.now, slots=tuple(sorted(kept)), looks=self.looks((new,))))
 
     def kinds(self) -> list[str]:
         return [fact.event.kind for fact in self.happened]

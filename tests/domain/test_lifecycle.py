@@ -17,6 +17,7 @@ from domain.lifecycle.state import Stage
 from domain.lifecycle.view import details, is_escalated, severity, snapshot
 from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire
 from domain.tiers import Tier
+from tests.domain.moving import move_a_slot
 from tests.domain.simulation import SLOTS, START, World, broken, life, plan, terms
 
 DAY = timedelta(days=1)
@@ -304,7 +305,7 @@ def test_a_slot_that_moves_during_a_deployment_is_served_too() -> None:
     w = World(tier=Tier.INTERNAL, age=306 * DAY, lying={SLOTS[0]})
     w.adopt()
     w.work()
-    w.move_a_slot("n-1")
+    move_a_slot(w, "n-1")
     w.lying.clear()
     w.run_until(START + 2 * DAY)
     assert w.state.generation == 2

@@ -33,6 +33,7 @@ from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated
 from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire
 from domain.tiers import Tier
+from tests.domain.moving import come_back, move_a_slot, move_away
 from tests.domain.simulation import World, life, plan, stored, terms
 
 LENGTHS = st.one_of(
@@ -186,10 +187,24 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def an_endpoint_moves(self) -> None:
-        if self.world.state.slots:
+        if self.world.state.places:
             self.notices += 1
-            self.world.move_a_slot(f"s-{self.notices}")
+            move_a_slot(self.world, f"s-{self.notices}")
             self.advance(0)
+
+    @rule()
+    def its_places_come_to_serve_another(self) -> None:
+        if not self.world.state.placeless:
+            self.notices += 1
+            move_away(self.world, f"a-{self.notices}")
+            self.advance(0)
+
+    @precondition(lambda self: self.world.state.placeless)
+    @rule()
+    def it_is_found_again(self) -> None:
+        self.notices += 1
+        come_back(self.world, f"b-{self.notices}")
+        self.advance(0)
 
     @rule(question=st.sampled_from(["unseen", "names-changed", "drift", "forked", "undeliverable"]))
     def somebody_answers(self, question: str) -> None:

@@ -103,6 +103,8 @@ FORBIDDEN = {
         "SELECT * FROM events",
         "SELECT * FROM people",
         "SELECT * FROM warrants",
+        "SELECT * FROM slots",
+        "UPDATE slots SET managed_id = 'mc-mine'",
         "UPDATE keys SET wrapped = NULL",
         "DELETE FROM keys",
     ),
