@@ -116,7 +116,7 @@ class Resolution:
 
     def _notices(self, fresh: dict[str, Adopted], moved: set[str]) -> list[tuple[str, Observation]]:
         owned = self._slots_by_owner()
-        taken = self._targets_of(owned, set(self._managed))
+        taken = self._targets_of(owned)
         notices: list[tuple[str, Observation]] = []
         for managed_id in self._managed:
             notices += self._told_again(managed_id, owned.get(managed_id, ()), managed_id in moved, taken)
@@ -188,27 +188,27 @@ class Resolution:
         return classify(self._policy, Seen.at(slots, life.names, life.issuer))
 
     def _terms(self, managed_id: str, life: Life, slots: tuple[Slot, ...], taken: dict[str, str]) -> Terms:
-        """Two managed certificates may not own one target: the first has it, the other is unroutable (rule 10)."""
+        """Two managed certificates may not own one file: the first has it, the other is unroutable (rule 10)."""
         terms = terms_for(self._policy, self._placement(life, slots), life, slots)
-        if terms.plan is None:
-            return terms
-        for path in self._paths(slots):
-            owner = taken.setdefault(path, managed_id)
-            if owner != managed_id:
-                told = f"its target {path} belongs to {owner} already: give each a target of its own"
+        files = self._files(slots) if terms.plan is not None else {}
+        for path, what in files.items():
+            if (owner := taken.get(path, managed_id)) != managed_id:
+                whose = " ".join((owner, *self._managed[owner].names[:1]))
+                told = f"the {what} of its target, {path}, belongs to {whose} already: give each a target of its own"
                 return replace(terms, plan=None, unroutable=told)
+        taken.update(dict.fromkeys(files, managed_id))
         return terms
 
-    def _targets_of(self, owned: dict[str, tuple[Slot, ...]], managed: set[str]) -> dict[str, str]:
+    def _targets_of(self, owned: dict[str, tuple[Slot, ...]]) -> dict[str, str]:
         taken: dict[str, str] = {}
-        for managed_id in self._managed:
-            if managed_id in managed and self._managed[managed_id].terms.plan is not None:
-                for path in self._paths(owned.get(managed_id, ())):
-                    taken.setdefault(path, managed_id)
+        for row in self._managed.values():
+            files = self._files(owned.get(row.id, ())) if row.terms.plan is not None else ()
+            taken |= {path: row.id for path in files if path not in taken}
         return taken
 
-    def _paths(self, slots: Iterable[Slot]) -> tuple[str, ...]:
-        return tuple(target.chain for slot in slots if (target := expand_target(self._policy, slot)) is not None)
+    def _files(self, slots: Iterable[Slot]) -> dict[str, str]:
+        targets = [target for slot in slots if (target := expand_target(self._policy, slot)) is not None]
+        return {target.key: "key file" for target in targets} | {target.chain: "chain file" for target in targets}
 
     # --- findings ---
 

@@ -20,6 +20,7 @@ def targets(policy: Policy) -> Iterator[Problem]:
     for index, target in enumerate(policy.targets):
         path: Path = ("targets", index)
         yield from _templates(path, target)
+        yield from _one_key_for_many(path, target)
         yield from _key_file(path, target)
 
 
@@ -39,6 +40,31 @@ def _templates(path: Path, target: TargetRule) -> Iterator[Problem]:
     if target.reload and "{" in target.reload[0]:
         told = "lets what was seen outside choose the program"
         yield Problem((*path, "reload", 0), told, "Write the program out; placeholders may stand in its arguments.")
+
+
+def _one_key_for_many(path: Path, target: TargetRule) -> Iterator[Problem]:
+    """One key file for several chains: whatever is renewed last would take the others' key away."""
+    # A place that the matcher names whole does not vary: one port, one name.
+    fixed = {word for word, values in (("port", target.when.ports), ("sni", target.when.names)) if len(values) == 1}
+    if any("*" in name or "?" in name or "[" in name for name in target.when.names):
+        fixed.discard("sni")
+    if len(target.when.hosts) == 1 and _is_one_address(target.when.hosts[0]):
+        fixed.add("address")
+    if len(target.when.paths) == 1 and not set("*?[") & set(target.when.paths[0]):
+        fixed |= {"path", "stem"}
+    chain, key = (set(re.findall(r"\{([^{}]*)\}", text)) & PLACEHOLDERS - fixed for text in (target.chain, target.key))
+    if chain and not key:
+        told = f"is one file for every chain that {{{min(chain)}}} names: their certificates would share it"
+        remedy = f"Write {{{min(chain)}}} into the key as well, or one target for each place."
+        yield Problem((*path, "key"), told, remedy)
+
+
+def _is_one_address(cidr: str) -> bool:
+    try:
+        return ip_network(cidr).num_addresses == 1
+    except ValueError:
+        # Told of the matcher.
+        return False
 
 
 def _key_file(path: Path, target: TargetRule) -> Iterator[Problem]:

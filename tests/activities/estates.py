@@ -102,7 +102,8 @@ rules: [{name: web, when: {names: ["*.example"]}, tier: internal, service: web}]
 issuers: [{name: private, kind: private-ca, trust_class: private, recognise: ["*Test Issuing CA*"]}]
 profiles: [{name: p, validity: same}]
 renewals: [{when: {}, issuer: private, profile: p}]
-targets: [{name: t, when: {}, chain: "/srv/{address}-{port}/{sni}/{algorithm}.pem", key: /srv/k}]
+targets:
+  - {name: t, when: {}, chain: "/s/{address}-{port}/{sni}.{algorithm}", key: "/s/{address}-{port}/{sni}_{algorithm}"}
 """
     read = parse_policy(text.encode())
     scope = Scope(("127.0.0.1/32",), ports, names, paths)

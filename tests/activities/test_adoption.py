@@ -142,21 +142,6 @@ async def test_notices_survive_a_crash_after_the_commit_and_an_absent_temporal(
     assert sorted(managed for managed, _ in house.lifecycles.heard) == ["mc-0", "mc-1"]
 
 
-async def test_two_certificates_may_not_own_one_target(database: Engine, tmp_path: Path) -> None:
-    ca = TestCA()
-    ca.issue(tmp_path / "ec.pem", "a.example")
-    ca.issue(tmp_path / "rsa.pem", "a.example", key=rsa.generate_private_key(65537, 2048))
-    async with listening(context(tmp_path / "ec.pem", tmp_path / "rsa.pem")) as port:
-        rules = policy(ca, (port,))
-        values = {name: getattr(rules, name) for name in Policy.__dataclass_fields__}
-        target = type(rules.targets[0])("t", rules.targets[0].when, "file", "/srv/{port}.pem", "/srv/k")
-        house = House(database, Policy(**{**values, "targets": (target,)}))
-        assert (await house.discover("d1")).new == 2
-    terms = [house.told(n).terms for n in (0, 1)]
-    assert sorted(t is not None and t.plan is not None for t in terms) == [False, True]
-    assert any(t is not None and "belongs to" in t.unroutable for t in terms)
-
-
 async def test_look_again_sees_the_key_of_its_slot_and_names_strangers(database: Engine, tmp_path: Path) -> None:
     ca = TestCA()
     curve = ca.issue(tmp_path / "ec.pem", "a.example")
