@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
+from activities.leftovers import previous_of
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
 from formats.bundle import load_bundle
@@ -145,7 +146,7 @@ def _paths(target: Target, previous: bool) -> tuple[Path, Path]:
     chain, key = Path(target.chain), Path(target.key)
     if not previous:
         return chain, key
-    return chain.with_name(chain.name + ".previous"), key.with_name(key.name + ".previous")
+    return previous_of(chain), previous_of(key)
 
 
 def _read(target: Target, previous: bool = False) -> Pair:

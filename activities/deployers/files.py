@@ -6,11 +6,11 @@ import fcntl
 import grp
 import os
 import pwd
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from activities.leftovers import lock_of, temporary_of
 from domain.errors import TargetRefused, TargetUnreachable
 
 
@@ -40,7 +40,7 @@ def held(path: Path) -> Iterator[None]:
 
     Raises TargetUnreachable while another one holds it; a crash lets go of it.
     """
-    with open(path.with_name(f".{path.name}.lock"), "wb") as lock:
+    with open(lock_of(path), "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -50,7 +50,7 @@ def held(path: Path) -> Iterator[None]:
 
 def write_whole(path: Path, content: bytes, owned: Owned) -> None:
     """Replace ``path`` by ``content``: whoever reads sees the old file or the new one.  Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    temporary = temporary_of(path)
     # Nobody else may read it, not even for the instant before its mode is set.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from activities.leftovers import is_leftover
 from activities.scanners.base import Ask, Clock, Patience, Progress, Sight
 from domain.certificate import LookOutcome
 from domain.classify import Seen, match
@@ -36,7 +37,8 @@ _KINDS = {
 def expand(patterns: Sequence[str]) -> tuple[str, ...]:
     """What ``patterns`` (globs) name, sorted; a path without a wildcard also where nothing is there.
 
-    Folders are left out where the last part of a pattern is a bare wildcard: it means what lies in them.
+    Folders are left out where the last part of a pattern is a bare wildcard: it means what lies in them.  What a
+    deployer of ours keeps beside its files is nobody's certificate, and is left out too.
     """
     found: set[str] = set()
     for pattern in patterns:
@@ -45,7 +47,7 @@ def expand(patterns: Sequence[str]) -> tuple[str, ...]:
             continue
         means_files = not pattern.rsplit("/", 1)[1].strip("*")
         for path in glob.iglob(pattern, recursive=True):
-            if not (means_files and os.path.isdir(path)):
+            if not is_leftover(path) and not (means_files and os.path.isdir(path)):
                 found.add(path)
             if len(found) >= MOST_FILES:
                 log.warning("a path of the scope names too much, the rest is left out", extra={"path": pattern})

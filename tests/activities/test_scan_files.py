@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from activities.leftovers import lock_of, previous_of, temporary_of
 from activities.scanners import files
 from activities.scanners.base import Ask, Patience, Sight
 from activities.scanners.files import FileScanner, expand
@@ -95,6 +96,16 @@ async def test_a_path_without_a_wildcard_is_looked_at_also_where_nothing_is(live
 def test_a_bare_wildcard_means_files_and_not_their_folders(live: Path) -> None:
     assert expand((f"{live.parent}/*",)) == ()
     assert expand((f"{live.parent}/**",)) == (f"{live.parent}/archive/cert1.pem", f"{live}/cert.pem")
+
+
+def test_what_a_deployer_keeps_beside_its_files_is_nobodys_certificate(tmp_path: Path) -> None:
+    chain = tmp_path / "web.crt"
+    ours = (previous_of(chain), lock_of(chain), temporary_of(chain))
+    others = (chain, tmp_path / "web.crt.previous.pem", tmp_path / "previous", tmp_path / ".web.new")
+    for path in (*ours, *others):
+        path.touch()
+    assert expand((f"{tmp_path}/*", f"{tmp_path}/.*")) == tuple(sorted(map(str, others)))
+    assert expand((str(ours[0]),)) == (str(ours[0]),), "who writes a name out means it"
 
 
 async def test_a_name_that_is_not_text_is_looked_at_too(live: Path) -> None:
