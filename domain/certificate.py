@@ -25,6 +25,7 @@ class Certificate:
 
     ``names``: DNS names and addresses of the SAN, or the common name where there is no SAN; lower case, sorted, unique.
     ``extended_key_usages``: dotted OIDs, empty when the extension is absent (RFC 5280 4.2.1.12: any use).
+    ``other_names``: what else its SAN names, each with its kind, such as ``URI:spiffe://a/b``: no order can give that.
     """
 
     fingerprint: str
@@ -41,6 +42,7 @@ class Certificate:
     extended_key_usages: tuple[str, ...] = ()
     is_ca: bool = False
     is_self_signed: bool = False
+    other_names: tuple[str, ...] = ()
 
     @property
     def lifetime(self) -> timedelta:
@@ -65,6 +67,7 @@ class Life:
     serial: str
     extended_key_usages: tuple[str, ...] = ()
     is_ca: bool = False
+    other_names: tuple[str, ...] = ()
 
     @property
     def length(self) -> timedelta:

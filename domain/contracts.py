@@ -92,6 +92,7 @@ class Plan:
 
     ``targets_sha256``: over what is done at the targets (``domain.terms.digest_of``), for a path or a command may be
     nobody's business; None in plans of before it was kept.
+    ``loses``: usages that the present certificate has and the next one would not, as words; a person must approve that.
     """
 
     issuer: str
@@ -106,6 +107,7 @@ class Plan:
     usages: tuple[str, ...] = ("server",)
     version: str = ""
     targets_sha256: str | None = None
+    loses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

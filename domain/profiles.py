@@ -1,5 +1,6 @@
 """What a CA may sign: a plan as a fence around one certificate, checked on the finished bytes' facts."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -9,6 +10,18 @@ from domain.tiers import Profile
 
 # RFC 5280 4.2.1.12.
 USAGE_OIDS = {"server": "1.3.6.1.5.5.7.3.1", "client": "1.3.6.1.5.5.7.3.2"}
+# RFC 5280 4.2.1.12: as good as no extension at all.
+ANY_USE = "2.5.29.37.0"
+_USAGE_WORDS = {
+    USAGE_OIDS["server"]: "serverAuth",
+    USAGE_OIDS["client"]: "clientAuth",
+    "1.3.6.1.5.5.7.3.3": "codeSigning",
+    "1.3.6.1.5.5.7.3.4": "emailProtection",
+    "1.3.6.1.5.5.7.3.8": "timeStamping",
+    "1.3.6.1.5.5.7.3.9": "OCSPSigning",
+    "1.3.6.1.5.5.7.3.17": "ipsecIKE",
+    ANY_USE: "anyExtendedKeyUsage",
+}
 
 # NIST SP 800-57 and CA/B Forum BR 6.1.5: weaker keys are not signed by anybody we would ask.
 LEAST_KEY_BITS = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
@@ -26,6 +39,20 @@ def backdate(validity: timedelta) -> timedelta:
 
 def usage_oids(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(USAGE_OIDS[usage] for usage in plan.usages))
+
+
+def usage_word(oid: str) -> str:
+    return _USAGE_WORDS.get(oid, oid)
+
+
+def lost_usages(present: Sequence[str], coming: Sequence[str]) -> tuple[str, ...]:
+    """OIDs that ``present`` names and ``coming`` does not allow.
+
+    One that may be used for anything, by anyExtendedKeyUsage or without the extension, names no use that could be lost.
+    """
+    if not coming or ANY_USE in coming:
+        return ()
+    return tuple(sorted(set(present) - {ANY_USE} - set(coming)))
 
 
 def plan_breaches(plan: Plan, profile: Profile) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from domain.certificate import Algorithm, Endpoint, Life, Slot, TrustClass
 from domain.classify import Placement, Seen, match
 from domain.contracts import Plan, Terms
+from domain.profiles import ANY_USE, USAGE_OIDS, lost_usages, usage_word
 from domain.tiers import Issuer, Matcher, Policy, Profile, Renewal, Role, TargetRule
 
 # CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
@@ -41,7 +42,7 @@ def terms_for(policy: Policy, placement: Placement, life: Life, slots: Sequence[
     """
     head = next(person.id for person in policy.people if person.role is Role.SECURITY_HEAD)
     contact = next((owner.contact for owner in policy.owners if owner.id == placement.owner), head)
-    plan = plan_for(policy, life, slots)
+    plan = plan_for(policy, life, slots, asks=policy.tier(placement.tier).asks)
     return Terms(
         policy_version=policy.version,
         tier=placement.tier,
@@ -58,11 +59,17 @@ def terms_for(policy: Policy, placement: Placement, life: Life, slots: Sequence[
     )
 
 
-def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
-    """How it would be renewed, or a sentence that says what is missing for that."""
+def plan_for(policy: Policy, life: Life, slots: Sequence[Slot], *, asks: bool) -> Plan | str:
+    """How it would be renewed, or a sentence that says what is missing for that.
+
+    ``asks``: a person approves it, and so may approve that it loses a usage.
+    """
     if life.is_ca and not _is_appliance(life, slots):
         return _ca_stays(slots)
-    route = _route(policy, life, slots)
+    if life.other_names:
+        told = f"its alternative name {life.other_names[0]} would be lost: orders give DNS, IP and mail names alone"
+        return f"{told}; renew it where it was made, and the new one is taken over where it is seen"
+    route = _route(policy, life, slots, asks)
     if isinstance(route, str):
         return route
     issuer, profile = route
@@ -89,6 +96,7 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot]) -> Plan | str:
         targets=tuple(target.name for target in targets),
         usages=profile.usages,
         targets_sha256=digest_of(targets),
+        loses=tuple(map(usage_word, _lost(profile, life))),
     )
     return replace(plan, version=plan_version(plan))
 
@@ -115,7 +123,11 @@ def _ca_stays(slots: Sequence[Slot]) -> str:
 
 def plan_version(plan: Plan) -> str:
     """SHA-256 (hex) over the canonical JSON of every other field: what a decision is bound to (DESIGN rule 8)."""
-    return _sha256({name: value for name, value in asdict(plan).items() if name != "version" and value is not None})
+    fields = {name: value for name, value in asdict(plan).items() if name != "version" and value is not None}
+    if not plan.loses:
+        # A field of later: what was asked before must not read as another plan.
+        del fields["loses"]
+    return _sha256(fields)
 
 
 def digest_of(targets: Sequence[Target]) -> str:
@@ -143,13 +155,13 @@ def expand_target(policy: Policy, slot: Slot) -> Target | None:
     return None if rule is None else _fill(rule, slot)
 
 
-def _route(policy: Policy, life: Life, slots: Sequence[Slot]) -> tuple[Issuer, Profile] | str:
-    """The first renewal that matches and keeps the trust class, or why there is none (DESIGN rule 7)."""
+def _route(policy: Policy, life: Life, slots: Sequence[Slot], asks: bool) -> tuple[Issuer, Profile] | str:
+    """The first renewal that matches and keeps trust class and usages, or why there is none (DESIGN rules 7 and 9)."""
     seen = Seen.at(slots, life.names, life.issuer)
     matching = [r for r in policy.renewals if match(r.when, seen) is not None]
     refusals: list[str] = []
     for renewal in matching:
-        found = _accepts(policy, renewal, life)
+        found = _accepts(policy, renewal, life, asks)
         if not isinstance(found, str):
             return found
         refusals.append(found)
@@ -159,7 +171,7 @@ def _route(policy: Policy, life: Life, slots: Sequence[Slot]) -> tuple[Issuer, P
     return f"no matching renewal may be used: {'; '.join(dict.fromkeys(refusals))}"
 
 
-def _accepts(policy: Policy, renewal: Renewal, life: Life) -> tuple[Issuer, Profile] | str:
+def _accepts(policy: Policy, renewal: Renewal, life: Life, asks: bool) -> tuple[Issuer, Profile] | str:
     issuer = next(i for i in policy.issuers if i.name == renewal.issuer)
     profile = next(p for p in policy.profiles if p.name == renewal.profile)
     if issuer.trust_class is not life.trust_class:
@@ -172,7 +184,24 @@ def _accepts(policy: Policy, renewal: Renewal, life: Life) -> tuple[Issuer, Prof
         return f"profile {profile.name} does not permit the name {refused[0]}"
     if life.algorithm not in profile.algorithms:
         return f"profile {profile.name} does not allow {life.algorithm} keys"
-    return issuer, profile
+    return _unasked_loss(profile, life, asks) or (issuer, profile)
+
+
+def _lost(profile: Profile, life: Life) -> tuple[str, ...]:
+    return lost_usages(life.extended_key_usages, [USAGE_OIDS[usage] for usage in profile.usages])
+
+
+def _unasked_loss(profile: Profile, life: Life, asks: bool) -> str:
+    """Why a renewal under ``profile`` would take a usage away that nobody could approve; empty where it would not."""
+    lost = _lost(profile, life)
+    keeps_some = bool(set(life.extended_key_usages) - {*lost, ANY_USE})
+    if not lost or (asks and keeps_some):
+        return ""
+    mendable = [usage for usage, oid in USAGE_OIDS.items() if oid in lost]
+    remedies = [f"add {', '.join(mendable)} to its usages"] if len(mendable) == len(lost) else []
+    remedies += ["place it in a tier that asks, where a person may approve that"] if keeps_some else []
+    told = f"profile {profile.name} would take {', '.join(map(usage_word, lost))} from it"
+    return f"{told}: {', or '.join(remedies) or 'renew it where it was made'}"
 
 
 def _permits(profile: Profile, name: str) -> bool:

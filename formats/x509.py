@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from domain.certificate import Algorithm, Certificate, Life, TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
+from formats.other_names import other_names
 from formats.paths import MAX_CHAIN, issued_by, path_above
 from formats.paths import UNREADABLE as UNREADABLE
 
@@ -63,6 +64,7 @@ def parse_certificate(der: bytes) -> Certificate:
         extended_key_usages=_guarded(lambda: _usages_of(loaded), ()),
         is_ca=_guarded(lambda: _is_ca(loaded), False),
         is_self_signed=issued_by(loaded, loaded),
+        other_names=_guarded(lambda: tuple(map(_clean, other_names(loaded))), ("of a kind that cannot be read",)),
     )
 
 
@@ -108,6 +110,7 @@ def life_of(chain: Sequence[bytes], issuers: Sequence[Issuer]) -> Life:
         serial=leaf.serial,
         extended_key_usages=leaf.extended_key_usages,
         is_ca=leaf.is_ca,
+        other_names=leaf.other_names,
     )
 
 

@@ -56,6 +56,8 @@ ADDED = frozenset(
         "targets_sha256",
         # 0.1.0: a CA certificate is never renewed.
         "is_ca",
+        # What a renewal would lose: usages that a plan takes away, names that none can give.
+        *("loses", "other_names"),
     }
 )
 

@@ -30,6 +30,7 @@ from domain.lifecycle.state import Stage
 from domain.lifecycle.turn import Turn, ever_longer
 from domain.lifecycle.verifying import verify
 from domain.people.messages import Receipt
+from domain.profiles import lost_usages, usage_oids, usage_word
 
 CA_AGAIN = timedelta(hours=1)
 REVOKE_AGAIN = timedelta(hours=1)
@@ -220,6 +221,8 @@ def _unusable(turn: Turn, life: Life) -> str:
         return f"it was issued as {life.trust_class}, not {plan.trust_class}"
     if set(life.names) != set(plan.names):
         return "it was issued for other names"
+    if lost := lost_usages(usage_oids(plan), life.extended_key_usages):
+        return f"it was issued without {usage_word(lost[0])}"
     if gains(life.ends_at, present, plan, bool(turn.case.requested_by)):
         return ""
     if turn.case.requested_by:

@@ -33,6 +33,8 @@ def objection(candidate: Life, life: Life, now: datetime) -> str:
         return f"its trust class is {candidate.trust_class}, not {life.trust_class}"
     if not set(life.names) <= set(candidate.names):
         return "it does not hold all names of the present one"
+    if not set(life.other_names) <= set(candidate.other_names):
+        return "it does not hold all names of other kinds of the present one"
     if set(candidate.extended_key_usages) != set(life.extended_key_usages):
         return "its extended key usages differ"
     if strength(candidate) < strength(life):

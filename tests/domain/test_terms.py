@@ -5,13 +5,16 @@ from hashlib import sha256
 
 import pytest
 
-from domain.certificate import Slot, TrustClass
+from domain.certificate import Life, Slot, TrustClass
 from domain.classify import Seen, classify
+from domain.contracts import Terms
 from domain.lifecycle.seen import objection
+from domain.profiles import USAGE_OIDS
 from domain.terms import expand_target, plan_version, terms_for
-from domain.tiers import Matcher, Policy
+from domain.tiers import Matcher, Policy, Tier
 from tests.domain.policies import POLICY, SLOT, life
 
+SERVER, CLIENT = USAGE_OIDS["server"], USAGE_OIDS["client"]
 PLACED = classify(POLICY, Seen.at((SLOT,), ("a.nms.example",)))
 
 
@@ -107,6 +110,51 @@ def test_a_plan_of_before_its_targets_were_digested_keeps_its_version() -> None:
     before = {name: value for name, value in asdict(plan).items() if name not in ("version", "targets_sha256")}
     text = json.dumps(before, sort_keys=True, separators=(",", ":"))
     assert plan_version(replace(plan, targets_sha256=None)) == sha256(text.encode()).hexdigest()
+
+
+def used(*words: str) -> Life:
+    oids = {"server": SERVER, "client": CLIENT, "any": "2.5.29.37.0", "ike": "1.3.6.1.5.5.7.3.17"}
+    return replace(life(), extended_key_usages=tuple(oids[word] for word in words))
+
+
+def terms_of(tier: Tier, present: Life) -> Terms:
+    return terms_for(POLICY, replace(PLACED, tier=tier), present, (SLOT,))
+
+
+@pytest.mark.parametrize("words", [(), ("any",), ("server",), ("any", "server")])
+def test_a_renewal_that_loses_no_usage_is_planned_without_a_word(words: tuple[str, ...]) -> None:
+    plan = terms_of(Tier.INTERNAL, used(*words)).plan
+    assert plan is not None and plan.loses == ()
+
+
+@pytest.mark.parametrize(("words", "lost"), [(("server", "client"), "clientAuth"), (("server", "ike"), "ipsecIKE")])
+def test_a_usage_that_would_be_lost_is_approved_by_a_person_or_not_lost(words: tuple[str, ...], lost: str) -> None:
+    asked = terms_of(Tier.CUSTOMER_FACING, used(*words)).plan
+    assert asked is not None and asked.loses == (lost,)
+    unasked = terms_of(Tier.INTERNAL, used(*words))
+    assert unasked.plan is None
+    assert f"would take {lost} from it" in unasked.unroutable and "a tier that asks" in unasked.unroutable
+    assert ("add client to its usages" in unasked.unroutable) is (lost == "clientAuth")
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_certificate_that_would_keep_none_of_its_usages_is_unroutable_for_everybody(tier: Tier) -> None:
+    terms = terms_of(tier, used("client"))
+    assert terms.plan is None and terms.unroutable.endswith("add client to its usages")
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_name_of_a_kind_that_no_order_gives_is_never_lost_silently(tier: Tier) -> None:
+    terms = terms_of(tier, replace(life(), other_names=("URI:spiffe://try/ns/a",)))
+    assert terms.plan is None and "URI:spiffe://try/ns/a would be lost" in terms.unroutable
+
+
+def test_a_plan_that_loses_nothing_has_the_version_that_it_had() -> None:
+    plan = terms_of(Tier.INTERNAL, life()).plan
+    assert plan is not None
+    assert plan_version(replace(plan, loses=("clientAuth",))) != plan.version
+    fields = {name: value for name, value in asdict(plan).items() if name not in ("version", "loses")}
+    assert plan.version == sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def test_an_unplaced_certificate_reaches_the_head() -> None:

@@ -21,6 +21,7 @@ from api.web.pages.certificate import explained_soon
 from api.web.render import around, page, reader_of, sentence, workflow_url
 from domain.errors import EverleafError
 from domain.lifecycle.leads import moved
+from domain.profiles import USAGE_OIDS, usage_word
 from domain.tiers import Role
 from store import access, reader
 
@@ -145,6 +146,8 @@ def changes(
     lived = times.span(before["not_after"] - before["not_before"])
     ended = f"{times.day(before['not_after'])} ({lived} of life)"
     trust = before["trust_class"]
+    used = ", ".join(map(usage_word, facts.get("extended_key_usages", ()))) or ("any" if facts else "not known")
+    coming = [USAGE_OIDS.get(usage, usage) for usage in plan.get("usages", ("server",))]
     return [
         (
             "Ends",
@@ -156,6 +159,7 @@ def changes(
         ("Trust", trust or "not kept", plan["trust_class"], trust not in ("", plan["trust_class"])),
         ("Key", key_now, f"{key_new}, new", key_now != key_new),
         ("Names", f"{len(old_names)}", ", ".join(named) or "the same", bool(named)),
+        ("Use", used, ", ".join(map(usage_word, coming)), bool(plan.get("loses"))),
         ("Profile", "–", plan["profile"], False),
         ("Goes to", text.count(before["places"], "place"), ", ".join(plan["targets"]) or "nowhere", False),
     ]
