@@ -17,7 +17,6 @@ from domain.contracts import (
     Revoked,
     RevokeOrder,
     RollBack,
-    SlotReceipt,
     Terms,
 )
 from domain.lifecycle import events as e
@@ -25,6 +24,7 @@ from domain.lifecycle import seen
 from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.due import ask, key_of, open_case, route, unroutable_again
 from domain.lifecycle.gain import gains
+from domain.lifecycle.putting import deployed, rolled_back
 from domain.lifecycle.recalling import ask_store
 from domain.lifecycle.state import Stage
 from domain.lifecycle.turn import Turn, ever_longer
@@ -48,9 +48,9 @@ def done(turn: Turn, command: StepDone) -> str:
         case CollectOrder() as step, OrderOutcome() as outcome:
             return _collected(turn, step.order_key, outcome)
         case Deploy() as step, DeployReport() as report if _is_open(turn, step.order_key):
-            _deployed(turn, report)
+            deployed(turn, report)
         case RollBack() as step, DeployReport() as report if _is_open(turn, step.order_key):
-            _rolled_back(turn, report)
+            rolled_back(turn, report)
         case LookAgain() as step, LookReport() as report:
             _looked(turn, step, report)
         case RevokeOrder() as step, Revoked() as revoked:
@@ -228,57 +228,6 @@ def _unusable(turn: Turn, life: Life) -> str:
     if turn.case.requested_by:
         return "its issuer ends first: it would end before the present one"
     return "its issuer ends first: it would not live half of its planned life longer than the present one"
-
-
-def _deployed(turn: Turn, report: DeployReport) -> None:
-    receipts = _ours(turn, report)
-    installed = tuple(receipt.slot for receipt in receipts if receipt.outcome == "installed")
-    if installed:
-        turn.emit(e.Installed(installed))
-    for outcome, stage in (
-        ("refused", Stage.WAITING_FOR_PERSON),
-        ("unreachable", Stage.UNREACHABLE_TARGET),
-    ):
-        bad = next((receipt for receipt in receipts if receipt.outcome == outcome), None)
-        if bad is not None:
-            detail = f"{bad.slot.url}: {bad.detail}"
-            turn.emit(e.StepFailed("deploy", detail, stage, turn.backoff(turn.case.failures)))
-            return
-
-
-def _ours(turn: Turn, report: DeployReport) -> tuple[SlotReceipt, ...]:
-    """Without those of slots that moved away while a target answered: they are another's to worry about."""
-    return tuple(receipt for receipt in report.receipts if receipt.slot in turn.state.places)
-
-
-def _rolled_back(turn: Turn, report: DeployReport) -> None:
-    receipts = _ours(turn, report)
-    if not receipts:
-        return
-    back = tuple(receipt.slot for receipt in receipts if receipt.outcome == "installed")
-    waiting = [receipt for receipt in receipts if receipt.outcome == "unreachable"]
-    refused = [receipt for receipt in receipts if receipt.outcome == "refused"]
-    again = turn.backoff(turn.case.failures)
-    why = turn.case.failure
-    if waiting:
-        detail = f"{waiting[0].slot.url}: {waiting[0].detail}"
-        turn.emit(e.StepFailed("roll back", detail, Stage.ROLLING_BACK, again))
-        return
-    if back:
-        turn.emit(e.RolledBack(back))
-    if refused:
-        why = f"{refused[0].slot.url}: {refused[0].detail}"
-        _withheld(turn, tuple(receipt.slot for receipt in refused), why)
-    turn.emit(e.StepFailed("verify", why or "it was not served", Stage.WAITING_FOR_PERSON, again))
-
-
-def _withheld(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
-    """The target refused: the old one is expired or revoked, so the endpoint was left as it is (rule 4)."""
-    if not turn.case.rolled_back and turn.state.finding("rolled-back") is not None:
-        # Found when it was ordered; nothing was.
-        turn.emit(e.FindingCleared("rolled-back"))
-    turn.emit(e.FindingRaised("not-served", why))
-    turn.emit(e.RollbackWithheld(slots, why))
 
 
 def _is_verifying(turn: Turn, step: LookAgain) -> bool:
