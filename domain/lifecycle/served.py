@@ -5,6 +5,7 @@ chain that ends later (rule 9: nothing seen from outside lowers an alarm uncheck
 alone, not on the order of the looks that led to it.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.certificate import Life
@@ -34,7 +35,9 @@ def path_end(state: LifecycleState, now: datetime) -> datetime:
     earliest = min((view.ends_at for view in ours if view.ends_at is not None), default=life.ends_at)
     if earliest <= life.ends_at:
         return earliest
-    is_seen_everywhere = len(ours) == len(lively) and all(view.ends_at and view.chain_ok for view in ours)
+    # By the longer life: what is unseen of a short one only would be awaited again, and E fall back, for ever.
+    awaited = [view for view in state.slots if not is_unseen(view, replace(life, ends_at=earliest), now)]
+    is_seen_everywhere = len(ours) == len(awaited) and all(view.ends_at and view.chain_ok for view in ours)
     return earliest if is_seen_everywhere and _is_open_to_more(state) else life.ends_at
 
 

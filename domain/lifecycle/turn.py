@@ -54,8 +54,11 @@ class Turn:
         return self.now + max(scaled(lead, self.life.length), at_least)
 
     def backoff(self, failures: int) -> datetime:
-        """When the ``failures``-th failure is tried again."""
-        steady = max(scaled(LONGEST_RETRY, self.life.length), SHORTEST_RETRY)
+        """When the ``failures``-th failure is tried again; a path that ends early makes nobody mend it sooner, so the
+        longer of the present life and the planned one counts."""
+        case = self.state.case
+        planned = timedelta(seconds=case.plan.validity_seconds) if case is not None and case.plan is not None else None
+        steady = max(scaled(LONGEST_RETRY, max(self.life.length, planned or timedelta())), SHORTEST_RETRY)
         longest = ever_longer(steady, failures, LONGEST_RETRY)
         return self.now + min(FIRST_RETRY * (1 << min(failures, 16)), longest)
 

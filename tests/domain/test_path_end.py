@@ -161,7 +161,23 @@ def test_a_held_order_follows_an_end_that_comes_nearer() -> None:
     assert case is not None
     assert (case.stage, case.retry_at) == (Stage.HELD, START + 25 * DAY)
     serve(w, "n-1", 2 * DAY, 2 * DAY)
-    assert w.state.generation == 2
+    assert (w.state.generation, len(w.orders)) == (1, 1)
+    w.paths.clear()
+    w.run_until(w.now + DAY)
+    assert (w.state.generation, len(w.orders)) == (2, 1)
+
+
+def test_a_new_one_behind_a_path_on_which_it_gains_nothing_is_not_verified_and_ordered_no_second_time() -> None:
+    w = world(Tier.INTERNAL, length=90 * DAY, age=85 * DAY)
+    generation = w.state.generation
+    serve(w, "n-1", -DAY, -DAY)
+    w.run_until(w.now + 3 * DAY)
+    assert w.state.generation == generation
+    assert len(w.orders) <= 1 + generation
+    assert "behind a certificate of its own that ends too early" in str(w.state.findings)
+    w.paths.clear()
+    w.run_until(w.now + DAY)
+    assert w.state.generation == generation + 1
 
 
 def test_what_was_asked_for_under_a_shorter_end_is_not_ordered_in_vain() -> None:
