@@ -14,7 +14,7 @@ MANAGED = tables.managed_certificates.c
 SLOT, FOUND = tables.slots.c, tables.findings.c
 # What the discovery that looked there last found wrong with the very certificate that is ours now.
 NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.fingerprint == MANAGED.fingerprint, FOUND.url == SLOT.url)
-# A verification that saw the place again looks later than any discovery, and takes back this finding alone.
+# A verification that saw the place again since takes back this finding alone.
 STILL_MISSED = SLOT.misses > 0
 # What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one to whoever asks.
 OF_LIFECYCLES = ("broken-chain", "drift", "foreign-certificate", "names-changed", "not-served", "rolled-back", "unseen")

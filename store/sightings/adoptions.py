@@ -19,6 +19,15 @@ from store import tables
 from store.changes import note_change
 
 OBSERVATION: TypeAdapter[Observation] = TypeAdapter(Observation)
+LAST_SEEN = (
+    "last_outcome",
+    "last_fingerprint",
+    "last_looked_at",
+    "last_seen_at",
+    "last_ends_at",
+    "last_chain_ok",
+    "misses",
+)
 TERMS = TypeAdapter(Terms)
 
 # One number for the advisory lock under which identity is resolved (DESIGN rule 10), over all workers.
@@ -155,7 +164,7 @@ def _slot(row: sa.Row[Any]) -> SlotRow:
 def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
     """Write all of ``adoption``; repeated for the same discovery it changes nothing more."""
     _upsert(connection, tables.managed, [_managed_row(row, adoption, now) for row in adoption.managed])
-    _upsert(connection, tables.slots, _slot_rows(adoption))
+    _upsert_slots(connection, _slot_rows(adoption))
     notices = [
         {
             "id": told.notice_id,
@@ -172,6 +181,22 @@ def write(connection: Connection, adoption: Adoption, now: datetime) -> None:
     ended = {"state": "adopted", "detail": "", "report": asdict(adoption.report), "finished_at": now}
     connection.execute(sa.update(discoveries).where(discoveries.c.id == adoption.discovery_id).values(**ended))
     note_change(connection, "discovery", adoption.discovery_id)
+
+
+def _upsert_slots(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Whose it is and what the discovery found, always; what was seen last, unless a verification looked since the
+    adoption read the slot: ``record_looks`` waits for nobody."""
+    if not rows:
+        return
+    statement, column = insert(tables.slots), tables.slots.c
+    given = statement.excluded
+    is_newer = given.last_looked_at >= column.last_looked_at
+    changed = {
+        name: sa.case((is_newer, given[name]), else_=column[name]) if name in LAST_SEEN else given[name]
+        for name in rows[0]
+        if name not in ("url", "algorithm")
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=["url", "algorithm"], set_=changed), rows)
 
 
 def _managed_row(row: ManagedRow, adoption: Adoption, now: datetime) -> dict[str, Any]:

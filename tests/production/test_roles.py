@@ -77,7 +77,6 @@ FORBIDDEN = {
         "DELETE FROM slots",
         "UPDATE certificates SET der = ''",
         "DELETE FROM looks",
-        "UPDATE discoveries SET scope = '{}'",
         "UPDATE discoveries SET report = '{}'",
         "INSERT INTO findings SELECT * FROM findings",
         "SELECT subject FROM changes",

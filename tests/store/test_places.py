@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.certificate import LookOutcome, Slot
-from domain.contracts import SlotLook
+from domain.contracts import AdoptionReport, SlotLook
 from domain.errors import BadInput
 from store import reader, tables
 from store.facts import record
 from store.reader import CertificateQuery
-from store.sightings.adoptions import record_looks
+from store.sightings.adoptions import Adoption, SlotRow, adopting, record_looks, write
 from tests.store.test_facts import batch, event, snapshot
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -111,6 +111,22 @@ def test_a_place_that_was_seen_again_is_missed_no_more(looked: Engine) -> None:
 
     assert reader.get_certificate(looked, "mc-1")["findings"] == ["weak key: of a test"]
     assert reader.count_certificates(looked, [asked]) == [0]
+
+
+def test_an_adoption_overwrites_no_look_that_came_while_it_was_made(looked: Engine) -> None:
+    slot, later = Slot(URL, "ecdsa"), NOW + timedelta(hours=1)
+    record_looks(looked, [SlotLook(slot, later, LookOutcome.SEEN, OTHER)], later)
+
+    def adopt(at: datetime) -> tuple[str, str, int]:
+        row = SlotRow(slot, "mc-2", "refused", OURS, NOW, at, 3)
+        with adopting(looked) as connection:
+            write(connection, Adoption("d2", [], [row], [], [], AdoptionReport("d2")), at)
+            found = connection.execute(sa.select(tables.slots)).one()
+        assert found.managed_id == "mc-2"
+        return found.last_outcome, found.last_fingerprint, found.misses
+
+    assert adopt(NOW + timedelta(minutes=59)) == ("seen", OTHER, 0)
+    assert adopt(NOW + timedelta(minutes=61)) == ("refused", OURS, 3)
 
 
 def test_a_kind_that_nothing_finds_is_refused(database: Engine) -> None:
