@@ -81,6 +81,8 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot], *, asks: bool) -
     targets: list[Target] = []
     for slot in sorted(slots):
         target = expand_target(policy, slot)
+        if target is None and not _is_harmless(slot.endpoint):
+            return f"no target can be written for {slot.url}: rename it without '..', control or invisible characters"
         if target is None:
             return f"no target of the policy matches {slot.url} ({slot.algorithm}): add one under targets"
         targets.append(target)
@@ -236,6 +238,6 @@ def _fill(rule: TargetRule, slot: Slot) -> Target:
 
 def _is_harmless(place: Endpoint) -> bool:
     """Whether no part of an endpoint could climb out of the folder that a template names, or read as an option, and its
-    path is text: a target is written down."""
+    path can be printed: a target is written down."""
     climbs = "/" in place.host + place.sni or ".." in place.path.split("/")
     return not climbs and place.path.isprintable() and not place.sni.startswith((".", "-"))

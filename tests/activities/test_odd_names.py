@@ -27,3 +27,4 @@ async def test_a_file_whose_name_is_no_text_stops_nobody_else(database: Engine, 
     # Nothing is written to where it cannot be written down.
     assert terms["a.example",].plan is not None
     assert terms["b.example",].plan is None
+    assert "rename it" in terms["b.example",].unroutable
