@@ -173,7 +173,11 @@ async def repeat(every_minute: list[Callable[[], object]]) -> None:
     while True:
         await asyncio.sleep(REPEATED_EVERY.total_seconds())
         for work in every_minute:
-            await asyncio.to_thread(work)
+            try:
+                await asyncio.to_thread(work)
+            except (EverleafError, SQLAlchemyError, OSError):
+                # It is due again in a minute, and so is the rest: none may end the others.
+                log.exception("what is done every minute failed, tried again")
 
 
 async def keep_saying(parts: Parts) -> None:

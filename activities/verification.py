@@ -63,7 +63,7 @@ class VerificationActivities:
     def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
         now = self.clock()
         keep_certificates(self.engine, certificates, now)
-        record_looks(self.engine, looks, now)
+        record_looks(self.engine, looks)
 
     async def _look(self, asked: LookAgain, scope: Scope) -> tuple[Sight, ...]:
         deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS

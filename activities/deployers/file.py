@@ -17,8 +17,7 @@ from activities.deployers.files import Owned, held, remove, told_as_target, writ
 from activities.leftovers import previous_of
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
-from formats.bundle import load_bundle
-from formats.x509 import UNREADABLE, fingerprint_of, life_of, parse_certificate
+from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain, parse_certificate
 
 log = logging.getLogger(__name__)
 
@@ -37,30 +36,41 @@ class Pair:
     key: bytes | None
 
     @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """DER, the leaf first: the one whose key this is, wherever it stands, else what a server would take, the first.
+
+        Empty where no certificate can be read.
+        """
+        try:
+            ders = load_pem_chain(self.chain or b"")
+        except BadInput:
+            return ()
+        leaf = next((der for der in ders if _has_key(der, self.key or b"")), ders[0])
+        return (leaf, *(der for der in ders if der != leaf))
+
+    @property
     def fingerprint(self) -> str:
         """Of the leaf, or empty where no certificate can be read."""
-        try:
-            return fingerprint_of(load_bundle(self.chain or b"")[0])
-        except BadInput:
-            return ""
+        return fingerprint_of(self.certificates[0]) if self.certificates else ""
 
     @property
     def belongs_together(self) -> bool:
         """Whether the key is the leaf's: not so after a crash between the two renames."""
-        try:
-            leaf = x509.load_der_x509_certificate(load_bundle(self.chain or b"")[0])
-            return load_pem_private_key(self.key or b"", None).public_key() == leaf.public_key()
-        except (BadInput, *UNREADABLE):
-            return False
+        return bool(self.certificates) and _has_key(self.certificates[0], self.key or b"")
 
     @property
     def is_of_a_ca(self) -> bool:
-        """Whether what stands there was issued to a CA; appliances make self-signed ones that only say so."""
+        """Whether a CA's certificate stands there, an intermediate, a root or a store of them: what others trust.
+
+        Appliances make self-signed ones that only say so, and have the key beside them.
+        """
+        if not self.certificates:
+            return False
         try:
-            leaf = parse_certificate(load_bundle(self.chain or b"")[0])
+            leaf = parse_certificate(self.certificates[0])
         except BadInput:
             return False
-        return leaf.is_ca and not leaf.is_self_signed
+        return leaf.is_ca and not (leaf.is_self_signed and self.belongs_together)
 
     def __repr__(self) -> str:
         return f"Pair({self.fingerprint})"
@@ -136,10 +146,17 @@ class FileDeployer:
         """Why ``previous`` must not be served again in place of ``fingerprint``; empty where it cannot be read."""
         if not previous.fingerprint:
             return ""
-        life = life_of(load_bundle(previous.chain or b""), ())
+        life = life_of(previous.certificates, ())
         if life.ends_at <= self._parts.clock():
             return f"ended {life.ends_at:%Y-%m-%d %H:%M} UTC"
         return self._parts.may_return(life, fingerprint).removeprefix("it ")
+
+
+def _has_key(der: bytes, key: bytes) -> bool:
+    try:
+        return load_pem_private_key(key, None).public_key() == x509.load_der_x509_certificate(der).public_key()
+    except UNREADABLE:
+        return False
 
 
 def _paths(target: Target, previous: bool) -> tuple[Path, Path]:

@@ -139,6 +139,9 @@ def _places_changed(turn: Turn, slots: tuple[Slot, ...]) -> None:
     turn.emit(e.SlotsChanged(slots))
     if not slots:
         ask(turn, "unseen", "its last place serves another certificate")
+        if turn.state.case is not None and not turn.case.order_open:
+            # Nothing is asked that could not be carried out.
+            route(turn)
     elif was_placeless and turn.state.case is not None and not turn.case.order_open and turn.terms.plan is not None:
         route(turn)
 

@@ -162,7 +162,8 @@ def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:
         asked_at=case.asked_at,
         deadline=rungs[0] if rungs else life.ends_at,
         escalated=is_escalated(state),
-        state="pending" if pending else "rejected" if rejected else "approved",
+        # What nobody has answered and nobody can any more, unroutable say, is not approved.
+        state="pending" if pending else "rejected" if rejected else "approved" if case.approved_by else "closed",
         decided_by=case.approved_by,
     )
 

@@ -281,14 +281,14 @@ def notice_of(engine: Engine, managed_id: str, notice_id: str) -> Observation:
     return OBSERVATION.validate_python(found)
 
 
-def record_looks(engine: Engine, looks: Sequence[SlotLook], now: datetime) -> None:
+def record_looks(engine: Engine, looks: Sequence[SlotLook]) -> None:
     """Remember what a fresh look saw in slots that are known, so that the next discovery tells only what is new."""
     c = tables.slots.c
     with engine.begin() as connection:
         for look in sorted(looks, key=lambda look: look.slot):
-            values: dict[str, Any] = {"last_outcome": look.outcome.value, "last_looked_at": now}
+            values: dict[str, Any] = {"last_outcome": look.outcome.value, "last_looked_at": look.at}
             if look.fingerprint:
-                values |= {"last_fingerprint": look.fingerprint, "last_seen_at": now, "misses": 0}
+                values |= {"last_fingerprint": look.fingerprint, "last_seen_at": look.at, "misses": 0}
                 values |= {"last_ends_at": look.ends_at, "last_chain_ok": look.chain_ok}
-            here = sa.and_(c.url == look.slot.url, c.algorithm == look.slot.algorithm)
+            here = sa.and_(c.url == look.slot.url, c.algorithm == look.slot.algorithm, c.last_looked_at <= look.at)
             connection.execute(sa.update(tables.slots).where(here).values(**values))

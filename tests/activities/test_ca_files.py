@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.engine import Engine
 
 from activities.deployers.base import Bundle, DeployerParts
-from activities.deployers.file import FileDeployer
+from activities.deployers.file import FileDeployer, Pair
 from domain.errors import TargetRefused
 from domain.lifecycle.state import Stage
 from domain.lifecycle.steps import next_step
@@ -96,3 +96,26 @@ def test_nothing_is_put_over_a_ca_whatever_was_planned(tmp_path: Path) -> None:
         FileDeployer(DeployerParts(clock)).install(Bundle("00" * 32, new, b"key"), target)
     assert path.read_bytes() == before
     assert not Path(target.key).exists()
+
+
+@pytest.mark.parametrize("roots", [1, 2, 14])
+def test_nothing_is_put_over_a_root_or_a_store_of_them(tmp_path: Path, roots: int) -> None:
+    path = tmp_path / "trust.pem"
+    write(path, *(Tower().root.certificate for _ in range(roots)))
+    before = path.read_bytes()
+    new = Tower().leaf(tmp_path / "new", "a.example").public_bytes(Encoding.PEM)
+    target = Target("t", "file", str(path), str(tmp_path / "trust.key"))
+    with pytest.raises(TargetRefused, match="holds a CA certificate"):
+        FileDeployer(DeployerParts(clock)).install(Bundle("00" * 32, new, b"key"), target)
+    assert path.read_bytes() == before
+
+
+def test_the_leaf_of_a_target_is_the_one_whose_key_lies_beside_it(tmp_path: Path) -> None:
+    tower = Tower()
+    stray, own = (tower.leaf(tmp_path / name, f"{name}.example").public_bytes(Encoding.PEM) for name in ("b", "a"))
+    key = Path(f"{tmp_path}/a.key").read_bytes()
+    for chain in (own + stray, stray + own):
+        pair = Pair(chain, key)
+        assert pair.belongs_together and not pair.is_of_a_ca
+        assert pair.fingerprint == Pair(own, None).fingerprint
+    assert not Pair(stray, key).belongs_together

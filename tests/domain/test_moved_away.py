@@ -96,6 +96,24 @@ def test_who_has_lost_every_place_keeps_its_ladder_and_its_question_climbs(stage
     assert is_escalated(w.state)
 
 
+def test_what_is_asked_when_every_place_is_lost_is_asked_no_more() -> None:
+    w = World(tier=Tier.CUSTOMER_FACING, age=280 * DAY)
+
+    def stage() -> Stage | None:
+        w.work()
+        return w.state.case.stage if w.state.case is not None else None
+
+    w.adopt()
+    assert stage() is Stage.AWAITING_APPROVAL
+    move_away(w, "n-1")
+    assert stage() is Stage.UNROUTABLE
+    row = snapshot(w.state, w.now)
+    assert row is not None and (row.approval is None or row.approval.state == "closed")
+    assert next_moment(w.state, w.now) is not None
+    come_back(w, "n-2")
+    assert stage() is Stage.AWAITING_APPROVAL
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_certificate_that_is_found_again_is_renewed_with_the_order_that_is_open(stage: Stage) -> None:
     w = STAGES[stage]()

@@ -64,7 +64,7 @@ def test_the_scanner_keeps_looks_looks_again_and_fails(enter: Enter) -> None:
         look = Look(SLOT.url, SLOT.algorithm, NOW, LookOutcome.SEEN, ("a" * 64,))
         looks.save_page(engine, ("d-role", 0), [look], seen)
     looks.keep_certificates(engine, seen, NOW)
-    adoptions.record_looks(engine, [SlotLook(SLOT, NOW, LookOutcome.SEEN, "a" * 64)], NOW)
+    adoptions.record_looks(engine, [SlotLook(SLOT, NOW, LookOutcome.SEEN, "a" * 64)])
     assert looks.slots_at(engine, ["127.0.0.2"]) == ()
     looks.mark_failed(engine, begun, "on purpose", NOW)
     looks.mark_failed(engine, looks.Discovery("d-refused", "test", {}, 0, 0), "outside of the scope", NOW)

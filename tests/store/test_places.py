@@ -107,7 +107,7 @@ def test_a_place_that_was_seen_again_is_missed_no_more(looked: Engine) -> None:
     assert reader.get_certificate(looked, "mc-1")["findings"] == ["missed: refused", "weak key: of a test"]
     assert reader.count_certificates(looked, [asked]) == [1]
 
-    record_looks(looked, [SlotLook(Slot(URL, "ecdsa"), NOW, LookOutcome.SEEN, OURS)], NOW + timedelta(hours=1))
+    record_looks(looked, [SlotLook(Slot(URL, "ecdsa"), NOW + timedelta(hours=1), LookOutcome.SEEN, OURS)])
 
     assert reader.get_certificate(looked, "mc-1")["findings"] == ["weak key: of a test"]
     assert reader.count_certificates(looked, [asked]) == [0]
@@ -115,7 +115,9 @@ def test_a_place_that_was_seen_again_is_missed_no_more(looked: Engine) -> None:
 
 def test_an_adoption_overwrites_no_look_that_came_while_it_was_made(looked: Engine) -> None:
     slot, later = Slot(URL, "ecdsa"), NOW + timedelta(hours=1)
-    record_looks(looked, [SlotLook(slot, later, LookOutcome.SEEN, OTHER)], later)
+    record_looks(looked, [SlotLook(slot, later, LookOutcome.SEEN, OTHER)])
+    # Later recorded, earlier looked.
+    record_looks(looked, [SlotLook(slot, NOW, LookOutcome.REFUSED)])
 
     def adopt(at: datetime) -> tuple[str, str, int]:
         row = SlotRow(slot, "mc-2", "refused", OURS, NOW, at, 3)
