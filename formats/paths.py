@@ -34,7 +34,8 @@ def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
 def path_above(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """What really stands above the first of ``chain``, the nearest first, wherever in the chain it was served.
 
-    Each once.  Where several issued the same one (a key certified twice), all of them: a client may take any.
+    Each once.  Where several issued the same one (a key certified twice), all of them, for a client may take any; but
+    where its root is served, that alone: a cross-certificate of a root is for those who do not know the root.
     """
     rest = list(dict.fromkeys(chain[1:MAX_CHAIN]))
     found: list[x509.Certificate] = []
@@ -45,6 +46,7 @@ def path_above(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
             continue
         uppers = [one for one in rest if issued_by(lower, one)]
         rest = [one for one in rest if one not in uppers]
+        uppers = [one for one in uppers if issued_by(one, one)] or uppers
         found += uppers
         waiting += uppers
     return found

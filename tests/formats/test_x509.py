@@ -64,6 +64,17 @@ def certificate(
     return made.public_bytes(serialization.Encoding.DER), key
 
 
+def test_an_old_cross_certificate_behind_a_served_root_ends_nothing() -> None:
+    root, root_key = certificate("root", 900, ca=True)
+    _, old_key = certificate("old", 900, ca=True)
+    cross, _ = certificate("root", 1, ("old", old_key), ca=True, key=root_key)
+    leaf, _ = certificate("leaf", 90, ("root", root_key))
+    for chain in ((leaf, root, cross), (leaf, cross, root)):
+        assert life_of(chain, ()).ends_at == NOW + timedelta(days=90)
+    # Where the root itself is not served, the cross-certificate is the way.
+    assert life_of((leaf, cross), ()).ends_at == NOW + timedelta(days=1)
+
+
 def test_names_are_lower_case_sorted_and_unique() -> None:
     der, _ = certificate("leaf", 90)
     read = parse_certificate(der)
