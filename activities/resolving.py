@@ -159,9 +159,10 @@ class Resolution:
         return told
 
     def _is_old(self, row: ManagedRow) -> bool:
-        """Terms of another policy, or of a release that would have renewed a CA certificate."""
-        is_ca = self._facts[row.present].is_ca and row.terms.plan is not None
-        return is_ca or row.terms.policy_version != self._policy.version
+        """Terms of another policy, of a release that would have renewed a CA certificate, or without a plan: what stood
+        in its way, another owner of its target say, may have gone."""
+        is_ca = self._facts[row.present].is_ca
+        return is_ca or row.terms.plan is None or row.terms.policy_version != self._policy.version
 
     def _is_news(self, slot: Slot) -> bool:
         before = self._before.get(slot)

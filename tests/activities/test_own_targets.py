@@ -34,3 +34,27 @@ async def test_two_certificates_may_not_own_one_file(
     terms = [house.told(n).terms for n in (0, 1)]
     assert sorted(t is not None and t.plan is not None for t in terms) == [False, True]
     assert any(t is not None and told in t.unroutable and "a.example already" in t.unroutable for t in terms)
+
+
+async def test_who_has_no_plan_is_asked_for_one_again_at_each_discovery_and_told_only_of_a_change(
+    database: Engine, tmp_path: Path
+) -> None:
+    ca = TestCA()
+    for name in ("a", "b"):
+        ca.issue(tmp_path / f"{name}.pem", f"{name}.example")
+    rules = policy(ca, (), (), (str(tmp_path / "*.pem"),))
+    values = {name: getattr(rules, name) for name in Policy.__dataclass_fields__}
+
+    def with_target(chain: str) -> Policy:
+        """Of one version: what changed is in the estate, and this stands for it."""
+        target = type(rules.targets[0])("t", rules.targets[0].when, "file", chain, f"{chain}.key")
+        return Policy(**{**values, "targets": (target,)})
+
+    house = House(database, with_target("/srv/both.pem"))
+    assert (await house.discover("d1")).new == 2
+    assert (await house.discover("d2")).notices == 0
+    house.rules = with_target("{path}")
+    assert (await house.discover("d3")).notices == 1
+    told = house.told(2)
+    assert told.kind == "terms" and told.terms is not None and told.terms.plan is not None
+    assert (await house.discover("d4")).notices == 0
