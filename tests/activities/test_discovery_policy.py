@@ -1,3 +1,5 @@
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
+import worker
 from activities.policy_file import PolicyFile
 from domain.certificate import TrustClass
 from domain.errors import BadInput, BadPolicy, NotReady
@@ -114,3 +117,19 @@ def test_people_and_authorities_follow_the_policy_without_a_restart(database: En
     assert private
     assert all(any(name.startswith(one.name) for name in made) for one in private)
     assert all(ca.newest_crl(database, name) for name in made)
+
+
+async def test_what_is_done_every_minute_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "REPEATED_EVERY", timedelta(milliseconds=1))
+    done: list[int] = []
+
+    def fails() -> None:
+        raise NotReady("the schema is not migrated")
+
+    repeating = asyncio.create_task(worker.repeat([fails, lambda: done.append(1)]))
+    async with asyncio.timeout(60):
+        while len(done) < 3:  # noqa: ASYNC110  # another thread makes it true
+            await asyncio.sleep(0.01)
+    repeating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await repeating
