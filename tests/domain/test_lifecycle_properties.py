@@ -33,7 +33,7 @@ from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated
 from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire
 from domain.tiers import Tier
-from tests.domain.moving import come_back, move_a_slot, move_away
+from tests.domain.moving import move_a_slot
 from tests.domain.simulation import World, life, plan, stored, terms
 
 LENGTHS = st.one_of(
@@ -117,20 +117,6 @@ class Lifecycle(RuleBasedStateMachine):
     def one_target_lies(self) -> None:
         self.world.lying.add(next(iter(self.world.served)))
 
-    @rule(share=st.integers(-300, 1300), which=st.integers(0, 9), whole=st.booleans())
-    def the_chain_changes_under_the_leaf(self, share: int, which: int, whole: bool) -> None:
-        world = self.world
-        slot = sorted(world.served)[which % len(world.served)]
-        world.paths[slot] = world.now + world.length * share // 1000
-        (world.gaps.discard if whole else world.gaps.add)(slot)
-        self.discover()
-
-    @rule()
-    def the_chains_are_mended(self) -> None:
-        self.world.paths.clear()
-        self.world.gaps.clear()
-        self.discover()
-
     @rule()
     def an_endpoint_falls_silent(self) -> None:
         self.world.dead.add(next(iter(self.world.served)))
@@ -191,20 +177,6 @@ class Lifecycle(RuleBasedStateMachine):
             self.notices += 1
             move_a_slot(self.world, f"s-{self.notices}")
             self.advance(0)
-
-    @rule()
-    def its_places_come_to_serve_another(self) -> None:
-        if not self.world.state.placeless:
-            self.notices += 1
-            move_away(self.world, f"a-{self.notices}")
-            self.advance(0)
-
-    @precondition(lambda self: self.world.state.placeless)
-    @rule()
-    def it_is_found_again(self) -> None:
-        self.notices += 1
-        come_back(self.world, f"b-{self.notices}")
-        self.advance(0)
 
     @rule(question=st.sampled_from(["unseen", "names-changed", "drift", "forked", "undeliverable"]))
     def somebody_answers(self, question: str) -> None:
