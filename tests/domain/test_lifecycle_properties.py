@@ -113,6 +113,15 @@ class Lifecycle(RuleBasedStateMachine):
     def the_ca_refuses(self) -> None:
         self.world.ca_refuses = True
 
+    @rule(version=st.sampled_from(["p1", "p2", "half"]), share=st.integers(1, 300))
+    def an_order_fails_and_the_policy_changes_before_the_next(self, version: str, share: int) -> None:
+        self.the_ca_refuses()
+        self.somebody_asks_for_a_renewal()
+        if self.world.state.case is not None and self.world.state.case.plan is not None:
+            self.somebody_decides("approve", "person/b")
+        self.the_policy_changes(version, True, self.world.tier)
+        self.advance(share)
+
     @rule()
     def one_target_lies(self) -> None:
         self.world.lying.add(next(iter(self.world.served)))
