@@ -268,11 +268,15 @@ def _is_ca(loaded: x509.Certificate) -> bool:
 def _ends_on_path(chain: Sequence[bytes], leaf: Certificate) -> list[datetime]:
     ends = [leaf.not_after]
     for upper in path_above(_readable(chain)):
-        # What cannot be read above the leaf cannot shorten its life; the chain is a finding of its own.
-        end = _guarded(lambda upper=upper: upper.not_valid_after_utc, None)  # type: ignore[misc]  # bound at once
+        end = _end_of(upper)
         if end is not None and not issued_by(upper, upper):
             ends.append(end)
     return ends
+
+
+def _end_of(upper: x509.Certificate) -> datetime | None:
+    """What cannot be read above the leaf cannot shorten its life; the chain is a finding of its own."""
+    return _guarded(lambda: upper.not_valid_after_utc, None)
 
 
 def _readable(chain: Sequence[bytes]) -> list[x509.Certificate]:
