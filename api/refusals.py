@@ -1,5 +1,8 @@
 """What a lifecycle's refusal means to the sender: the first word names its kind."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from domain.errors import BadInput, Conflict, EverleafError, NotAllowed, Stale
 
 FIELDS = ("until", "code", "decision", "level")
@@ -7,6 +10,11 @@ FIELDS = ("until", "code", "decision", "level")
 
 # What a lifecycle's validator calls its refusals; anything else that it raised is a fault of ours, not the sender's.
 KINDS = frozenset({"stale", "decided", "busy", "retired", "burnt", "blocked", "invalid"})
+
+
+def is_blocked(row: Mapping[str, Any]) -> bool:
+    """Of a managed certificate: nothing that is asked about it can be decided until somebody says which names hold."""
+    return any(question["kind"] == "names-changed" for question in row["questions"])
 
 
 class Busy(Conflict):

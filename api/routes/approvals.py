@@ -10,7 +10,7 @@ from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.filters import IfNoneMatch, Limit
 from api.lists import OperationAnswer, digest, link_next, tag
 from api.parts import CallerDep
-from api.refusals import refusal_of
+from api.refusals import is_blocked, refusal_of
 from api.routes import guarded
 from api.routes.codes import make_code_item
 from api.routes.commands import answered
@@ -106,8 +106,7 @@ def make_code(approval_id: str, caller: CallerDep) -> schemas.CodeItem:
     row = reader.get_approval(caller.engine, approval_id)
     if row["state"] not in OPEN:
         raise Conflict(f"decided: this approval is {row['state']}; there is nothing to decide.")
-    questions = reader.get_certificate(caller.engine, row["managed_id"])["questions"]
-    if any(question["kind"] == "names-changed" for question in questions):
+    if is_blocked(reader.get_certificate(caller.engine, row["managed_id"])):
         raise refusal_of(NAMES_FIRST)
     case = reader.open_case(caller.engine, row["managed_id"])
     if case is not None and case["requested_by"] == caller.actor.id:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from api.refusals import is_blocked as is_blocked
 from api.web.times import Times, number
 from domain.lifecycle.leads import REPEAT_AFTER
 from domain.tiers import Person, Role
@@ -159,11 +160,6 @@ def cause(failure: str) -> str:
 
 def _soon(at: datetime | None, times: Times) -> str:
     return times.until(at) if at is not None else "soon"
-
-
-def is_blocked(row: Row) -> bool:
-    """Nothing that is asked about it can be decided until somebody says which names hold."""
-    return any(question["kind"] == "names-changed" for question in row["questions"])
 
 
 def verb(row: Row, reader: Reader) -> tuple[str, str]:
