@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from sqlalchemy.engine import Engine
@@ -13,7 +13,7 @@ from activities.discovery import heartbeat
 from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
 from activities.scanners.sweep import seen_certificate
-from domain.certificate import LookOutcome, Slot
+from domain.certificate import Life, LookOutcome, Slot
 from domain.contracts import LookAgain, LookReport, SlotLook
 from domain.tiers import Policy, Scope
 from formats.x509 import fingerprint_of, life_of
@@ -43,15 +43,18 @@ class VerificationActivities:
         certificates = await asyncio.to_thread(_parse, sights)
         facts = {seen.fingerprint: seen.facts for seen in certificates}
         chains = Chains(policy)
-
-        lives = [life_of(s.chain, policy.issuers) for s in sights if s.chain and facts[fingerprint_of(s.chain[0])]]
+        lives: list[Life] = []
 
         def look(slot: Slot, sight: Sight) -> SlotLook:
             if not sight.chain:
                 return SlotLook(slot, sight.at, sight.outcome)
             leaf = fingerprint_of(sight.chain[0])
             is_good = chains.is_good(sight.chain, facts[leaf], leaf == asked.expected)
-            return SlotLook(slot, sight.at, sight.outcome, leaf, is_good, chains.end(sight.chain, facts[leaf]))
+            seen = SlotLook(slot, sight.at, sight.outcome, leaf, is_good)
+            if facts[leaf] is None:
+                return seen
+            lives.append(life_of(sight.chain, policy.issuers))
+            return replace(seen, ends_at=lives[-1].ends_at)
 
         looks = tuple(look(slot, sight) for slot, sight in zip(asked.slots, sights, strict=True))
         await asyncio.to_thread(self._keep, certificates, looks)
