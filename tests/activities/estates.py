@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -107,5 +108,4 @@ targets:
 """
     read = parse_policy(text.encode())
     scope = Scope(("127.0.0.1/32",), ports, names, paths)
-    values = {name: getattr(read, name) for name in type(read).__dataclass_fields__}
-    return Policy(**{**values, "scope": scope, "roots": (ca.pem,)})
+    return replace(read, scope=scope, roots=(ca.pem,))

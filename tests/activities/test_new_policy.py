@@ -6,7 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from domain.tiers import Policy, Tier
+from domain.tiers import Tier
 from store import tables
 from tests.activities.estates import TestCA, policy
 from tests.activities.test_adoption import House
@@ -17,8 +17,7 @@ async def test_a_new_policy_is_told_as_new_terms(database: Engine, tmp_path: Pat
     ca.issue(tmp_path / "a.pem", "a.example")
     house = House(database, policy(ca, (), (), (str(tmp_path / "*.pem"),)))
     await house.discover("d1")
-    values = {name: getattr(house.rules, name) for name in Policy.__dataclass_fields__}
-    house.rules = Policy(**{**values, "version": "sha256:next", "rules": ()})
+    house.rules = replace(house.rules, version="sha256:next", rules=())
     assert (await house.discover("d2")).changed == 1
     terms = house.told(1).terms
     assert terms is not None and not terms.placed and terms.tier is Tier.CUSTOMER_FACING

@@ -1,5 +1,6 @@
 """Two managed certificates may not own one file of a target, chain or key (DESIGN rule 10)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,8 @@ async def test_two_certificates_may_not_own_one_file(
     ca.issue(tmp_path / "rsa.pem", "a.example", key=rsa.generate_private_key(65537, 2048))
     async with listening(context(tmp_path / "ec.pem", tmp_path / "rsa.pem")) as port:
         rules = policy(ca, (port,))
-        values = {name: getattr(rules, name) for name in Policy.__dataclass_fields__}
-        target = type(rules.targets[0])("t", rules.targets[0].when, "file", chain, key)
-        house = House(database, Policy(**{**values, "targets": (target,)}))
+        target = replace(rules.targets[0], chain=chain, key=key)
+        house = House(database, replace(rules, targets=(target,)))
         assert (await house.discover("d1")).new == 2
     terms = [house.told(n).terms for n in (0, 1)]
     assert sorted(t is not None and t.plan is not None for t in terms) == [False, True]
@@ -43,12 +43,11 @@ async def test_who_has_no_plan_is_asked_for_one_again_at_each_discovery_and_told
     for name in ("a", "b"):
         ca.issue(tmp_path / f"{name}.pem", f"{name}.example")
     rules = policy(ca, (), (), (str(tmp_path / "*.pem"),))
-    values = {name: getattr(rules, name) for name in Policy.__dataclass_fields__}
 
     def with_target(chain: str) -> Policy:
         """Of one version: what changed is in the estate, and this stands for it."""
-        target = type(rules.targets[0])("t", rules.targets[0].when, "file", chain, f"{chain}.key")
-        return Policy(**{**values, "targets": (target,)})
+        target = replace(rules.targets[0], chain=chain, key=f"{chain}.key")
+        return replace(rules, targets=(target,))
 
     house = House(database, with_target("/srv/both.pem"))
     assert (await house.discover("d1")).new == 2
