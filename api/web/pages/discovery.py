@@ -107,7 +107,7 @@ def coverage(shown: words.Row, hosts: dict[str, int]) -> list[tuple[str, int | N
         seen = sum(count for address, count in addresses if address in network)
         rows.append((cidr, network.num_addresses, seen))
     elsewhere = sum(hosts.values()) - sum(seen for _, _, seen in rows)
-    return [*rows, ("files, names and further ranges", None, elsewhere)] if elsewhere > 0 else rows
+    return [*rows, ("elsewhere: files, names", None, elsewhere)] if elsewhere > 0 else rows
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
