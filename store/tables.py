@@ -216,6 +216,8 @@ managed_certificates = Table(
     Index("managed_that_live", "not_after", "id", postgresql_where=sa.text("NOT retired")),
     Index("managed_that_are_retired", "id", postgresql_where=sa.text("retired")),
     Index("managed_that_no_rule_places", "id", postgresql_where=sa.text("NOT placed")),
+    # A count of what looks found reads every living one: this is a tenth of their rows' size.
+    Index("managed_in_force", "id", "fingerprint", postgresql_where=sa.text("NOT retired")),
     Index("managed_with_findings", "id", postgresql_where=sa.text("findings <> '{}'")),
     Index("managed_by_next_action", "next_action_at", postgresql_where=sa.text("NOT retired")),
     Index("managed_by_service", "service", "not_after", "id"),
