@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy.engine import Engine
 
-from api.auth import COOKIE, PAGES
+from api.auth import COOKIE, PAGES, ROLES
 from api.main import PAGE_ROOMS
 from domain.errors import NotReady
 from domain.tiers import Person, Role
@@ -269,3 +269,9 @@ async def test_hold_is_offered_only_while_it_can_be_held(house: House, head: Bro
     assert 'value="hold"' in (await head.get("/approvals/mc-1.1.1")).text
     house.gateway.world.now += timedelta(days=89)
     assert 'value="hold"' not in (await head.get("/approvals/mc-1.1.1")).text
+
+
+async def test_access_prints_every_route_and_page_of_the_tables_that_decide(house: House, head: Browser) -> None:
+    page = (await head.get("/access")).text
+    for name in (*ROLES, *PAGES):
+        assert f'<th scope="row">{name.replace("_", " ")}</th>' in page

@@ -6,7 +6,7 @@ from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import MAY_DECIDE, ROLES
+from api.auth import MAY_DECIDE, PAGES, ROLES
 from api.parts import CallerDep
 from api.web.door import pages
 from api.web.render import page
@@ -31,6 +31,7 @@ async def show_access(request: Request, caller: CallerDep) -> Response:
         "title": "Who may do what",
         "roles": list(Role),
         "routes": sorted(ROLES.items()),
+        "pages": sorted(PAGES.items()),
         "may_decide": MAY_DECIDE,
         "messages": MESSAGES,
         "sessions": await run_in_threadpool(access.living_sessions, caller.engine) if watches else [],
