@@ -53,7 +53,7 @@ class Kind(StrEnum):
     MISSED = "missed"
 
 
-# What is not here is a warning.  The last four are found by lifecycles, which write them with hyphens.
+# What is not here is a warning.  Lifecycles write what they find with hyphens; the last four only they find.
 _SEVERITIES = {
     "expired": Severity.CRITICAL,
     "not yet valid": Severity.MAJOR,
