@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.discovery import heartbeat
-from activities.resolving import Resolution
+from activities.resolution import Resolution
 from activities.scanners.base import Clock
 from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observation
 from domain.tiers import Policy

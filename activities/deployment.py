@@ -14,11 +14,11 @@ from activities.keys.base import Custodian
 from domain.certificate import Life, Slot
 from domain.contracts import Deploy, DeployReport, RollBack, SlotReceipt
 from domain.errors import BadInput, Conflict, TargetRefused, TargetUnreachable
-from domain.lifecycle.leads import escalates_at
+from domain.lifecycle.ladder import escalates_at
 from domain.terms import Target
 from formats.x509 import pem_of
 from store.ca import find_issued
-from store.orders import Order, Receipt, find_by_fingerprint, order_of, save_receipt
+from store.orders import Order, PutReceipt, find_by_fingerprint, order_of, save_receipt
 from store.sightings.adoptions import owners_of, terms_of
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class DeploymentActivities:
         """Store what targets answered, a good answer under the word ``done``."""
         for slot, (outcome, other, detail) in answers:
             word = done if outcome == "installed" else outcome
-            receipt = Receipt(order.order_key, slot, order.fingerprint, other, word, detail)
+            receipt = PutReceipt(order.order_key, slot, order.fingerprint, other, word, detail)
             save_receipt(self._parts.engine, receipt, self._parts.clock())
             log.info("target answered", extra={"order": order.order_key, "slot": slot.url, "outcome": word})
         return DeployReport(tuple(SlotReceipt(slot, outcome, detail) for slot, (outcome, _, detail) in answers))

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.issuers.base import Issuer, IssuerEndsFirst
+from activities.issuers.base import CertificateAuthority, IssuerEndsFirst
 from activities.keys.base import Custodian
 from domain.certificate import Life
 from domain.contracts import CollectOrder, OrderOutcome, OrderPlaced, PlaceOrder, Revoked, RevokeOrder
@@ -61,7 +61,7 @@ class IssuanceActivities:
     def __init__(
         self,
         engine: Engine,
-        issuers: Mapping[str, Issuer],
+        issuers: Mapping[str, CertificateAuthority],
         clock: Callable[[], datetime],
         failpoint: Callable[[str], None] = _no_failpoint,
     ) -> None:
@@ -93,7 +93,7 @@ class IssuanceActivities:
         log.info("revoked", extra={"order": order.order_key, "done": not detail})
         return Revoked(order.order_key, done=not detail, detail=detail)
 
-    def _issuer(self, order: Order) -> Issuer:
+    def _issuer(self, order: Order) -> CertificateAuthority:
         issuer = self._issuers.get(order.plan.issuer_kind)
         if issuer is None:
             raise CAUnavailable(f"This worker has no issuer of the kind {order.plan.issuer_kind}; start one that has.")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.notifiers.base import Notifier, Undeliverable
+from activities.notifiers.base import AddressRefused, Notifier
 from activities.notifiers.text import Code, compose
 from domain.contracts import Deliver, Delivery, Message, Sent, Undelivered
 from domain.errors import NotReady
@@ -93,7 +93,7 @@ class NotificationActivities:
             person = self._route(batch.person, store_answers)
             notifier = self._parts.notifiers.get(batch.channel)
             if notifier is None:
-                raise Undeliverable(f"There is no channel {batch.channel}.")
+                raise AddressRefused(f"There is no channel {batch.channel}.")
             self._parts.failpoint("send.begun")
             # Asked once per letter, not once per message: a host that is gone costs seconds each time.
             codes = [self._code(one) if store_answers else None for one in waiting]
@@ -101,7 +101,7 @@ class NotificationActivities:
             notifier.send(letter, person)
             self._parts.failpoint("send.delivered")
             delivery = Delivery("delivered")
-        except Undeliverable as problem:
+        except AddressRefused as problem:
             delivery = Delivery("undeliverable", str(problem))
         self._note(Outcome(tuple(waiting), batch.channel, delivery, self._parts.clock()))
         return delivery
@@ -142,7 +142,7 @@ class NotificationActivities:
             # The policy may have named them until a minute ago: nothing is given up on a guess.
             raise NotReady(f"The database does not answer, and the policy's file names no person {person_id}.")
         if found is None:
-            raise Undeliverable(f"The policy names no person {person_id}.")
+            raise AddressRefused(f"The policy names no person {person_id}.")
         self._routes[person_id] = found
         return found
 

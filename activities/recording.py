@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.lost_discoveries import close_lost
+from activities.discovery_sweep import close_lost
 from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from domain.contracts import Redeemed, RedeemWarrant
+from domain.contracts import RedeemWarrant, Redemption
 from store import access
 
 
@@ -19,7 +19,7 @@ class WarrantActivities:
         self._failpoint = failpoint
 
     @activity.defn
-    def redeem(self, asked: RedeemWarrant) -> Redeemed:
+    def redeem(self, asked: RedeemWarrant) -> Redemption:
         """Spend the code; a refusal is an answer.  The same command hears the same answer again."""
         self._failpoint("redeem.begun")
         answer = access.redeem(self._engine, asked, self._clock())

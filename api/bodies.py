@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from domain.asking import LONGEST_TEXT, MOST_ENTRIES
+from domain.discovery_request import LONGEST_TEXT, MOST_ENTRIES
 from domain.tiers import Audience
 
 Text = Annotated[str, Field(max_length=4000)]

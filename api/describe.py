@@ -1,12 +1,10 @@
 """The OpenAPI description: what the framework reads off the routes, and what stands behind and before all of them.
 
-``python -m api.describe`` writes docs/openapi.json anew.  To add an operation: its example in ``api.examples``, and a
-line below where it answers more than its kind does.
+``python -m api.describe_file`` writes docs/openapi.json anew.  To add an operation: its example in
+``api.examples``, and a line below where it answers more than its kind does.
 """
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,8 +13,6 @@ from api.auth import EVERYBODY, MAY_DECIDE, ROLES, SAFE_METHODS
 from api.examples import ANSWERS, BODIES, PARAMETERS, TEXTS
 from api.hosts import ANY_NAME
 from api.problems import MEDIA_TYPE
-
-FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 
 Described = dict[str, Any]
 
@@ -205,17 +201,3 @@ class DescribedApp(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = describe(super().openapi())
         return self.openapi_schema
-
-
-def text(described: Described) -> str:
-    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
-
-
-def main() -> None:
-    from api.main import description
-
-    FILE.write_text(text(description()))
-
-
-if __name__ == "__main__":
-    main()

@@ -22,12 +22,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.pulse import Pulse, pulse_of
+from api.engine_health import Pulse, pulse_of
 from api.refusals import KINDS, refusal_of
 from domain.certificate import Life
 from domain.contracts import DiscoveryRequest, Terms
 from domain.errors import Conflict, EverleafError, NotFound, NotReady
-from domain.lifecycle.leads import Because
+from domain.lifecycle.ladder import Because
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
 from domain.people.messages import Receipt, Warranted

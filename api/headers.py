@@ -3,7 +3,7 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
-from api.layers import Layer
+from api.middleware import Layer
 
 # Data: nothing is loaded, nothing runs, no frame shows it.
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
-from api.layers import Layer
+from api.middleware import Layer
 from api.parts import Parts
 from api.problems import problem
 

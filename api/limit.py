@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from api.layers import Layer
+from api.middleware import Layer
 from api.problems import TITLES, problem
 
 LARGEST_BODY_BYTES = 1_048_576

@@ -15,7 +15,7 @@ from api.auth import ROLES
 from api.describe import DescribedApp
 from api.feed import Feed
 from api.gateway import TemporalGateway
-from api.head import HeadAsGet
+from api.head_requests import HeadAsGet
 from api.headers import SecurityHeaders
 from api.hosts import KnownHosts
 from api.limit import SizeLimit
@@ -35,7 +35,7 @@ from api.routes import (
     system,
 )
 from api.routes import policy as policy_routes
-from api.web import door, static_files
+from api.web import page_router, static_files
 from api.web.pages import access, acts, certificate, discovery, help, login, policy, situation
 from api.web.pages import approvals as approvals_page
 from api.web.pages import certificates as certificates_page
@@ -114,7 +114,7 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    door.install(app)
+    page_router.install(app)
     # The last one stands outermost.
     for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders, HeadAsGet):
         app.add_middleware(layer)

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.engine import Engine
 
+from api.cached import Memory
 from api.feed import Feed
 from api.gateway import Gateway
-from api.memory import Memory
 from store.access import Actor
 
 

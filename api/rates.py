@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
-from api.layers import Layer
+from api.middleware import Layer
 from api.problems import TooMany
 
 # Fifty a second for ever, and three thousand at once: a page, a script or a monitor never comes near it.

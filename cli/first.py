@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cli.asking import Api
+from cli.api_client import Api
 from cli.home import Home, write_private
 from domain.errors import NotReady
 from domain.tiers import Role

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import access, doctor, production, running, status, suite, verbs
-from cli.asking import WrongUsage
+from cli.api_client import WrongUsage
 from cli.display import Screen
 from cli.home import chosen, settle_paths
 from cli.options import DataDir, Output, OutputOption

@@ -10,7 +10,7 @@ from google.protobuf.json_format import ParseError
 from rich.console import Console
 from temporalio.client import WorkflowHistory
 
-from cli.asking import Api, segment
+from cli.api_client import Api, segment
 from domain.errors import BadInput
 from workflows.replaying import first_difference, read_history
 

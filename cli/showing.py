@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.asking import Api, segment
+from cli.api_client import Api, segment
 from domain.errors import NotFound, NotReady
 
 LARGEST_PAGE = 500

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli import asking, showing
+from cli import api_client, showing
 from cli.display import Screen
 from cli.home import chosen
 from cli.options import DataDir, Output, OutputOption, Token, Url
@@ -27,7 +27,7 @@ def discover(
     data_dir: DataDir = None,
 ) -> None:
     """Look at the policy's scope, or at a part of it, and adopt what is there."""
-    api = asking.reached(chosen(data_dir), url, token)
+    api = api_client.reached(chosen(data_dir), url, token)
     part = {"cidrs": cidr or [], "ports": port or [], "names": name or [], "paths": path or []}
     found = api.post("/v1/discoveries", {key: value for key, value in part.items() if value})
     if wait:
@@ -55,7 +55,7 @@ def certificates(
     data_dir: DataDir = None,
 ) -> None:
     """List managed certificates; the one that ends first stands first."""
-    api = asking.reached(chosen(data_dir), url, token)
+    api = api_client.reached(chosen(data_dir), url, token)
     filters: dict[str, Any] = {
         "tier": tier,
         "state": state,
@@ -84,8 +84,8 @@ def certificate(
     """Show one managed certificate: where it is served, what happens next and why."""
     if explain and timeline:
         raise typer.BadParameter("choose --explain or --timeline, not both")
-    api = asking.reached(chosen(data_dir), url, token)
-    here = f"/v1/certificates/{asking.segment(certificate_id)}"
+    api = api_client.reached(chosen(data_dir), url, token)
+    here = f"/v1/certificates/{api_client.segment(certificate_id)}"
     if explain:
         found = api.get(f"{here}/explain")
         _say(found, output, lambda: showing.explanation(found, console))
@@ -112,10 +112,10 @@ def approve(
     if reject and hold:
         raise typer.BadParameter("choose --reject or --hold, not both")
     decision: Literal["approve", "reject", "hold"] = "reject" if reject else "hold" if hold else "approve"
-    api = asking.reached(chosen(data_dir), url, token)
+    api = api_client.reached(chosen(data_dir), url, token)
     asked = showing.approval_of(api, approval_id)
     body = {"decision": decision, "comment": comment, "version": asked["version"], "overrule": overrule}
-    done = api.post(f"/v1/approvals/{asking.segment(asked['id'])}/decision", body)
+    done = api.post(f"/v1/approvals/{api_client.segment(asked['id'])}/decision", body)
     _say(done, output, lambda: showing.decision(asked, done, decision, console))
     if done["status"] == "unknown":
         raise typer.Exit(1)
@@ -132,8 +132,8 @@ def answer(
 ) -> None:
     """Answer what a certificate's lifecycle asks: unseen with retired, moved or broken; names-changed with keep or new;
     forked with resume; undeliverable with mended; drift and foreign-certificate with known."""
-    api = asking.reached(chosen(data_dir), url, token)
-    path = f"/v1/certificates/{asking.segment(certificate_id)}/answers"
+    api = api_client.reached(chosen(data_dir), url, token)
+    path = f"/v1/certificates/{api_client.segment(certificate_id)}/answers"
     done = api.post(path, {"question": question, "answer": word})
     _say(done, output, lambda: showing.answer(done, f"{question}: {word}", console))
     if done["status"] == "unknown":
@@ -150,11 +150,11 @@ def history(
     data_dir: DataDir = None,
 ) -> None:
     """Write the Temporal history of one generation as JSON that the replayer accepts."""
-    api = asking.reached(chosen(data_dir), url, token)
+    api = api_client.reached(chosen(data_dir), url, token)
     chosen_parts = [f"generation={generation}"] if generation else []
-    chosen_parts += [f"run_id={asking.segment(run_id)}"] if run_id else []
+    chosen_parts += [f"run_id={api_client.segment(run_id)}"] if run_id else []
     query = f"?{'&'.join(chosen_parts)}" if chosen_parts else ""
-    text = api.text(f"/v1/certificates/{asking.segment(certificate_id)}/history{query}")
+    text = api.text(f"/v1/certificates/{api_client.segment(certificate_id)}/history{query}")
     if output_file is None:
         print(text)
     else:
@@ -179,7 +179,7 @@ def replay(
     if Path(source).is_file():
         histories = replaying.from_file(Path(source), workflow_id, live)
     else:
-        api = asking.reached(chosen(data_dir), url, token)
+        api = api_client.reached(chosen(data_dir), url, token)
         histories = replaying.from_api(api, source, generation)
     differs = replaying.run(histories, console)
     if differs:

@@ -38,7 +38,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class NewManaged:
     """A new managed certificate, even if its names equal another's."""
 
     managed_id: str
@@ -78,7 +78,7 @@ class Changed:
     how: Literal["successor", "names"]
 
 
-Change = Adopted | Joined | Moved | Changed
+Change = NewManaged | Joined | Moved | Changed
 
 
 def adopt(sightings: Iterable[Sighting], known: Known, new_ids: Iterator[str]) -> tuple[Change, ...]:
@@ -160,4 +160,4 @@ def _new(rest: Iterable[Sighting], new_ids: Iterator[str]) -> list[Change]:
     places: dict[str, list[Slot]] = {}
     for sighting in rest:
         places.setdefault(sighting.fingerprint, []).append(sighting.slot)
-    return [Adopted(next(new_ids), print_, tuple(sorted(places[print_]))) for print_ in sorted(places)]
+    return [NewManaged(next(new_ids), print_, tuple(sorted(places[print_]))) for print_ in sorted(places)]

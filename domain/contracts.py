@@ -346,7 +346,7 @@ class RedeemWarrant:
 
 
 @dataclass(frozen=True, slots=True)
-class Redeemed:
+class Redemption:
     """``actor``: "person/<id>" or "token/<id>".  Not ``allowed``: recorded as a security event, changes no case.
 
     ``person`` and ``asker``: who stands behind the actor, and behind whoever asked for the case: "person/<id>" also

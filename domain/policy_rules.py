@@ -7,7 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from domain import policy_places
-from domain.lifecycle.leads import days
+from domain.lifecycle.ladder import days
 from domain.policy_problem import Path as Path
 from domain.policy_problem import Problem as Problem
 from domain.tiers import FULL_LIFE, Matcher, Policy, Role, Tier, TierPolicy

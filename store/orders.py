@@ -35,7 +35,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PutReceipt:
     """``previous``: the fingerprint on the other side of the change: what was replaced, or is back after a rollback.
 
     ``outcome``: installed, rolled back, unreachable or refused.
@@ -125,7 +125,7 @@ def fail_order(engine: Engine, order_key: str, why: tuple[str, str], now: dateti
     return _close(engine, order_key, {"state": "failed", "detail": detail, "cause": cause, "closed_at": now})
 
 
-def save_receipt(engine: Engine, receipt: Receipt, now: datetime) -> None:
+def save_receipt(engine: Engine, receipt: PutReceipt, now: datetime) -> None:
     """Keep the newest word of a target about one order."""
     key = {"order_key": receipt.order_key, "url": receipt.slot.url, "algorithm": receipt.slot.algorithm}
     said = {
@@ -140,12 +140,12 @@ def save_receipt(engine: Engine, receipt: Receipt, now: datetime) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=said))
 
 
-def receipts_of(engine: Engine, order_key: str) -> list[Receipt]:
+def receipts_of(engine: Engine, order_key: str) -> list[PutReceipt]:
     column = tables.receipts.c
     query = sa.select(tables.receipts).where(column.order_key == order_key).order_by(column.url, column.algorithm)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return [
-        Receipt(row.order_key, Slot(row.url, row.algorithm), row.fingerprint, row.previous, row.outcome, row.detail)
+        PutReceipt(row.order_key, Slot(row.url, row.algorithm), row.fingerprint, row.previous, row.outcome, row.detail)
         for row in rows
     ]

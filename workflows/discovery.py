@@ -8,8 +8,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from domain.asking import discovery_request
 from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryFailure, DiscoveryRequest, ScanPage, SweepRuns
+from domain.discovery_request import discovery_request
 from domain.errors import BadInput
 from domain.names import DISCOVERY_WORKFLOW
 from workflows import patches, steps

@@ -31,9 +31,9 @@ from domain.lifecycle import view
 from domain.lifecycle.agenda import Moment, agenda, next_moment
 from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
-from domain.lifecycle.leads import Because, explain
+from domain.lifecycle.ladder import Because, explain
+from domain.lifecycle.next_step import next_step
 from domain.lifecycle.state import LifecycleState
-from domain.lifecycle.steps import next_step
 from domain.names import DELIVERED_SIGNAL, LIFECYCLE_WORKFLOW, OBSERVE_SIGNAL, UPGRADE_SIGNAL
 from domain.people import messages as m
 from domain.people.approval import refusal

@@ -30,7 +30,7 @@ SCAN = Priority(priority_key=5)
 
 
 @dataclass(frozen=True)
-class Step(Generic[In, Out]):
+class ActivityStep(Generic[In, Out]):
     """``once``: how long one attempt may take; ``gives_up``: all attempts together, None never."""
 
     name: str
@@ -63,33 +63,41 @@ def seconds(count: int) -> timedelta:
     return timedelta(seconds=count)
 
 
-begin_discovery = Step("begin_discovery", c.DiscoveryRequest, c.DiscoveryPlan, SCAN_QUEUE, seconds(60), retry=SOME)
-scan_page = Step(
+begin_discovery = ActivityStep(
+    "begin_discovery", c.DiscoveryRequest, c.DiscoveryPlan, SCAN_QUEUE, seconds(60), retry=SOME
+)
+scan_page = ActivityStep(
     "scan_page", c.ScanPage, c.ScanReport, SCAN_QUEUE, seconds(600), heartbeat=seconds(30), retry=SOME, priority=SCAN
 )
-adopt = Step("adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME)
+adopt = ActivityStep(
+    "adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME
+)
 # Long enough for a restart of the database, short enough that a failed discovery is seen to have failed.
-fail_discovery = Step(
+fail_discovery = ActivityStep(
     "fail_discovery", c.DiscoveryFailure, c.DiscoveryEnded, SCAN_QUEUE, seconds(15), seconds(600), retry=SOME
 )
-consult = Step("consult", c.Consult, c.Observation, LIFECYCLE_QUEUE, seconds(15))
-place_order = Step("place_order", c.PlaceOrder, c.OrderPlaced, DEPLOY_QUEUE, seconds(30))
-collect_order = Step("collect_order", c.CollectOrder, c.OrderOutcome, ISSUE_QUEUE, seconds(60))
-revoke_order = Step("revoke_order", c.RevokeOrder, c.Revoked, ISSUE_QUEUE, seconds(60))
-deploy = Step("deploy", c.Deploy, c.DeployReport, DEPLOY_QUEUE, seconds(300), heartbeat=seconds(45))
-roll_back = Step("roll_back", c.RollBack, c.DeployReport, DEPLOY_QUEUE, seconds(300), heartbeat=seconds(45))
-look_again = Step("look_again", c.LookAgain, c.LookReport, SCAN_QUEUE, seconds(120), heartbeat=seconds(30))
-send = Step("send", c.Message, c.Sent, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER, priority=PEOPLE)
-deliver = Step("deliver", c.Deliver, c.Delivery, LIFECYCLE_QUEUE, seconds(60), retry=SOME, priority=PEOPLE)
-note_undelivered = Step("note_undelivered", c.Undelivered, c.Delivery, LIFECYCLE_QUEUE, seconds(60), seconds(180))
+consult = ActivityStep("consult", c.Consult, c.Observation, LIFECYCLE_QUEUE, seconds(15))
+place_order = ActivityStep("place_order", c.PlaceOrder, c.OrderPlaced, DEPLOY_QUEUE, seconds(30))
+collect_order = ActivityStep("collect_order", c.CollectOrder, c.OrderOutcome, ISSUE_QUEUE, seconds(60))
+revoke_order = ActivityStep("revoke_order", c.RevokeOrder, c.Revoked, ISSUE_QUEUE, seconds(60))
+deploy = ActivityStep("deploy", c.Deploy, c.DeployReport, DEPLOY_QUEUE, seconds(300), heartbeat=seconds(45))
+roll_back = ActivityStep("roll_back", c.RollBack, c.DeployReport, DEPLOY_QUEUE, seconds(300), heartbeat=seconds(45))
+look_again = ActivityStep("look_again", c.LookAgain, c.LookReport, SCAN_QUEUE, seconds(120), heartbeat=seconds(30))
+send = ActivityStep("send", c.Message, c.Sent, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER, priority=PEOPLE)
+deliver = ActivityStep("deliver", c.Deliver, c.Delivery, LIFECYCLE_QUEUE, seconds(60), retry=SOME, priority=PEOPLE)
+note_undelivered = ActivityStep(
+    "note_undelivered", c.Undelivered, c.Delivery, LIFECYCLE_QUEUE, seconds(60), seconds(180)
+)
 # Shorter than the 60 s for which a decision is reserved.
-redeem = Step("redeem", c.RedeemWarrant, c.Redeemed, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE)
-record = Step("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
-recall = Step("recall", c.Recall, Recalled, LIFECYCLE_QUEUE, seconds(60), retry=SOME)
-archive = Step("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
-sweep = Step("sweep", c.SweepRuns, c.Swept, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME)
+redeem = ActivityStep(
+    "redeem", c.RedeemWarrant, c.Redemption, LIFECYCLE_QUEUE, seconds(10), seconds(45), priority=PEOPLE
+)
+record = ActivityStep("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seconds(15), None, retry=FOREVER)
+recall = ActivityStep("recall", c.Recall, Recalled, LIFECYCLE_QUEUE, seconds(60), retry=SOME)
+archive = ActivityStep("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
+sweep = ActivityStep("sweep", c.SweepRuns, c.Swept, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME)
 
-STEPS: tuple[Step, ...] = (  # type: ignore[type-arg]  # one table for steps of every type
+STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for steps of every type
     begin_discovery,
     scan_page,
     adopt,

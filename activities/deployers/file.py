@@ -12,9 +12,9 @@ from typing import IO
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from activities.deployer_files import previous_of
 from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
-from activities.leftovers import previous_of
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
 from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain, parse_certificate

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from activities.leftovers import lock_of, temporary_of
+from activities.deployer_files import lock_of, temporary_of
 from domain.errors import TargetRefused, TargetUnreachable
 
 

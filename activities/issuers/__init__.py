@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from activities.issuers.base import Issuer, IssuerParts
+from activities.issuers.base import CertificateAuthority, IssuerParts
 from activities.issuers.manual import ManualIssuer
 from activities.issuers.private_ca import PrivateCA
 
-ISSUERS: dict[str, Callable[[IssuerParts], Issuer]] = {
+ISSUERS: dict[str, Callable[[IssuerParts], CertificateAuthority]] = {
     "private-ca": PrivateCA,
     "manual": ManualIssuer,
 }
 
-__all__ = ["ISSUERS", "Issuer", "IssuerParts"]
+__all__ = ["ISSUERS", "CertificateAuthority", "IssuerParts"]

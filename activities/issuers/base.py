@@ -17,7 +17,7 @@ class IssuerEndsFirst(CARefused):
     """The CA's own certificate ends before what was ordered: every order to it would fail alike."""
 
 
-class Issuer(Protocol):
+class CertificateAuthority(Protocol):
     def issue(self, order: Order) -> tuple[bytes, ...] | None:
         """The chain (DER, leaf first, root left out) of ``order``; None while the CA has not answered.
 

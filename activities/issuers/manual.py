@@ -2,14 +2,14 @@
 
 from activities.issuers.base import IssuerParts
 from domain.errors import BadInput, CARefused
-from formats.brought import wrong_with
+from formats.upload import wrong_with
 from formats.x509 import parse_certificate
 from store.access import uploads_for
 from store.orders import Order
 
 
 class ManualIssuer:
-    """Implements Issuer: pending until something is brought."""
+    """Implements CertificateAuthority: pending until something is brought."""
 
     def __init__(self, parts: IssuerParts) -> None:
         self._parts = parts

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from activities.notifiers.base import Letter, Notifier, Post, Undeliverable
+from activities.notifiers.base import AddressRefused, Letter, Notifier, Post
 from activities.notifiers.email import EmailNotifier
 
 NOTIFIERS: dict[str, Callable[[Post], Notifier]] = {
     "email": EmailNotifier,
 }
 
-__all__ = ["NOTIFIERS", "Letter", "Notifier", "Post", "Undeliverable"]
+__all__ = ["NOTIFIERS", "AddressRefused", "Letter", "Notifier", "Post"]

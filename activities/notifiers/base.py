@@ -7,7 +7,7 @@ from domain.errors import EverleafError
 from domain.tiers import Person
 
 
-class Undeliverable(EverleafError):
+class AddressRefused(EverleafError):
     """This address will never take it.  Counts as unanswered (DESIGN rule 3)."""
 
     permanent = True
@@ -31,4 +31,4 @@ class Post:
 
 class Notifier(Protocol):
     def send(self, letter: Letter, to: Person) -> None:
-        """Hand ``letter`` over.  Raises Undeliverable, or NotReady (try again)."""
+        """Hand ``letter`` over.  Raises AddressRefused, or NotReady (try again)."""

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import apprise
 
-from activities.notifiers.base import Letter, Post, Undeliverable
+from activities.notifiers.base import AddressRefused, Letter, Post
 from domain.errors import BadInput, NotReady
 from domain.tiers import Person
 
@@ -26,9 +26,9 @@ class EmailNotifier:
 
     def send(self, letter: Letter, to: Person) -> None:
         if not self._host:
-            raise Undeliverable("No mail server is configured: set EVERLEAF_SMTP_URL.")
+            raise AddressRefused("No mail server is configured: set EVERLEAF_SMTP_URL.")
         if to.email.count("@") != 1:
-            raise Undeliverable(f"{to.id} has no e-mail address: correct the policy.")
+            raise AddressRefused(f"{to.id} has no e-mail address: correct the policy.")
         options = {
             "from": f"Everleaf <{self._sender}>",
             "mode": "insecure",
@@ -40,7 +40,7 @@ class EmailNotifier:
         url = f"mailto://{host}:{self._port}/{quote(to.email, safe='')}?{urlencode(options)}"
         service = apprise.Apprise()
         if not service.add(url):
-            raise Undeliverable(f"{to.id} has an e-mail address that no server would take: correct the policy.")
+            raise AddressRefused(f"{to.id} has an e-mail address that no server would take: correct the policy.")
         if not service.notify(title=letter.subject, body=letter.body, body_format=apprise.NotifyFormat.TEXT):
             self._say_why(to)
 
@@ -52,7 +52,7 @@ class EmailNotifier:
                 for code, said in (server.mail(self._sender), server.rcpt(to.email)):
                     if 500 <= code < 600:
                         words = said.decode(errors="replace")[:200].replace(to.email, "<address>")
-                        raise Undeliverable(f"The mail server refuses {to.id}: {code} {words}")
+                        raise AddressRefused(f"The mail server refuses {to.id}: {code} {words}")
         except (OSError, smtplib.SMTPException) as error:
             raise NotReady(f"The mail server does not answer: {type(error).__name__}.") from error
         raise NotReady("The mail server did not take the mail; it is tried again.")

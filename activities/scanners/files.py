@@ -11,7 +11,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from activities.leftovers import is_leftover
+from activities.deployer_files import is_leftover
 from activities.scanners.base import Ask, Clock, Patience, Progress, Sight
 from domain.certificate import LookOutcome
 from domain.classify import Seen, match

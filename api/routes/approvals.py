@@ -6,9 +6,9 @@ from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import bodies, schemas
-from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.filters import IfNoneMatch, Limit
 from api.lists import OperationAnswer, digest, link_next, tag
+from api.messaging import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.parts import CallerDep
 from api.refusals import is_blocked, refusal_of
 from api.routes import guarded

@@ -6,7 +6,7 @@ from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
-from api.explaining import warnings_of
+from api.explanations import warnings_of
 from api.filters import CertificateFilter, IfNoneMatch
 from api.lists import digest, link_next, tag
 from api.parts import CallerDep

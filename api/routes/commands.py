@@ -4,8 +4,8 @@ from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
 from api.bodies import AcknowledgementAsked, AnswerAsked, RetirementAsked
-from api.errands import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.lists import OperationAnswer
+from api.messaging import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.routes.codes import MAY_RETIRE_BY_ANSWER

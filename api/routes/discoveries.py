@@ -6,10 +6,10 @@ from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import bodies, schemas
-from api.errands import IdempotencyKey, claim
 from api.filters import IfNoneMatch, Limit
 from api.gateway import DiscoveryRun
 from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag
+from api.messaging import IdempotencyKey, claim
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.scope import check_scope, policy_of

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import PEM
-from api.errands import Errand, IdempotencyKey, claim, run_errand
 from api.lists import OperationAnswer
+from api.messaging import Errand, IdempotencyKey, claim, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.schemas import Operation, OrderItem
@@ -18,7 +18,7 @@ from api.scope import policy_of
 from domain.contracts import Plan
 from domain.errors import BadInput, Conflict
 from domain.people.messages import Supply
-from formats.brought import wrong_with
+from formats.upload import wrong_with
 from formats.x509 import load_pem_chain, parse_certificate
 from store import access, reader
 from store.access import Binding

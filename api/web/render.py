@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.auth import csrf_token, may
 from api.parts import Caller, parts_of
-from api.web import charts, named, static_files, text, times, words
+from api.web import charts, name_text, static_files, text, times, words
 from domain.names import certificate_workflow
 from store import access, reader
 
@@ -43,7 +43,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "shown": text.shown,
-        "breakable": named.breakable,
+        "breakable": name_text.breakable,
         "plain": text.plain,
         "counted": text.count,
         "number": times.number,
@@ -54,7 +54,7 @@ def environment() -> Environment:
     made.globals |= {
         "static": static_files.url,
         "mixed_script": text.mixed_script,
-        "cut": named.cut,
+        "cut": name_text.cut,
         "words": words,
         "ruler_ticks": charts.ticks(),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from api.refusals import is_blocked as is_blocked
 from api.web.times import Times, number
-from domain.lifecycle.leads import REPEAT_AFTER
+from domain.lifecycle.ladder import REPEAT_AFTER
 from domain.tiers import Person, Role
 from store.access import Actor
 

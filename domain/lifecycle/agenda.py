@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.lifecycle.leads import REPEAT_AFTER, ladder, opens_at, retry_window
+from domain.lifecycle.ladder import REPEAT_AFTER, ladder, opens_at, retry_window
 from domain.lifecycle.state import Case, LifecycleState
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from domain.contracts import Recall
 from domain.lifecycle import events as e
-from domain.lifecycle import outcomes, recalling
+from domain.lifecycle import recovery, step_results
 from domain.lifecycle.commands import (
     Command,
     DeliveryReported,
@@ -21,13 +21,13 @@ from domain.lifecycle.commands import (
     StepDone,
     Upgrade,
 )
-from domain.lifecycle.due import ask_head, intend, key_of, order_further, resume_stage, route, settle
-from domain.lifecycle.leads import moved
+from domain.lifecycle.ladder import moved
 from domain.lifecycle.refold import Recalled, base
-from domain.lifecycle.seen import supersede
+from domain.lifecycle.scheduling import ask_head, intend, key_of, order_further, resume_stage, route, settle
 from domain.lifecycle.served import is_unseen
+from domain.lifecycle.sightings import supersede
 from domain.lifecycle.state import Case, LifecycleState, Stage
-from domain.lifecycle.turn import EVERLEAF, Turn
+from domain.lifecycle.transition import EVERLEAF, Turn
 from domain.people.approval import (
     BEHIND_THE_STORE,
     NAMES_FIRST,
@@ -68,7 +68,7 @@ def decide(
         _as_everleaf(turn)
     outcome, detail = _tell(turn, command)
     _as_everleaf(turn)
-    return outcomes.receipt(turn, outcome, detail, _actor(command)), tuple(turn.happened)
+    return step_results.receipt(turn, outcome, detail, _actor(command)), tuple(turn.happened)
 
 
 def base_of(state: LifecycleState, command: Command) -> LifecycleState:
@@ -101,14 +101,14 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
             return _recalled(turn, recalled)
         case StepBroke(step=Recall()):
             if state.recall is not None:
-                recalling.delayed(turn, command)
+                recovery.delayed(turn, command)
         case StepDone() | StepBroke() if state.forked:
             # It was begun on a branch that the store does not know; what it did is found again by its key.
             return "accepted", "moot"
         case StepDone():
-            return "accepted", outcomes.done(turn, command)
+            return "accepted", step_results.done(turn, command)
         case StepBroke():
-            return "accepted", outcomes.broke(turn, command)
+            return "accepted", step_results.broke(turn, command)
         case Reserve(message=message):
             return _reserve(turn, message)
         case Redeemed():
@@ -126,7 +126,7 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
         case RecordForked(head=head):
             if state.life is not None:
                 turn.state = replace(state, seq=head + 1)
-            recalling.forked(turn, head)
+            recovery.forked(turn, head)
         case RecordRefused(detail=detail):
             if state.life is not None and not state.retired:
                 ask_head(turn, "forked", detail)
@@ -163,7 +163,7 @@ def _redeemed(turn: Turn, command: Redeemed) -> tuple[str, str]:
         case Answer() as message:
             return _answered(turn, message)
         case RenewNow():
-            return "accepted", outcomes.requested(turn, command.actor)
+            return "accepted", step_results.requested(turn, command.actor)
         case Resume() | Supply():
             return _resumed(turn)
         case Retire(reason=reason):
@@ -248,7 +248,7 @@ def _unseen_slots_go(turn: Turn, answer: str) -> None:
 
 def _resumed(turn: Turn) -> tuple[str, str]:
     if turn.state.forked:
-        recalling.ask_store(turn, "forked")
+        recovery.ask_store(turn, "forked")
         return "accepted", "resumed: it goes on as the store says"
     turn.emit(e.Resumed())
     if any(question.kind == "forked" for question in turn.state.questions):
@@ -262,7 +262,7 @@ def _recalled(turn: Turn, recalled: Recalled) -> tuple[str, str]:
     if turn.state.recall is None:
         return "accepted", "moot"
     resumed = turn.state.forked
-    if recalling.recalled(turn, recalled) and resumed:
+    if recovery.recalled(turn, recalled) and resumed:
         _as_everleaf(turn)
         _go_on(turn)
     return "accepted", "recalled"

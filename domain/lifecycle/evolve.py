@@ -5,7 +5,7 @@ from dataclasses import replace
 from domain.certificate import Life, Slot
 from domain.contracts import SlotLook
 from domain.lifecycle import events as e
-from domain.lifecycle.climbing import end_moved, on_the_ladder
+from domain.lifecycle.ladder import end_moved, on_the_ladder
 from domain.lifecycle.places import placed
 from domain.lifecycle.state import (
     Case,

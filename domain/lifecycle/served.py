@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.certificate import Life
-from domain.lifecycle.leads import scaled
+from domain.lifecycle.ladder import scaled
 from domain.lifecycle.state import LifecycleState, SlotView, Stage
 
 SILENT_LOOKS = 3

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 from domain.contracts import ApprovalRow, CaseRow, EndpointRow, QuestionRow, Snapshot
 from domain.lifecycle.agenda import next_moment
-from domain.lifecycle.climbing import rungs_of
-from domain.lifecycle.leads import days, escalates_at, moved, scaled
+from domain.lifecycle.ladder import days, escalates_at, moved, rungs_of, scaled
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.names import approval_id, order_key
 from domain.tiers import FULL_LIFE

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from domain.lifecycle.gain import in_vain
-from domain.lifecycle.leads import issues_at
+from domain.lifecycle.ladder import issues_at
+from domain.lifecycle.renewal_value import in_vain
 from domain.lifecycle.state import Case, LifecycleState, Stage
 from domain.people.messages import (
     ANSWERS,

@@ -3,7 +3,11 @@
 The one writer of those tables; one file per kind.
 """
 
-from store.access.papers import (
+from store.access.people import Actor, everybody, head_of, people_of, person, sync_people
+from store.access.requests import KEYS_KEPT, claim_key, forget_keys
+from store.access.security import record_security_event, security_events
+from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
+from store.access.submissions import (
     Comment,
     Upload,
     add_comment,
@@ -14,10 +18,6 @@ from store.access.papers import (
     say_comment,
     uploads_for,
 )
-from store.access.people import Actor, everybody, head_of, people_of, person, sync_people
-from store.access.requests import KEYS_KEPT, claim_key, forget_keys
-from store.access.security import record_security_event, security_events
-from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
 from store.access.tokens import authenticate, create_login_link, create_token, revoke_token, tokens_of
 from store.access.warrants import MAY_SEND, Binding, mint_warrant, redeem
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
-from domain.contracts import Redeemed, RedeemWarrant
+from domain.contracts import RedeemWarrant, Redemption
 from domain.errors import NotAllowed
 from domain.tiers import Role
 from store import tables
@@ -77,7 +77,7 @@ def mint_warrant(engine: Engine, *, actor: Actor, bound_to: Binding, lives: time
     return code
 
 
-def redeem(engine: Engine, asked: RedeemWarrant, now: datetime) -> Redeemed:
+def redeem(engine: Engine, asked: RedeemWarrant, now: datetime) -> Redemption:
     """Spend the code of ``asked``: once, whatever the outcome; the same command hears the same answer again.
 
     A refusal is an answer, not an error: it is recorded as a security event and changes no case.
@@ -104,12 +104,12 @@ def redeem(engine: Engine, asked: RedeemWarrant, now: datetime) -> Redeemed:
             return _answer(connection, row, asked, row.refusal)
         reason = _why_not_found(row)
         record_security_event(connection, "warrant-refused", row.actor if row else "", f"{asked.managed_id}: {reason}")
-    return Redeemed(allowed=False, reason=reason)
+    return Redemption(allowed=False, reason=reason)
 
 
-def _answer(connection: Connection, row: Row[tuple[object, ...]], asked: RedeemWarrant, reason: str) -> Redeemed:
+def _answer(connection: Connection, row: Row[tuple[object, ...]], asked: RedeemWarrant, reason: str) -> Redemption:
     people = {"person": _behind(connection, row.actor), "asker": _behind(connection, asked.requested_by)}
-    return Redeemed(allowed=not reason, actor=row.actor, role=row.role, reason=reason, **people)
+    return Redemption(allowed=not reason, actor=row.actor, role=row.role, reason=reason, **people)
 
 
 def _why_not_found(row: Row[tuple[object, ...]] | None) -> str:

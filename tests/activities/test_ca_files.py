@@ -10,8 +10,8 @@ from sqlalchemy.engine import Engine
 from activities.deployers.base import Bundle, DeployerParts
 from activities.deployers.file import FileDeployer, Pair
 from domain.errors import TargetRefused
+from domain.lifecycle.next_step import next_step
 from domain.lifecycle.state import Stage
-from domain.lifecycle.steps import next_step
 from domain.people.approval import refusal
 from domain.people.messages import RenewNow
 from domain.terms import Target

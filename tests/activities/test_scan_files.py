@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.leftovers import lock_of, previous_of, temporary_of
+from activities.deployer_files import lock_of, previous_of, temporary_of
 from activities.scanners import files
 from activities.scanners.base import Ask, Patience, Sight
 from activities.scanners.files import FileScanner, expand

@@ -14,17 +14,17 @@ import pytest_asyncio
 from fastapi import FastAPI
 from sqlalchemy.engine import Engine
 
+from api.engine_health import QUEUES, Pulse
 from api.gateway import DiscoveryRun, Explanation, LiveRun
 from api.main import build
 from api.parts import Parts
-from api.pulse import QUEUES, Pulse
 from api.refusals import refusal_of
 from domain import contracts as c
 from domain.errors import Conflict, NotFound
 from domain.lifecycle import events as e
 from domain.lifecycle import view
 from domain.lifecycle.commands import NotRedeemed, Redeemed, Reserve
-from domain.lifecycle.leads import explain
+from domain.lifecycle.ladder import explain
 from domain.people.approval import refusal
 from domain.people.messages import Decide, Receipt, Warranted, clean_code, code_hash
 from domain.tiers import Role, Tier

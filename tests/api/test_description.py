@@ -6,7 +6,8 @@ import jsonschema_rs
 import pytest
 
 from api.auth import ROLES
-from api.describe import FILE, HEADERS, operations, text
+from api.describe import HEADERS, operations
+from api.describe_file import FILE, text
 from api.main import description
 
 DESCRIBED = description()
@@ -14,7 +15,7 @@ OPERATIONS = {operation["operationId"]: operation for _, _, operation in operati
 
 
 def test_the_committed_description_has_not_drifted_from_the_code() -> None:
-    assert FILE.read_text() == text(DESCRIBED), "write it anew: .venv/bin/python -m api.describe"
+    assert FILE.read_text() == text(DESCRIBED), "write it anew: .venv/bin/python -m api.describe_file"
 
 
 def test_every_route_of_the_table_is_described_once() -> None:

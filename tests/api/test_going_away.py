@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from api.engine_health import PATIENCE, QUEUES, Pulse
 from api.gateway import TemporalGateway
-from api.pulse import PATIENCE, QUEUES, Pulse
 from domain.errors import NotReady
 
 

@@ -9,7 +9,7 @@ from api.gateway import Explanation
 from api.web.pages.certificate import life_line_of
 from api.web.times import Times
 from api.web.words import Reader
-from domain.lifecycle.leads import explain
+from domain.lifecycle.ladder import explain
 from domain.tiers import Role, Tier
 from store.access import Actor
 from tests.domain.simulation import life, terms

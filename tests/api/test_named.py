@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.web.named import KEPT, breakable, cut
+from api.web.name_text import KEPT, breakable, cut
 
 LONG = (
     "mediation-01.billing.sahyadri.example",

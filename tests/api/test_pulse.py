@@ -9,8 +9,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from api.pulse import QUEUES, Pulse, pulse_of
-from api.web.glance import Part, workers_of
+from api.engine_health import QUEUES, Pulse, pulse_of
+from api.web.overview import Part, workers_of
 from domain.names import ISSUE_QUEUE, LIFECYCLE_QUEUE, LIFECYCLE_WORKFLOW
 
 pytestmark = pytest.mark.server

@@ -53,7 +53,7 @@ class StoredActivities(Activities):
     database: Engine
 
     @activity.defn(name="redeem")
-    async def redeem(self, warrant: c.RedeemWarrant) -> c.Redeemed:
+    async def redeem(self, warrant: c.RedeemWarrant) -> c.Redemption:
         return await asyncio.to_thread(access.redeem, self.database, warrant, datetime.now(UTC))
 
     @activity.defn(name="record")

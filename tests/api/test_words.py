@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.web import glance, history, words
+from api.web import history, overview, words
 from api.web.pages.approvals import who_may
 from api.web.times import Times
 from domain.tiers import Person, Role
@@ -132,7 +132,7 @@ def test_what_is_left_before_the_marks_of_a_long_life_is_told_with_its_hours(lef
 )
 def test_placing_is_offered_where_it_helps_and_to_whoever_may(actor: Actor, stage: str | None, said: str) -> None:
     unplaced = row(stage=stage, failure="", questions=[{"kind": "tier", "level": "owner"}])
-    assert glance.attention_row(unplaced, reads(actor)).verb == said
+    assert overview.attention_row(unplaced, reads(actor)).verb == said
 
 
 def test_a_question_of_names_comes_before_the_approval_that_it_blocks() -> None:

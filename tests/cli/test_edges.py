@@ -12,7 +12,7 @@ import pytest
 from rich.table import Table
 
 from cli import status
-from cli.asking import WrongUsage, refusal_of
+from cli.api_client import WrongUsage, refusal_of
 from cli.display import Screen
 from cli.home import Home
 from cli.status import Status

@@ -14,7 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
 from cli import replaying
-from cli.asking import Api
+from cli.api_client import Api
 from cli.main import app
 from cli.upgrading import tell_all
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow

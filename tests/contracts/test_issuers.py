@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from sqlalchemy.engine import Engine
 
-from activities.issuers import ISSUERS, Issuer, IssuerParts
+from activities.issuers import ISSUERS, CertificateAuthority, IssuerParts
 from activities.issuers.private_ca import ensure_authorities
 from activities.keys.custodian import StoreCustodian
 from domain.contracts import Plan
@@ -28,7 +28,7 @@ class Desk:
     kind: str
     engine: Engine
     clock: Clock
-    issuer: Issuer
+    issuer: CertificateAuthority
     plan: Plan
 
     def order(self, number: int, plan: Plan | None = None) -> Order:

@@ -49,10 +49,10 @@ from domain.lifecycle.commands import (
 )
 from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
-from domain.lifecycle.leads import moved
+from domain.lifecycle.ladder import moved
+from domain.lifecycle.next_step import next_step
 from domain.lifecycle.refold import Recalled, refold
 from domain.lifecycle.state import LifecycleState
-from domain.lifecycle.steps import next_step
 from domain.people.messages import Decide, Receipt, Warranted
 from domain.tiers import DEFAULT_TIERS, Tier
 

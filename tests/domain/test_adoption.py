@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.adoption import Adopted, Change, Changed, Joined, Known, KnownManaged, Moved, Sighting, adopt
+from domain.adoption import Change, Changed, Joined, Known, KnownManaged, Moved, NewManaged, Sighting, adopt
 from domain.certificate import Slot
 from tests.domain.policies import NOW
 
@@ -33,7 +33,7 @@ KNOWN = Known(
 
 def test_equal_names_on_three_nodes_with_different_certificates_are_three() -> None:
     changes = run([saw(n, f"f{n}", "node.example") for n in (3, 1, 2)], Known())
-    assert [(c.fingerprint, c.slots) for c in changes if isinstance(c, Adopted)] == [
+    assert [(c.fingerprint, c.slots) for c in changes if isinstance(c, NewManaged)] == [
         ("f1", (slot(1),)),
         ("f2", (slot(2),)),
         ("f3", (slot(3),)),
@@ -42,7 +42,7 @@ def test_equal_names_on_three_nodes_with_different_certificates_are_three() -> N
 
 def test_one_certificate_on_many_endpoints_is_one() -> None:
     changes = run([saw(2, "f", "n"), saw(1, "f", "n"), saw(2, "f", "n")], Known())
-    assert changes == (Adopted("mc-0", "f", (slot(1), slot(2))),)
+    assert changes == (NewManaged("mc-0", "f", (slot(1), slot(2))),)
 
 
 def test_our_own_certificates_in_their_slots_change_nothing() -> None:
@@ -58,7 +58,7 @@ def test_another_leaf_in_a_known_slot_is_judged_by_its_names() -> None:
     assert wider == (Changed("m1", slot(1), "n", "successor"),)
     assert narrower == (Changed("m1", slot(1), "n", "names"),)
     assert overlapping == narrower
-    assert wildcard == (Moved("m1", slot(1), "n"), Adopted("mc-0", "n", (slot(1),)))
+    assert wildcard == (Moved("m1", slot(1), "n"), NewManaged("mc-0", "n", (slot(1),)))
 
 
 def test_a_known_fingerprint_brings_its_slot_along() -> None:
@@ -112,7 +112,7 @@ def test_every_slot_seen_ends_with_exactly_one_owner(sightings: list[Sighting], 
                 owners[place].discard(managed_id)
             case Joined(managed_id, place, _):
                 owners.setdefault(place, set()).add(managed_id)
-            case Adopted(managed_id, _, slots):
+            case NewManaged(managed_id, _, slots):
                 for place in slots:
                     owners.setdefault(place, set()).add(managed_id)
     assert all(len(owners[s.slot]) == 1 for s in sightings)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.asking import discovery_request
 from domain.contracts import DiscoveryRequest
+from domain.discovery_request import discovery_request
 from domain.errors import BadInput
 
 JSON = st.recursive(

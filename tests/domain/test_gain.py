@@ -7,8 +7,8 @@ import pytest
 
 from domain.contracts import Observation
 from domain.lifecycle.commands import NoticeArrived, Redeemed
-from domain.lifecycle.gain import gains, gains_from, in_vain
-from domain.lifecycle.leads import explain, issues_at
+from domain.lifecycle.ladder import explain, issues_at
+from domain.lifecycle.renewal_value import gains, gains_from, in_vain
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import details, snapshot
 from domain.people.messages import RenewNow

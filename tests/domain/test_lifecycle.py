@@ -12,7 +12,7 @@ from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, Consult, Deploy, LookAgain, Observation, PlaceOrder, RollBack
 from domain.lifecycle.commands import DeliveryReported, Redeemed, Reserve
 from domain.lifecycle.events import RollbackWithheld, RolledBack, SlotsChanged
-from domain.lifecycle.leads import escalates_at, opens_at
+from domain.lifecycle.ladder import escalates_at, opens_at
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import details, is_escalated, severity, snapshot
 from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire

@@ -26,7 +26,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.commands import DeliveryReported, Step, StepBroke
 from domain.lifecycle.decoding import happened_of
-from domain.lifecycle.leads import escalates_at, ladder
+from domain.lifecycle.ladder import escalates_at, ladder
 from domain.lifecycle.refold import refold
 from domain.lifecycle.served import SILENT_LOOKS
 from domain.lifecycle.state import Stage

@@ -8,8 +8,8 @@ import pytest
 from domain.contracts import Consult, Deploy, Observation, RollBack
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.commands import Step, StepBroke, StepDone
+from domain.lifecycle.next_step import next_step
 from domain.lifecycle.state import Stage
-from domain.lifecycle.steps import next_step
 from domain.lifecycle.view import is_escalated, needs_human, snapshot, state_word
 from domain.people.messages import Answer, Resume
 from domain.tiers import Tier

@@ -12,35 +12,37 @@ ROOT = Path(__file__).parents[2]
 Change = tuple[str, str, str]
 
 DEFECTS: dict[str, tuple[Change, ...]] = {
-    "a dropped rung": (("lifecycle/leads.py", "enumerate(table.rungs)", "enumerate(table.rungs[1:])"),),
-    "< for <=": (("lifecycle/due.py", "if rung.at <= turn.now and", "if rung.at < turn.now and"),),
+    "a dropped rung": (("lifecycle/ladder.py", "enumerate(table.rungs)", "enumerate(table.rungs[1:])"),),
+    "< for <=": (("lifecycle/scheduling.py", "if rung.at <= turn.now and", "if rung.at < turn.now and"),),
     "a reused approval": (
         ("people/approval.py", "if case.plan is None or message.plan_version != case.plan.version:", "if False:"),
         ("lifecycle/decide.py", "case.plan is None or case.plan.version != message.plan_version", "case.plan is None"),
     ),
     "a forgotten slot": (
-        ("lifecycle/verifying.py", "if verified and not wrong and lively <= {*verified}:", "if verified:"),
+        ("lifecycle/deployment.py", "if verified and not wrong and lively <= {*verified}:", "if verified:"),
     ),
     "a second open order": (
-        ("lifecycle/due.py", "if case.approved_by and not case.order_open:", "if case.approved_by:"),
-        ("lifecycle/due.py", "    assert not case.order_open\n", ""),
+        ("lifecycle/scheduling.py", "if case.approved_by and not case.order_open:", "if case.approved_by:"),
+        ("lifecycle/scheduling.py", "    assert not case.order_open\n", ""),
     ),
-    "no patience": (("lifecycle/turn.py", "return self.now + min(", "return self.now + 0 * min("),),
+    "no patience": (("lifecycle/transition.py", "return self.now + min(", "return self.now + 0 * min("),),
     "a rejection without a way out": (
         ("lifecycle/evolve.py", 'approved_by="", retry_at=again', 'approved_by="", retry_at=None'),
     ),
     "an order that nobody approved": (
-        ("lifecycle/due.py", "if terms.table.asks:", "if terms.table.asks and not case.requested_by:"),
+        ("lifecycle/scheduling.py", "if terms.table.asks:", "if terms.table.asks and not case.requested_by:"),
     ),
-    "an order under the terms of before": (("lifecycle/due.py", "if case.plan == terms.plan and", "if True or"),),
+    "an order under the terms of before": (
+        ("lifecycle/scheduling.py", "if case.plan == terms.plan and", "if True or"),
+    ),
     "a ladder that is not begun anew": (("lifecycle/evolve.py", "        climb=Climb(),\n", ""),),
     "an acknowledgement that stops later rungs": (
-        ("lifecycle/due.py", "    if due:\n", "    if due and not rung_is_acknowledged(turn):\n"),
+        ("lifecycle/scheduling.py", "    if due:\n", "    if due and not rung_is_acknowledged(turn):\n"),
     ),
     "an issuer that ends first, believed": (
-        ("lifecycle/outcomes.py", "if gains(life.ends_at, present,", "if True or gains(life.ends_at, present,"),
+        ("lifecycle/step_results.py", "if gains(life.ends_at, present,", "if True or gains(life.ends_at, present,"),
     ),
-    "an order that can gain nothing": (("lifecycle/due.py", "    if vain:\n", "    if False:\n"),),
+    "an order that can gain nothing": (("lifecycle/scheduling.py", "    if vain:\n", "    if False:\n"),),
     "a decision by whoever asked": (("lifecycle/decide.py", "if _is_asker(case, command):", "if False:"),),
 }
 

@@ -8,7 +8,7 @@ import pytest
 from domain.certificate import Life, Slot, TrustClass
 from domain.classify import Seen, classify
 from domain.contracts import Terms
-from domain.lifecycle.seen import objection
+from domain.lifecycle.sightings import objection
 from domain.profiles import USAGE_OIDS
 from domain.terms import expand_target, plan_version, terms_for
 from domain.tiers import Matcher, Policy, Tier

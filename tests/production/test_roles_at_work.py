@@ -97,7 +97,7 @@ def test_an_order_passes_from_the_deploy_worker_to_the_issue_worker_and_back(ent
     assert issued.revoked_at == NOW
     assert adoptions.terms_of(deploy, "mc-none") is None
     for outcome in ("installed", "rolled back"):
-        orders.save_receipt(deploy, orders.Receipt("o-1", SLOT, "f" * 64, "", outcome), NOW)
+        orders.save_receipt(deploy, orders.PutReceipt("o-1", SLOT, "f" * 64, "", outcome), NOW)
     assert custody.wrapped_key(deploy, "k-o-1") == b"wrapped"
 
 

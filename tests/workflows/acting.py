@@ -82,10 +82,10 @@ class Activities:
         return c.Sent(message.id)
 
     @activity.defn(name="redeem")
-    async def redeem(self, warrant: c.RedeemWarrant) -> c.Redeemed:
+    async def redeem(self, warrant: c.RedeemWarrant) -> c.Redemption:
         if warrant.code in self.refuse:
-            return c.Redeemed(False, reason="invalid: the code is not known")
-        return c.Redeemed(True, self.approver, "security-head")
+            return c.Redemption(False, reason="invalid: the code is not known")
+        return c.Redemption(True, self.approver, "security-head")
 
     @activity.defn(name="record")
     async def record(self, batch: c.RecordBatch) -> c.Recorded:

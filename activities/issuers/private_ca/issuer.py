@@ -26,7 +26,7 @@ def seal(tbs: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class PrivateCA:
-    """Implements Issuer."""
+    """Implements CertificateAuthority."""
 
     def __init__(self, parts: IssuerParts) -> None:
         self._parts = parts

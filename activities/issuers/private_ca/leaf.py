@@ -15,7 +15,7 @@ from activities.issuers.private_ca.extensions import PublicKey, authority_key, k
 from activities.keys.request import subject_and_names
 from domain.contracts import Plan
 from domain.errors import CARefused
-from domain.lifecycle.leads import moved
+from domain.lifecycle.ladder import moved
 from domain.profiles import backdate, own_breaches, usage_oids
 from formats.x509 import UNREADABLE, parse_certificate
 

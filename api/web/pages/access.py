@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import MAY_DECIDE, PAGES, ROLES
 from api.parts import CallerDep
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.render import page
 from domain.errors import NotFound
 from domain.tiers import Role

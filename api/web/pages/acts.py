@@ -8,12 +8,12 @@ from fastapi.responses import RedirectResponse
 from pydantic import AwareDatetime
 
 from api import bodies
-from api.errands import until_recorded
+from api.messaging import until_recorded
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import commands
 from api.schemas import Operation
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.pages.certificate import render_certificate
 from domain.errors import EverleafError, NotAllowed
 from domain.tiers import Audience

@@ -10,17 +10,17 @@ from sqlalchemy.engine import Engine
 from starlette.concurrency import run_in_threadpool
 
 from api import bodies
-from api.errands import until_recorded
+from api.messaging import until_recorded
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import approvals as api_approvals
 from api.web import text, words
 from api.web.charts import before as how_long
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.pages.certificate import explained_soon
 from api.web.render import around, page, reader_of, sentence, workflow_url
 from domain.errors import EverleafError
-from domain.lifecycle.leads import moved
+from domain.lifecycle.ladder import moved
 from domain.profiles import USAGE_OIDS, usage_word
 from domain.tiers import Role
 from store import access, reader

@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.explaining import warnings_of
+from api.explanations import warnings_of
 from api.gateway import Explanation
 from api.parts import Caller, CallerDep
 from api.web import charts, findings, history, words
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.render import page, reader_of, workflow_url
 from domain.errors import EverleafError, NotReady
 from domain.people.messages import ANSWERS

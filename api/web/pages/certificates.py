@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.parts import Caller, CallerDep
 from api.web import charts, text, words
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.render import page, reader_of
 from domain.errors import BadInput
 from store import reader

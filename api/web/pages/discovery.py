@@ -14,8 +14,8 @@ from api.gateway import DiscoveryRun
 from api.parts import Caller, CallerDep
 from api.problems import status_of
 from api.routes import discoveries as api_discoveries
-from api.web import glance, words
-from api.web.door import pages
+from api.web import overview, words
+from api.web.page_router import pages
 from api.web.render import page, reader_of
 from domain.errors import EverleafError, NotFound
 from domain.names import discovery_workflow
@@ -74,7 +74,7 @@ def _here(caller: Caller, run: str) -> dict[str, Any]:
         "figures": figures(shown, outcomes),
         "coverage": coverage(shown, reader.hosts_seen(engine, shown["id"])) if shown else [],
         "new": count,
-        "rows": [glance.attention_row(row, reading) for row in found],
+        "rows": [overview.attention_row(row, reading) for row in found],
         "problem": "",
         "address": f"/discovery?run={quote(run)}" if run else "/discovery",
         "key": uuid.uuid4().hex,

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.parts import CallerDep
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.render import page, vendored
 
 router = pages()

@@ -11,7 +11,7 @@ from api.auth import COOKIE, is_foreign, session_of
 from api.parts import CallerDep, PartsDep
 from api.problems import NotAskedHere
 from api.rates import count_login
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.render import bare_page
 from store import access
 

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from api.parts import Caller, CallerDep
 from api.routes.policy import LARGEST_POLICY_BYTES
-from api.web.door import pages
+from api.web.page_router import pages
 from api.web.render import page
 from domain.errors import BadPolicy
-from domain.lifecycle.leads import days
+from domain.lifecycle.ladder import days
 from domain.tiers import Matcher
 from formats.policy import parse_policy
 from store import reader

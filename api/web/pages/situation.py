@@ -8,8 +8,8 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.parts import CallerDep
-from api.web import charts, glance
-from api.web.door import pages
+from api.web import charts, overview
+from api.web.page_router import pages
 from api.web.render import page, reader_of
 from store import reader
 
@@ -24,7 +24,7 @@ async def show_situation(request: Request, caller: CallerDep) -> Response:
     """What needs somebody, worst first; how it stands; what is in flight; when everything ends."""
     pulse, here = await asyncio.gather(caller.gateway.pulse(), run_in_threadpool(_here, caller))
     reading, counts, checked_at = here.pop("measured")
-    here["health"] = glance.health(counts, pulse, checked_at, reading)
+    here["health"] = overview.health(counts, pulse, checked_at, reading)
     return await run_in_threadpool(page, request, caller, "situation.html", here)
 
 
@@ -32,7 +32,7 @@ def _here(caller: CallerDep) -> dict[str, Any]:
     reading = reader_of(caller, named=True)
     now, zone = reading.times.now, caller.parts.timezone
     found = reader.situation(caller.engine, now, SHOWN)
-    first, second = glance.headline(found, reading)
+    first, second = overview.headline(found, reading)
     today = reading.times.local(now).date()
     last = (today.replace(day=1) + timedelta(days=366)).replace(day=1)
     counts, points, health = caller.parts.memory.recall(
@@ -48,8 +48,8 @@ def _here(caller: CallerDep) -> dict[str, Any]:
         "headline": first,
         "second": second,
         "found": found,
-        "rows": [glance.attention_row(row, reading) for row in found.attention],
-        "track": glance.track(found, reading),
+        "rows": [overview.attention_row(row, reading) for row in found.attention],
+        "track": overview.track(found, reading),
         "calendar": (calendar := charts.calendar(counts, today)),
         "elsewhen": max(0, found.managed - sum(month.total for month in calendar)),
         "today": today,

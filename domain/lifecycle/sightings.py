@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from domain.certificate import Life
 from domain.contracts import SlotLook
 from domain.lifecycle import events as e
-from domain.lifecycle.due import ask, key_of
-from domain.lifecycle.leads import scaled
+from domain.lifecycle.ladder import scaled
+from domain.lifecycle.scheduling import ask, key_of
 from domain.lifecycle.served import is_unseen
 from domain.lifecycle.state import LifecycleState, SlotView, Stage
-from domain.lifecycle.turn import SHORTEST_RETRY, Turn
+from domain.lifecycle.transition import SHORTEST_RETRY, Turn
 
 # A foreign certificate counts only when it passes in two looks; the second is ours, this long after the first.
 SECOND_LOOK = timedelta(hours=1)

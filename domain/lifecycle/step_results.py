@@ -20,15 +20,14 @@ from domain.contracts import (
     Terms,
 )
 from domain.lifecycle import events as e
-from domain.lifecycle import seen
+from domain.lifecycle import sightings
 from domain.lifecycle.commands import StepBroke, StepDone
-from domain.lifecycle.due import ask, key_of, open_case, route, unroutable_again
-from domain.lifecycle.gain import gains
-from domain.lifecycle.putting import deployed, rolled_back
-from domain.lifecycle.recalling import ask_store
+from domain.lifecycle.deployment import deployed, rolled_back, verify
+from domain.lifecycle.recovery import ask_store
+from domain.lifecycle.renewal_value import gains
+from domain.lifecycle.scheduling import ask, key_of, open_case, route, unroutable_again
 from domain.lifecycle.state import Stage
-from domain.lifecycle.turn import Turn, ever_longer
-from domain.lifecycle.verifying import verify
+from domain.lifecycle.transition import Turn, ever_longer
 from domain.people.messages import Receipt
 from domain.profiles import lost_usages, usage_oids, usage_word
 
@@ -78,8 +77,8 @@ def broke(turn: Turn, command: StepBroke) -> str:
         return ""
     if isinstance(step, LookAgain) and not _is_verifying(turn, step):
         # Its own pace first, for a foreign certificate may be waiting; a part that stays down is asked every hour.
-        own_pace = turn.after(seen.SECOND_LOOK, at_least=BROKEN_LOOK_AGAIN) - turn.now
-        pause = ever_longer(own_pace, turn.state.look_tries, seen.SECOND_LOOK)
+        own_pace = turn.after(sightings.SECOND_LOOK, at_least=BROKEN_LOOK_AGAIN) - turn.now
+        pause = ever_longer(own_pace, turn.state.look_tries, sightings.SECOND_LOOK)
         turn.emit(e.LookScheduled(turn.now + pause, command.detail))
         return ""
     case = turn.state.case
@@ -129,7 +128,7 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
     elif observation.kind == "slots":
         _places_changed(turn, observation.slots)
     if observation.looks:
-        seen.apply(turn, observation.looks, observation.candidates)
+        sightings.apply(turn, observation.looks, observation.candidates)
     return ""
 
 
@@ -247,7 +246,7 @@ def _looked(turn: Turn, step: LookAgain, report: LookReport) -> None:
     if _is_verifying(turn, step):
         verify(turn, report)
     else:
-        seen.apply(turn, report.looks, report.candidates)
+        sightings.apply(turn, report.looks, report.candidates)
 
 
 def requested(turn: Turn, by: str) -> str:

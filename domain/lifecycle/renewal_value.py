@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from domain.certificate import Life
 from domain.contracts import Plan
-from domain.lifecycle.leads import moved
+from domain.lifecycle.ladder import moved
 from domain.profiles import backdate
 
 # A time of day is told in whole minutes, and one from which something holds must not come before it.

@@ -3,12 +3,11 @@
 from datetime import datetime, timedelta
 
 from domain.lifecycle import events as e
-from domain.lifecycle.climbing import rungs_of
-from domain.lifecycle.gain import in_vain
-from domain.lifecycle.leads import REPEAT_AFTER, issues_at, opens_at, retry_window
+from domain.lifecycle.ladder import REPEAT_AFTER, issues_at, opens_at, retry_window, rungs_of
+from domain.lifecycle.renewal_value import in_vain
 from domain.lifecycle.served import path_end
 from domain.lifecycle.state import Case, QuestionKind, Stage
-from domain.lifecycle.turn import Turn
+from domain.lifecycle.transition import Turn
 from domain.names import order_key
 from domain.tiers import Audience
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from domain.lifecycle import events as e
 from domain.lifecycle.commands import StepBroke
-from domain.lifecycle.due import ask_head
 from domain.lifecycle.refold import Recalled, stands_on
+from domain.lifecycle.scheduling import ask_head
 from domain.lifecycle.state import LifecycleState, RecallReason
-from domain.lifecycle.turn import Turn
+from domain.lifecycle.transition import Turn
 
 # The store is asked again after this: what is on its way into it, a database that was away, events of a newer release.
 UNDER_WAY = timedelta(seconds=5)

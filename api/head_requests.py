@@ -4,7 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from api.layers import Layer
+from api.middleware import Layer
 
 
 class Told(OSError):

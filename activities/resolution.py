@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from activities.scope import FixedScope
 from activities.served import Served
-from domain.adoption import Adopted, Change, Changed, Joined, Known, KnownManaged, Moved, Sighting, adopt
+from domain.adoption import Change, Changed, Joined, Known, KnownManaged, Moved, NewManaged, Sighting, adopt
 from domain.certificate import Life, Look, LookOutcome, Slot
 from domain.classify import Placement, Seen, classify
 from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
@@ -40,7 +40,7 @@ class Resolution:
         """What to write.  ``new_id`` gives the ids of new managed certificates."""
         changes = adopt(self._sightings(), self._known(), _ids(new_id))
         self._settle_slots(changes)
-        fresh = {change.managed_id: change for change in changes if isinstance(change, Adopted)}
+        fresh = {change.managed_id: change for change in changes if isinstance(change, NewManaged)}
         moved = {c.managed_id for c in changes if isinstance(c, Joined | Moved)} - set(fresh)
         notices = self._notices(fresh, moved)
         told = {managed_id for managed_id, _ in notices} - set(fresh)
@@ -83,7 +83,7 @@ class Resolution:
         for change in changes:
             if isinstance(change, Joined):
                 owners[change.slot] = change.managed_id
-            elif isinstance(change, Adopted):
+            elif isinstance(change, NewManaged):
                 owners.update(dict.fromkeys(change.slots, change.managed_id))
         for slot, look in self._looks.items():
             if slot in owners:
@@ -114,7 +114,7 @@ class Resolution:
 
     # --- what lifecycles are told ---
 
-    def _notices(self, fresh: dict[str, Adopted], moved: set[str]) -> list[tuple[str, Observation]]:
+    def _notices(self, fresh: dict[str, NewManaged], moved: set[str]) -> list[tuple[str, Observation]]:
         owned = self._slots_by_owner()
         taken = self._targets_of(owned)
         notices: list[tuple[str, Observation]] = []

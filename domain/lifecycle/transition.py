@@ -7,7 +7,7 @@ from domain.certificate import Life
 from domain.contracts import Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.evolve import evolve
-from domain.lifecycle.leads import scaled
+from domain.lifecycle.ladder import scaled
 from domain.lifecycle.state import Case, LifecycleState
 
 EVERLEAF = "everleaf"
