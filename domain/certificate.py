@@ -54,6 +54,8 @@ class Life:
     """What a lifecycle needs to know of the certificate it governs now.
 
     ``ends_at`` is E: the earliest ``not_after`` on the served path below the root, so never later than the leaf's own.
+    ``signature_hash``: lower case, "sha256"; empty where the scheme has none.  ``issuer_spki``: SHA-256 (hex) of the
+    public key that verifies its signature; empty where its issuer was neither served nor is named by the policy.
     """
 
     fingerprint: str
@@ -68,6 +70,8 @@ class Life:
     extended_key_usages: tuple[str, ...] = ()
     is_ca: bool = False
     other_names: tuple[str, ...] = ()
+    signature_hash: str = ""
+    issuer_spki: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -141,6 +145,8 @@ class LookOutcome(StrEnum):
     UNREACHABLE = "unreachable"
     UNREADABLE = "unreadable"
     OUT_OF_SCOPE = "out-of-scope"
+    # The step had no time left for it: nothing was tried, and nothing follows from it.
+    NOT_LOOKED = "not-looked"
 
 
 @dataclass(frozen=True, slots=True)

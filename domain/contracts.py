@@ -135,9 +135,12 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class SlotLook:
-    """What one look saw in one of our slots.  ``chain_ok``: the served chain is whole, and that of a
-    private stranger leads to a root of the policy, where it names any.  ``ends_at``: E of the path as it is served
-    there; None where nothing is, or a release before it looked."""
+    """What one look saw in one of our slots: several of one slot and instant, where its connections saw several leaves.
+
+    ``chain_ok``: the path as it is served there is good; ``flaw`` says why it is not, in words of RFC 5280.
+    ``rooted``: that path ends in a root that the policy names.  ``ends_at``: E of the path as it is served there;
+    ``not_before``: of its leaf; both None where nothing is served.  ``connections``: how many saw this leaf.
+    """
 
     slot: Slot
     at: datetime
@@ -145,6 +148,10 @@ class SlotLook:
     fingerprint: str = ""
     chain_ok: bool = True
     ends_at: datetime | None = None
+    not_before: datetime | None = None
+    flaw: str = ""
+    rooted: bool = False
+    connections: int = 1
 
 
 @dataclass(frozen=True, slots=True)
