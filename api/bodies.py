@@ -9,7 +9,20 @@ from domain.discovery_request import LONGEST_TEXT, MOST_ENTRIES
 from domain.tiers import Audience
 
 Text = Annotated[str, Field(max_length=4000)]
-Question = Literal["unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"]
+Question = Literal[
+    "unseen",
+    "taken",
+    "moved-to",
+    "repair",
+    "different",
+    "foreign-certificate",
+    "drift",
+    "revocation",
+    "forked",
+    "undeliverable",
+]
+# What a question or a call is about, as it stands beside it.
+About = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def _printable(given: str) -> str:
@@ -44,12 +57,14 @@ class DiscoveryAsked(_Asked):
 
 class DecisionAsked(_Asked):
     """``version``: of the plan that was read (the ETag of the approval); without one, the present plan is bound.
-    ``overrule``: answer anew what was rejected, or held; without it that is 409."""
+    ``overrule``: answer anew what was rejected, or held; without it that is 409.  ``until``: how long a hold holds;
+    without one, as late as is safe."""
 
     decision: Literal["approve", "reject", "hold"]
     comment: Text = ""
     version: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     overrule: bool = False
+    until: AwareDatetime | None = None
 
 
 class RetirementAsked(_Asked):
@@ -58,16 +73,23 @@ class RetirementAsked(_Asked):
 
 
 class AcknowledgementAsked(_Asked):
+    """``about``: the call that was read, as it stands among the ``calls`` of the certificate; without one, the call
+    that stands there as the request begins, where there is one alone."""
+
     level: Audience
     until: AwareDatetime
+    about: About | None = None
 
 
 class AnswerAsked(_Asked):
-    """unseen: retired, moved or broken; names-changed: keep or new; forked: resume; undeliverable: mended; drift and
-    foreign-certificate: known."""
+    """unseen: retired, moved or broken; taken: retired or moved; moved-to: nowhere; repair: repaired or retired;
+    different: take or keep; revocation: revoked; forked: resume; undeliverable: mended; drift and foreign-certificate:
+    known.  ``about``: what the question that was read is about; without one, what it is about as the request begins,
+    where one of its kind alone is open.  About anything else an answer is stale (412)."""
 
     question: Question
     answer: Annotated[str, Field(min_length=1, max_length=200)]
+    about: About | None = None
 
 
 class CodeAsked(_Asked):

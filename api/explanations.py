@@ -3,7 +3,7 @@
 from sqlalchemy.engine import Engine
 
 from api.gateway import Explanation
-from domain.lifecycle.ladder import warnings
+from domain.lifecycle.explaining import warnings
 from domain.policy_rules import usual
 from store import reader
 

@@ -27,7 +27,7 @@ from api.refusals import KINDS, refusal_of
 from domain.certificate import Life
 from domain.contracts import DiscoveryRequest, Terms
 from domain.errors import Conflict, EverleafError, NotFound, NotReady
-from domain.lifecycle.ladder import Because
+from domain.lifecycle.explaining import Because
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
 from domain.people.messages import Receipt, Warranted

@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.errors import BadInput, Conflict, EverleafError, NotAllowed, Stale
 
-FIELDS = ("until", "code", "decision", "level")
+FIELDS = ("until", "code", "decision", "level", "about", "answer")
 
 
 # What a lifecycle's validator calls its refusals; anything else that it raised is a fault of ours, not the sender's.
@@ -13,8 +13,8 @@ KINDS = frozenset({"stale", "decided", "busy", "retired", "burnt", "blocked", "i
 
 
 def is_blocked(row: Mapping[str, Any]) -> bool:
-    """Of a managed certificate: nothing that is asked about it can be decided until somebody says which names hold."""
-    return any(question["kind"] == "names-changed" for question in row["questions"])
+    """Of a managed certificate: nothing that is asked about it can be decided until something else was answered."""
+    return bool(row["blocked_by"])
 
 
 class Busy(Conflict):

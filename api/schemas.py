@@ -58,6 +58,7 @@ class EndpointItem(BaseModel):
     last_outcome: str = ""
     last_looked_at: datetime | None = None
     misses: int = 0
+    is_taken: Annotated[bool, Field(description="Another certificate has this place now.")] = False
 
 
 class CaseItem(BaseModel):
@@ -74,13 +75,16 @@ class CaseItem(BaseModel):
 
 
 class QuestionItem(BaseModel):
-    """What only a person can say.  ``climbs_at``: when the next level hears of it, if nobody answers ``level``."""
+    """What only a person can say.  ``climbs_at``: when the next level hears of it, if nobody answers ``level``.
+
+    ``about``: what exactly it asks about, as an answer repeats it."""
 
     kind: str
     asked_at: datetime
     climbs_at: datetime
     level: str
     detail: str = ""
+    about: str = ""
 
 
 class ChainItem(BaseModel):
@@ -90,6 +94,26 @@ class ChainItem(BaseModel):
     subject: str = ""
     issuer: str = ""
     not_after: datetime | None = None
+
+
+class CallItem(BaseModel):
+    """A call that reached ``level`` and can be acknowledged: ``about`` is what an acknowledgement repeats."""
+
+    level: str
+    about: str
+    last_at: datetime | None = None
+    quiet_until: datetime | None = None
+
+
+class ServedItem(BaseModel):
+    """A certificate that the ladder runs on: whose it is, its own end, and the place where that end is served."""
+
+    fingerprint: str
+    whose: str
+    not_before: datetime
+    ends_at: datetime
+    place: str = ""
+    count: int = 0
 
 
 class LifeItem(BaseModel):
@@ -112,6 +136,9 @@ class CertificateDetail(CertificateItem):
     case: CaseItem | None
     chain: list[ChainItem]
     questions: list[QuestionItem]
+    calls: list[CallItem]
+    served: list[ServedItem]
+    blocked_by: Annotated[str, Field(description="Why nothing can be decided now; empty where it can.")]
     lives: list[LifeItem]
     orders: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
@@ -131,9 +158,16 @@ class Timeline(BaseModel):
 
 
 class BecauseItem(BaseModel):
+    """One date with its sum.  ``fingerprint``, ``whose``, ``place``, ``ends_at``: the life whose end it is reckoned
+    from, whose that is (present, issued, earlier, stranger), and the place at which its path ends first."""
+
     what: str
     at: datetime
     sum: str
+    fingerprint: str = ""
+    whose: str = "present"
+    place: str = ""
+    ends_at: datetime | None = None
 
 
 class ExplanationItem(BaseModel):

@@ -116,7 +116,8 @@ class Terms:
 
     ``placed``: False where no rule matched (rule 2: customer-facing lead times, and a question).
     ``head`` and ``owner_contact``: ids of people.  ``plan`` is None where there is no issuer of its trust class or no
-    target; ``unroutable`` then says what is missing.
+    target; ``unroutable`` then says what is missing.  ``changed_by``: who changed the policy last, an actor's id, where
+    the policy says it: one of the asker's eyes for a plan that this changed.
     """
 
     policy_version: str
@@ -131,6 +132,7 @@ class Terms:
     subscribers: int = 0
     plan: Plan | None = None
     unroutable: str = ""
+    changed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Observation:
     ``looked``: slots seen otherwise than before (another leaf, another end of its path, a chain that broke or was
     mended), with the life of every certificate seen there that is not the present one.
     ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.
+    ``findings``: what discovery found of it now that no look shows, as (kind, detail); None: it says nothing of that.
     """
 
     notice_id: str
@@ -172,6 +175,7 @@ class Observation:
     slots: tuple[Slot, ...] = ()
     looks: tuple[SlotLook, ...] = ()
     candidates: tuple[Life, ...] = ()
+    findings: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +297,8 @@ class LookReport:
 class Message:
     """What one person must be told.  ``id`` makes a second send a no-op; ``level``: "owner" or "security-head".
 
-    ``facts`` are ids, times and words of ours; the text is made where it is sent.
+    ``facts`` are ids, times and words of ours; the text is made where it is sent.  ``subject``: what tells two messages
+    of one topic apart, a fingerprint or a question; of one subject only the newest waits to be sent.
     """
 
     id: str
@@ -304,6 +309,7 @@ class Message:
     at: datetime
     ends_at: datetime | None = None
     facts: tuple[tuple[str, str], ...] = ()
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +398,7 @@ class EndpointRow:
     last_seen_fingerprint: str = ""
     last_seen_at: datetime | None = None
     matches: bool | None = None
+    is_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,13 +422,39 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRow:
-    """The read model of something that only a person can say; ``climbs_at``: when its next level hears of it."""
+    """The read model of something that only a person can say; ``climbs_at``: when its next level hears of it.
+
+    ``about``: what an answer must repeat.
+    """
 
     kind: str
     asked_at: datetime
     climbs_at: datetime
     level: str
     detail: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call that reached ``level``; ``about``: what an acknowledgement must repeat."""
+
+    level: str
+    about: str
+    last_at: datetime | None = None
+    quiet_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LifeRow:
+    """A certificate that the ladder runs on: whose it is, its own E, the place that E stands on, how many show it."""
+
+    fingerprint: str
+    whose: str
+    not_before: datetime
+    ends_at: datetime
+    place: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +509,10 @@ class Snapshot:
     questions: tuple[QuestionRow, ...] = ()
     last_rung_at: datetime | None = None
     acknowledged_until: datetime | None = None
+    calls: tuple[CallRow, ...] = ()
+    # Every certificate that the ladder runs on, the present one first; why nothing can be decided now.
+    served: tuple[LifeRow, ...] = ()
+    blocked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from domain.certificate import Certificate, TrustClass
 from domain.classify import Placement
-from domain.terms import LEAST_BITS
+from domain.objections import LEAST_BITS
 from domain.tiers import FULL_LIFE
 
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
@@ -65,6 +65,8 @@ _SEVERITIES = {
     "not served": Severity.MAJOR,
     "drift": Severity.MAJOR,
     "unseen": Severity.MINOR,
+    "taken place": Severity.MINOR,
+    "clock": Severity.MAJOR,
 }
 
 

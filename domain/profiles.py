@@ -1,17 +1,17 @@
 """What a CA may sign: a plan as a fence around one certificate, checked on the finished bytes' facts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from domain.certificate import Certificate, TrustClass
 from domain.contracts import Plan
+from domain.objections import ANY_USE, BROUGHT, LAST_FENCE, Standard, objections, of_certificate
 from domain.tiers import Profile
 
 # RFC 5280 4.2.1.12.
 USAGE_OIDS = {"server": "1.3.6.1.5.5.7.3.1", "client": "1.3.6.1.5.5.7.3.2"}
-# RFC 5280 4.2.1.12: as good as no extension at all.
-ANY_USE = "2.5.29.37.0"
 _USAGE_WORDS = {
     USAGE_OIDS["server"]: "serverAuth",
     USAGE_OIDS["client"]: "clientAuth",
@@ -23,13 +23,8 @@ _USAGE_WORDS = {
     ANY_USE: "anyExtendedKeyUsage",
 }
 
-# NIST SP 800-57 and CA/B Forum BR 6.1.5: weaker keys are not signed by anybody we would ask.
-LEAST_KEY_BITS = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
-
 # DESIGN rule 1: back-dating is at most L/20; five minutes span the clock skew of what reads it.
 LARGEST_BACKDATE = timedelta(minutes=5)
-
-TRUST_RANK = {TrustClass.SELF_SIGNED: 0, TrustClass.PRIVATE: 1, TrustClass.PUBLIC: 2}
 
 
 def backdate(validity: timedelta) -> timedelta:
@@ -73,44 +68,31 @@ def plan_breaches(plan: Plan, profile: Profile) -> tuple[str, ...]:
     return tuple(found)
 
 
-def breaches(made: Certificate, plan: Plan, spki_sha256: str) -> tuple[str, ...]:
-    """Why ``made`` is not what ``plan`` and the request's key asked for; empty when it is."""
-    least = LEAST_KEY_BITS.get(made.algorithm, 1 << 30)
-    checks = (
-        (made.spki_sha256 == spki_sha256, "it holds another key than the request"),
-        (made.names == tuple(sorted(plan.names)), "its names are not the ordered ones"),
-        (made.algorithm == plan.algorithm, f"its key is {made.algorithm}, not {plan.algorithm}"),
-        (made.key_bits >= max(least, plan.key_bits), f"its key has {made.key_bits} bits"),
-        (made.signature_hash not in ("md5", "sha1"), f"it is signed with {made.signature_hash}"),
-        (not made.is_ca, "it is a CA certificate"),
-    )
-    return tuple(problem for holds, problem in checks if not holds)
-
-
 def own_breaches(made: Certificate, plan: Plan, spki_sha256: str) -> tuple[str, ...]:
-    """The stricter fence around what our own CA signs: exactly the usages and the life that were ordered."""
-    found = list(breaches(made, plan, spki_sha256))
-    if made.extended_key_usages != usage_oids(plan):
-        found.append("its usages are not the ordered ones")
-    if made.lifetime > timedelta(seconds=plan.validity_seconds):
-        found.append(f"it lives {made.lifetime}, longer than ordered")
-    return tuple(found)
+    """Why our own CA must not sign ``made``: not exactly the key, names, usages and life that were ordered."""
+    longest = timedelta(seconds=plan.validity_seconds)
+    standard = replace(_ordered(plan, spki_sha256, made.not_before), longest=longest)
+    found = objections(of_certificate(made, plan.trust_class), standard, LAST_FENCE)
+    return tuple(objection.message for objection in found)
 
 
-def brought_breaches(made: Certificate, plan: Plan, proof: tuple[str, TrustClass, bool, datetime]) -> tuple[str, ...]:
-    """The same for what a person brought; ``proof`` = (request's key, trust class found, chain is whole, now)."""
-    spki_sha256, trust_class, is_whole, now = proof
-    found = list(breaches(made, plan, spki_sha256))
-    usages = set(made.extended_key_usages)
-    if usages and not usages >= set(usage_oids(plan)):
-        found.append("its usages do not cover the ordered ones")
-    if TRUST_RANK[trust_class] < TRUST_RANK[plan.trust_class]:
-        found.append(f"its trust class is {trust_class.value}, not {plan.trust_class.value}")
-    if not is_whole:
-        found.append("its chain does not lead from the certificate to its CA: add the CA's certificate")
-    if made.not_before > now + LARGEST_BACKDATE:
-        found.append(f"it begins only at {made.not_before:%Y-%m-%d %H:%M} UTC")
-    # A renewal must gain at least half a life (DESIGN rule 1), else the next case opens at once.
-    if made.not_after - now < timedelta(seconds=plan.validity_seconds) / 2:
-        found.append(f"it ends at {made.not_after:%Y-%m-%d %H:%M} UTC, sooner than half the ordered life")
-    return tuple(found)
+def brought_breaches(made: Certificate, plan: Plan, proof: tuple[str, TrustClass, str, datetime]) -> tuple[str, ...]:
+    """Why what a person brought does not answer an order of ``plan``; all at once, so that one trip mends it.
+
+    ``proof`` = (SHA-256 of the request's key, trust class found, flaw of its chain or empty, now).
+    """
+    spki_sha256, found_class, flaw, now = proof
+    standard = replace(_ordered(plan, spki_sha256, now), shortest=timedelta(seconds=plan.validity_seconds) / 2)
+    return tuple(one.message for one in objections(of_certificate(made, found_class, flaw), standard, BROUGHT))
+
+
+def _ordered(plan: Plan, spki_sha256: str, now: datetime) -> Standard:
+    return Standard(
+        now=now,
+        names=plan.names,
+        trust_class=plan.trust_class,
+        usages=usage_oids(plan),
+        algorithm=plan.algorithm,
+        least_key_bits=plan.key_bits,
+        spki=spki_sha256,
+    )

@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from domain.certificate import Algorithm, Endpoint, Life, Slot, TrustClass
+from domain.certificate import Endpoint, Life, Slot, TrustClass
 from domain.classify import Placement, Seen, match
 from domain.contracts import Plan, Terms
-from domain.profiles import ANY_USE, USAGE_OIDS, lost_usages, usage_word
+from domain.objections import ANY_USE, LEAST_BITS
+from domain.profiles import USAGE_OIDS, lost_usages, usage_word
 from domain.tiers import Issuer, Matcher, Policy, Profile, Renewal, Role, TargetRule
-
-# CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
-LEAST_BITS: dict[Algorithm, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
 
 
 @dataclass(frozen=True, slots=True)

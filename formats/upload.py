@@ -23,5 +23,6 @@ def wrong_with(
     leaf, *_ = [parse_certificate(der) for der in chain]
     request = x509.load_der_x509_csr(csr).public_key()
     key = fingerprint_of(request.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    proof = (key, trust_class_of(chain[0], leaf, issuers), is_chain_whole(chain), now)
+    flaw = "" if is_chain_whole(chain) else "it does not lead from the certificate to its CA: add the CA's certificate"
+    proof = (key, trust_class_of(chain[0], leaf, issuers), flaw, now)
     return brought_breaches(leaf, plan, proof)

@@ -14,9 +14,11 @@ from sqlalchemy.engine import Connection, Engine
 
 from domain.contracts import (
     ApprovalRow,
+    CallRow,
     CaseRow,
     EndpointRow,
     EventRecord,
+    LifeRow,
     Plan,
     QuestionRow,
     RecordBatch,
@@ -41,6 +43,8 @@ NOT_COLUMNS = ("managed_id", "case", "closed_case", "approval", "known_at")
 PLAN = TypeAdapter(Plan)
 ENDPOINTS = TypeAdapter(tuple[EndpointRow, ...])
 QUESTIONS = TypeAdapter(tuple[QuestionRow, ...])
+CALLS = TypeAdapter(tuple[CallRow, ...])
+SERVED = TypeAdapter(tuple[LifeRow, ...])
 
 
 def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> Recorded:
@@ -161,6 +165,8 @@ def _write_read_model(connection: Connection, snapshot: Snapshot, seq: int, now:
         "findings": list(snapshot.findings),
         "endpoints": ENDPOINTS.dump_python(snapshot.endpoints, mode="json"),
         "questions": QUESTIONS.dump_python(snapshot.questions, mode="json"),
+        "calls": CALLS.dump_python(snapshot.calls, mode="json"),
+        "served": SERVED.dump_python(snapshot.served, mode="json"),
         "severity_rank": SEVERITY_RANK[snapshot.severity],
         "search": "\n".join(
             (*snapshot.names, snapshot.managed_id, snapshot.fingerprint, snapshot.owner, snapshot.service)

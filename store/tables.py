@@ -200,10 +200,16 @@ managed_certificates = Table(
     Column("findings", ARRAY(String), nullable=False),
     Column("retired", Boolean, nullable=False),
     Column("placed", Boolean, nullable=False),
-    # [{kind, asked_at, climbs_at, level, detail}]: what only a person can say.
+    # [{kind, asked_at, climbs_at, level, detail, about}]: what only a person can say.
     Column("questions", JSONB, nullable=False),
     instant("last_rung_at", required=False),
     instant("acknowledged_until", required=False),
+    # [{level, about, last_at, quiet_until}]: the calls that can be acknowledged, each with what it is about.
+    Column("calls", JSONB, nullable=False, server_default=sa.text("'[]'")),
+    # [{fingerprint, whose, not_before, ends_at, place, count}]: every certificate that the ladder runs on.
+    Column("served", JSONB, nullable=False, server_default=sa.text("'[]'")),
+    # Why nothing can be decided now; empty where it can.
+    Column("blocked_by", String, nullable=False, server_default=""),
     Column("seq", BigInteger, nullable=False),
     instant("updated_at"),
     # Lower case of everything that a free text is looked for in.

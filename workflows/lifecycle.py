@@ -31,7 +31,7 @@ from domain.lifecycle import view
 from domain.lifecycle.agenda import Moment, agenda, next_moment
 from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
-from domain.lifecycle.ladder import Because, explain
+from domain.lifecycle.explaining import Because, explain
 from domain.lifecycle.next_step import next_step
 from domain.lifecycle.state import LifecycleState
 from domain.names import DELIVERED_SIGNAL, LIFECYCLE_WORKFLOW, OBSERVE_SIGNAL, UPGRADE_SIGNAL
@@ -399,13 +399,11 @@ class CertificateLifecycle:
 
     @workflow.query(name="explain", description="Why these dates, with their sums")
     def query_explain(self) -> tuple[Because, ...]:
-        if self.state.life is None or self.state.terms is None:
-            return ()
-        return explain(self.state.life, self.state.terms)
+        return explain(self.state)
 
     @workflow.query(name="agenda", description="What happens next")
     def query_agenda(self) -> tuple[Moment, ...]:
-        return agenda(self.state)
+        return agenda(self.state, workflow.now())
 
 
 def record_of(state: LifecycleState, fact: e.Happened) -> EventRecord:

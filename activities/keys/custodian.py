@@ -20,7 +20,7 @@ from activities.keys.request import signing_request
 from domain.certificate import KeyRef
 from domain.contracts import Plan
 from domain.errors import BadInput
-from domain.profiles import LEAST_KEY_BITS
+from domain.objections import LEAST_BITS
 from store.custody import WrappedKey, keep_key, key_for_order, wrapped_key
 
 LeafKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -32,7 +32,7 @@ LARGEST_RSA_BITS = 4096
 
 def generate(plan: Plan) -> LeafKey:
     """A new key of the plan's kind, never weaker than what is still accepted.  Raises BadInput."""
-    bits = max(plan.key_bits, LEAST_KEY_BITS.get(plan.algorithm, 0))
+    bits = max(plan.key_bits, LEAST_BITS.get(plan.algorithm, 0))
     if plan.algorithm == "rsa" and bits <= LARGEST_RSA_BITS:
         return rsa.generate_private_key(65537, bits)
     if plan.algorithm == "ecdsa" and bits in CURVES:

@@ -94,6 +94,7 @@ async def decide_approval(
             version,
             comment_id=comment_id,
             seen=SEEN[row["state"]] if asked.overrule else SEEN["pending"],
+            until=asked.until,
         )
 
     errand = Errand(sent, _binding(row, version), message, comment_id)

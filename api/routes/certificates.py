@@ -79,7 +79,7 @@ async def explain_certificate(certificate_id: str, caller: CallerDep) -> schemas
     row = await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)
     return schemas.ExplanationItem(
         certificate_id=certificate_id,
-        because=[schemas.BecauseItem(what=line.what, at=line.at, sum=line.sum) for line in told.because],
+        because=[schemas.BecauseItem.model_validate(line, from_attributes=True) for line in told.because],
         warnings=list(await run_in_threadpool(warnings_of, caller.engine, told)),
         seq=told.seq,
         # The state counts from 0 to the next event; the store names the last one.

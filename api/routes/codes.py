@@ -1,5 +1,6 @@
 """One-time codes for the Temporal UI: what cannot be reached through us can be told there, by the same people."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from api.parts import Caller, CallerDep
 from api.routes import guarded
 from domain.errors import Conflict, NotAllowed
 from domain.names import certificate_workflow
+from domain.people.messages import ANSWERS
 from domain.tiers import Role
 from store import access, reader
 from store.access import Binding
@@ -40,9 +42,11 @@ def make_message_code(certificate_id: str, asked: bodies.CodeAsked, caller: Call
             f"a code for an answer is good for any answer, and {caller.actor.role} may not retire; "
             "answer with POST /v1/certificates/{id}/answers or `everleaf answer`."
         )
-    if reader.get_certificate(caller.engine, certificate_id)["retired"]:
+    row = reader.get_certificate(caller.engine, certificate_id)
+    # A revocation that a person owes outlives the lifecycle that it was of.
+    if row["retired"] and not (message == "answer" and row["questions"]):
         raise Conflict(f"retired: the lifecycle of {certificate_id} has ended")
-    paste = example(message, caller.parts.clock())
+    paste = example(message, row, caller.parts.clock())
     return make_code_item(caller, Binding(certificate_id, message), paste)
 
 
@@ -62,13 +66,17 @@ def make_code_item(caller: Caller, bound: Binding, paste: dict[str, Any]) -> sch
     )
 
 
-def example(message: str, now: datetime) -> dict[str, Any]:
-    """The message beside its code, with the mildest words; whoever pastes it writes others."""
+def example(message: str, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The message beside its code, about what is open now, with the mildest words; whoever pastes it writes others."""
     match message:
         case "answer":
-            return {"question": "unseen", "answer": "broken"}
+            asked = next((one for one in row["questions"] if one["kind"] in ANSWERS), None)
+            kind = asked["kind"] if asked is not None else "unseen"
+            return {"question": kind, "answer": ANSWERS[kind][-1], "about": asked["about"] if asked is not None else ""}
         case "acknowledge":
-            return {"level": "security-head", "until": (now + timedelta(days=1)).isoformat()}
+            call = next(iter(row["calls"]), {"level": "security-head", "about": ""})
+            until = (now + timedelta(days=1)).isoformat()
+            return {"level": call["level"], "until": until, "about": call["about"]}
         case "retire":
             return {"reason": "decommissioned"}
     return {}

@@ -1,5 +1,8 @@
 """What people and machines ask of one lifecycle: renew now, retire, acknowledge, try again; and their answers."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +19,9 @@ from store import reader
 from store.access import Binding
 
 router = guarded("certificates")
+
+# Answers that may end a lifecycle, where no place is left to it.
+ENDS = frozenset({"retired", "nowhere"})
 
 
 @router.post("/certificates/{certificate_id}/renewals", status_code=202, response_class=OperationAnswer)
@@ -46,11 +52,15 @@ async def acknowledge(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Operation:
-    """Stop repeats of the current rung to one level until a date (at most 14 days); never a later rung."""
-    await _known(caller, certificate_id)
+    """Stop repeats of the current rung to one level until a date (at most 14 days); never a later rung.
+
+    412 where the call that ``about`` names is not the current one any more.
+    """
+    row = await _known(caller, certificate_id)
+    about = asked.about or _only([call for call in row["calls"] if call["level"] == asked.level], "calls")
     sent = await claim(caller, "acknowledge", idempotency_key, certificate_id, asked.model_dump_json())
     binding = Binding(certificate_id, "acknowledge")
-    errand = Errand(sent, binding, lambda code: Acknowledge(code, asked.level, asked.until))
+    errand = Errand(sent, binding, lambda code: Acknowledge(code, asked.level, asked.until, about=about))
     return answered(response, await run_errand(caller, errand))
 
 
@@ -82,16 +92,20 @@ async def answer_question(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Operation:
-    """Answer an open question of this lifecycle; 409 where it is not open.  ``retired`` needs a head or an admin."""
+    """Answer an open question of this lifecycle; 409 where it is not open, 412 where it is about something else now.
+
+    ``retired`` and ``nowhere`` may end a lifecycle: they need a head or an admin.
+    """
     words = ANSWERS[asked.question]
     if asked.answer not in words:
         raise BadInput("answer", f"does not answer {asked.question}", f"Write {' or '.join(words)}.")
-    if asked.answer == "retired" and caller.actor.role not in MAY_RETIRE_BY_ANSWER:
+    if asked.answer in ENDS and caller.actor.role not in MAY_RETIRE_BY_ANSWER:
         raise NotAllowed(f"{caller.actor.role} may not retire; ask a security head or an admin, or answer moved.")
-    await _known(caller, certificate_id)
+    row = await _known(caller, certificate_id)
+    about = asked.about or _only([one for one in row["questions"] if one["kind"] == asked.question], "questions")
     sent = await claim(caller, "answer", idempotency_key, certificate_id, asked.model_dump_json())
     binding = Binding(certificate_id, "answer")
-    errand = Errand(sent, binding, lambda code: Answer(code, asked.question, asked.answer))
+    errand = Errand(sent, binding, lambda code: Answer(code, asked.question, asked.answer, about=about))
     return answered(response, await run_errand(caller, errand))
 
 
@@ -102,6 +116,18 @@ def answered(response: Response, operation: Operation) -> Operation:
     return operation
 
 
-async def _known(caller: Caller, certificate_id: str) -> None:
-    """Raises NotFound before a warrant is made."""
-    await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)
+async def _known(caller: Caller, certificate_id: str) -> dict[str, Any]:
+    """Its row as the request begins.  Raises NotFound before a warrant is made."""
+    row: dict[str, Any] = await run_in_threadpool(reader.get_certificate, caller.engine, certificate_id)
+    return row
+
+
+def _only(found: Sequence[Mapping[str, Any]], what: str) -> str:
+    """What the only one of ``found`` is about, as it was read; none: the lifecycle says that nothing is open.
+
+    Raises BadInput where there are several: which one was meant is not for us to say.
+    """
+    if len(found) > 1:
+        several = ", ".join(repr(one["about"]) for one in found[:5])
+        raise BadInput("about", f"{len(found)} {what} of this kind are open", f"Write which: {several}.")
+    return str(found[0]["about"]) if found else "none"

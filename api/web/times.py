@@ -82,7 +82,7 @@ class Times:
 
     @staticmethod
     def sum_end(at: datetime) -> str:
-        """How ``domain.lifecycle.ladder.explain`` writes the end in a sum."""
+        """How ``domain.lifecycle.explaining.explain`` writes the end in a sum."""
         return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
     def countdown(self, at: datetime) -> list[tuple[str, str]]:

@@ -40,12 +40,16 @@ STAGES = {
 QUESTIONS = {
     "tier": "No rule places it. Which tier and service is it?",
     "owner": "Nobody owns it. Who answers for it?",
-    "unseen": "It was not seen in three looks. Was it retired, moved, or is it broken?",
-    "names-changed": "Other names are served than ours. Which hold?",
+    "unseen": "It shows no certificate any more. Was it retired, moved, or is it broken?",
+    "taken": "Another certificate has its place now. Was it retired, or did it move?",
+    "moved-to": "It has moved. Where is it served now?",
+    "repair": "It is to be repaired. Does it work again, or is it gone?",
+    "different": "A certificate that differs from ours is served. Shall it take our place, or do we keep ours?",
+    "foreign-certificate": "A certificate that is not ours is served. Is that known?",
+    "drift": "An earlier certificate of ours is served again. Is that known?",
+    "revocation": "A certificate must be revoked, and its CA does not do it for us. Did you revoke it?",
     "forked": "Its run was reset. Shall it go on from what is stored?",
     "undeliverable": "A message about it cannot be delivered. Is the address mended?",
-    "drift": "An earlier certificate of ours is served again. Is that known?",
-    "foreign-certificate": "A certificate that is not ours is served. Is that known?",
 }
 
 
@@ -114,11 +118,15 @@ def happened(row: Row, reader: Reader) -> str:
 
 
 SAID = {
+    "revocation": "A certificate of it must be revoked by hand: its CA does not do it for us.",
+    "different": "A certificate that differs from ours is served; somebody must say which of the two holds.",
     "foreign-certificate": "A certificate that is not ours is served in its place.",
     "drift": "Drift: an earlier certificate of ours is served again.",
-    "names-changed": "Other names are served; nothing is deployed until its owner says which hold.",
     "forked": "Its run was reset in Temporal; it waits for a person before it goes on.",
-    "unseen": "Unseen in three looks. Its owner must say retired, moved or broken.",
+    "unseen": "It shows no certificate any more. Its owner must say retired, moved or broken.",
+    "taken": "Another certificate has its place now; its owner must say what became of it.",
+    "moved-to": "It has moved, and nobody has said where to.",
+    "repair": "It is to be repaired, and shows nothing yet.",
     "undeliverable": "A message about it could not be delivered: nobody has heard.",
 }
 
@@ -196,7 +204,12 @@ def stands(row: Row, reader: Reader) -> str:
         return "Rolled back"
     if row["state"] == "awaiting-approval":
         return f"Awaiting {'your' if reader.is_head else 'the head’s'} approval"
-    for kind, said in (("drift", "Drift"), ("foreign-certificate", "Foreign certificate"), ("forked", "Reset, waits")):
+    for kind, said in (
+        ("drift", "Drift"),
+        ("different", "Another certificate"),
+        ("foreign-certificate", "Foreign certificate"),
+        ("forked", "Reset, waits"),
+    ):
         if kind in kinds:
             return said
     if row["state"] == "sleeping" and row["next_action_at"] is not None:

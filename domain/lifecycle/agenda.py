@@ -1,10 +1,16 @@
 """When something happens next: every moment that a state holds, so that nothing sleeps past it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.lifecycle.ladder import REPEAT_AFTER, ladder, opens_at, retry_window
-from domain.lifecycle.state import Case, LifecycleState
+from domain.lifecycle.ladder import climb_of, is_quiet, moved, opens_at, reached, retry_window, rungs_to
+from domain.lifecycle.looking import next_look, turns_unseen
+from domain.lifecycle.scheduling import AUDIENCES
+from domain.lifecycle.served import Served, lives, present
+from domain.lifecycle.state import Case, LifecycleState, Stage
+from domain.lifecycle.succession import blocked_by
+from domain.tiers import Audience
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -13,50 +19,60 @@ class Moment:
     what: str
 
 
-def agenda(state: LifecycleState) -> tuple[Moment, ...]:
+def agenda(state: LifecycleState, now: datetime) -> tuple[Moment, ...]:
     """All moments of ``state``, earliest first; those in the past are due.  Empty once retired and finished."""
-    moments = []
-    if state.recall is not None and state.recall.retry_at is not None:
-        moments.append(Moment(state.recall.retry_at, "the store is asked for its state again"))
-    if not state.forked and state.recall is None:
-        waiting = [order.retry_at for order in state.to_revoke if order.retry_at is not None]
-        moments += [Moment(again, "revoke an order") for again in waiting]
-        if state.consult_at is not None and state.unread:
-            moments.append(Moment(state.consult_at, "a notice is looked up again"))
-    if state.life is None or state.terms is None or state.retired:
-        return tuple(sorted(moments))
-    moments += _ladder(state)
-    moments += [Moment(question.climbs_at, f"the question {question.kind} climbs") for question in state.questions]
-    if state.reservation is not None:
-        moments.append(Moment(state.reservation.until, "a decision's reservation ends"))
-    if not state.forked:
-        moments += _work(state)
-    return tuple(sorted(moments))
+    return tuple(sorted(_moments(state, now)))
 
 
 def next_moment(state: LifecycleState, now: datetime) -> Moment | None:
     """The earliest moment of ``state``, never in the past: an overdue one is returned at ``now``."""
-    moments = agenda(state)
-    if not moments:
+    first = min(_moments(state, now), default=None)
+    if first is None:
         return None
-    first = moments[0]
     return first if first.at > now else Moment(now, first.what)
 
 
-def _work(state: LifecycleState) -> list[Moment]:
-    assert state.life is not None
+def _moments(state: LifecycleState, now: datetime) -> Iterator[Moment]:
+    if state.recall is not None and state.recall.retry_at is not None:
+        yield Moment(state.recall.retry_at, "the store is asked for its state again")
+    if not state.forked and state.recall is None:
+        for order in state.to_revoke:
+            if order.retry_at is not None and not order.owed:
+                yield Moment(order.retry_at, "revoke an order" if order.collected else "collect an order to revoke")
+        if state.consult_at is not None and state.unread:
+            yield Moment(state.consult_at, "a notice is looked up again")
+    for question in state.questions:
+        yield Moment(question.climbs_at, f"the question {question.kind} climbs")
+    if state.life is None or state.terms is None or state.retired:
+        return
+    for life in lives(state):
+        for audience in AUDIENCES:
+            yield from _climb(state, life, audience, now)
+    yield from _owner(state)
+    if state.reservation is not None:
+        yield Moment(state.reservation.until, "a decision's reservation ends")
+    if not state.forked:
+        yield from _work(state, now)
+
+
+def _work(state: LifecycleState, now: datetime) -> Iterator[Moment]:
     assert state.terms is not None
-    moments = []
-    if state.case is None:
-        moments.append(Moment(opens_at(state.life, state.terms.table), "the renewal case opens"))
-    elif not state.is_blocked:
-        moments += _case(state.case)
-    if state.look_at is not None and not state.placeless:
-        moments.append(Moment(state.look_at, "look again"))
-    return moments
+    case = state.case
+    if case is None:
+        yield Moment(opens_at(present(state), state.terms.table), "the renewal case opens")
+    elif not blocked_by(state, now):
+        yield from _case(case)
+    elif case.stage is Stage.UNROUTABLE and case.retry_at is not None:
+        yield Moment(case.retry_at, "it is looked at again")
+    look = next_look(state)
+    if look is not None:
+        yield Moment(look.at, f"look again: {look.why}")
+    week = turns_unseen(state)
+    if week is not None and week > now:
+        yield Moment(week, "a silent endpoint counts as unseen")
 
 
-def _case(case: Case) -> list[Moment]:
+def _case(case: Case) -> Iterator[Moment]:
     words = {
         "held": "the order is placed",
         "rejected": "it is asked again",
@@ -65,35 +81,52 @@ def _case(case: Case) -> list[Moment]:
         "unreachable-target": "the target is tried again",
         "waiting-for-person": "it is tried again",
     }
-    moments = []
     if case.retry_at is not None:
-        moments.append(Moment(case.retry_at, words.get(case.stage.value, f"{case.stage.value} goes on")))
+        yield Moment(case.retry_at, words.get(case.stage.value, f"{case.stage.value} goes on"))
     if case.issued is not None:
-        moments.append(Moment(case.issued.ends_at, "the issued certificate ends unused"))
-    return moments
+        yield Moment(case.issued.ends_at, "the issued certificate ends unused")
+    if case.approval_ends_at is not None and not case.order_open:
+        yield Moment(case.approval_ends_at, "the approval ends, and is asked anew")
 
 
-def _ladder(state: LifecycleState) -> list[Moment]:
-    life, terms, climb, case = state.alarm_life, state.terms, state.climb, state.case
-    assert life is not None
-    assert terms is not None
-    moments = [
-        Moment(rung.at, f"the {'head of IT security' if rung.to == 'security-head' else 'owner'} is told: {rung.mark}")
-        for rung in ladder(life, terms.table)
-        if rung.index > climb.rung
-    ][:1]
-    if climb.rung >= 0 and climb.last_at is not None:
-        again = climb.last_at + REPEAT_AFTER
-        if climb.acknowledged_rung >= climb.rung and climb.acknowledged_until is not None:
-            again = max(again, climb.acknowledged_until)
-        moments.append(Moment(again, "the rung is repeated"))
-    if case is not None and case.first_failed_at is not None:
-        if not case.budget_spent:
-            assert state.life is not None
-            window = retry_window(state.life, terms.table)
-            moments.append(Moment(case.first_failed_at + window, "the retry budget ends"))
-        elif climb.owner_called_at is not None:
-            quiet = climb.owner_acknowledged_until
-            again = climb.owner_called_at + REPEAT_AFTER
-            moments.append(Moment(max(again, quiet) if quiet is not None else again, "the owner is told again"))
-    return moments
+def _climb(state: LifecycleState, life: Served, audience: Audience, now: datetime) -> Iterator[Moment]:
+    assert state.terms is not None
+    who = "the head of IT security" if audience == "security-head" else "the owner"
+    of = "" if life.whose == "present" else f" of {life.fingerprint[:16]}"
+    rungs = rungs_to(audience, life, state.terms.table)
+    climb = climb_of(state.climbs, life.fingerprint, audience)
+    stands_on = reached(climb, rungs, life.ends_at)
+    told = stands_on.index if stands_on is not None else -1
+    following = next((rung for rung in rungs if rung.index > told), None)
+    if following is not None:
+        yield Moment(following.at, f"{who} is told{of}: {following.mark}")
+    if climb is not None and stands_on is not None:
+        again = moved(climb.last_at, state.led_by.repeat_after)
+        if is_quiet(climb, stands_on, now) and climb.quiet_until is not None:
+            again = max(again, climb.quiet_until)
+        yield Moment(again, f"the rung is repeated{of}")
+
+
+def following_rungs(state: LifecycleState) -> list[datetime]:
+    """When the next rung of each climb fires if nothing is done."""
+    found = []
+    for life in lives(state):
+        for audience in AUDIENCES:
+            rungs = rungs_to(audience, life, state.terms.table) if state.terms is not None else ()
+            climb = climb_of(state.climbs, life.fingerprint, audience)
+            stands_on = reached(climb, rungs, life.ends_at)
+            told = stands_on.index if stands_on is not None else -1
+            found += [rung.at for rung in rungs if rung.index > told][:1]
+    return found
+
+
+def _owner(state: LifecycleState) -> Iterator[Moment]:
+    case, terms = state.case, state.terms
+    if case is None or case.first_failed_at is None or terms is None:
+        return
+    if not case.budget_spent:
+        yield Moment(moved(case.first_failed_at, retry_window(present(state), terms.table)), "the retry budget ends")
+    elif case.owner_called_at is not None:
+        again = case.owner_called_at + state.led_by.repeat_after
+        quiet = case.owner_quiet_until
+        yield Moment(max(again, quiet) if quiet is not None else again, "the owner is told again")

@@ -85,8 +85,11 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReported:
+    """``person``: whom the message could not reach."""
+
     message_id: str
     state: Literal["delivered", "undeliverable"]
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,16 @@ class RecordRefused:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Continue as new under the newest rules at the next idle moment."""
+    """Continue as new at the next idle moment, under the rule set ``rules``; empty: under its own."""
+
+    rules: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRules:
+    """The first thing a run is told: under which rule set it leads its life.  No run changes it."""
+
+    rules: str
 
 
 Command = (
@@ -119,4 +131,5 @@ Command = (
     | RecordForked
     | RecordRefused
     | Upgrade
+    | TakeRules
 )

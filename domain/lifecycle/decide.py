@@ -1,11 +1,11 @@
 """The one place where it is decided what happens: state + command + now -> answer and events."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.contracts import Recall
 from domain.lifecycle import events as e
 from domain.lifecycle import recovery, step_results
+from domain.lifecycle.answers import answered, go_on, resumed, retire
 from domain.lifecycle.commands import (
     Command,
     DeliveryReported,
@@ -19,20 +19,21 @@ from domain.lifecycle.commands import (
     Reserve,
     StepBroke,
     StepDone,
+    TakeRules,
     Upgrade,
 )
-from domain.lifecycle.ladder import moved
+from domain.lifecycle.ladder import escalates_at, moved
 from domain.lifecycle.refold import Recalled, base
-from domain.lifecycle.scheduling import ask_head, intend, key_of, order_further, resume_stage, route, settle
-from domain.lifecycle.served import is_unseen
-from domain.lifecycle.sightings import supersede
-from domain.lifecycle.state import Case, LifecycleState, Stage
+from domain.lifecycle.renewal_value import orders_at
+from domain.lifecycle.scheduling import approved, intend, settle
+from domain.lifecycle.state import Case, LifecycleState
+from domain.lifecycle.succession import blocked_by
 from domain.lifecycle.transition import EVERLEAF, Turn
 from domain.people.approval import (
     BEHIND_THE_STORE,
     NAMES_FIRST,
-    RESERVED_FOR,
-    hold_until,
+    acknowledged_climb,
+    hold_date,
     is_heard_when_forked,
     may_decide,
     refusal,
@@ -50,9 +51,6 @@ from domain.people.messages import (
     code_hash,
 )
 
-# A rejected plan is asked again after this long (scaled), or when the plan changes; the ladder goes on meanwhile.
-ASKS_AGAIN = timedelta(days=7)
-
 
 def decide(
     state: LifecycleState, command: Command, now: datetime, cause: str = ""
@@ -64,7 +62,7 @@ def decide(
     turn = Turn(state, now, cause or type(command).__name__, _actor(command))
     # What is due is due before the command: a rung whose instant has come fires whatever is told now.  Not so what is
     # due to a state that the command replaces.
-    if not isinstance(command, MessageSent) and base_of(state, command) is state:
+    if not isinstance(command, MessageSent | TakeRules) and base_of(state, command) is state:
         _as_everleaf(turn)
     outcome, detail = _tell(turn, command)
     _as_everleaf(turn)
@@ -93,6 +91,8 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
     match command:
         case DueMoments():
             return "accepted", ""
+        case TakeRules(rules=rules) if state.rules != rules:
+            turn.emit(e.RulesTaken(rules, state.rules))
         case NoticeArrived(notice_id=notice):
             if notice in state.unread or notice in state.read:
                 return "accepted", "known"
@@ -118,23 +118,33 @@ def _tell(turn: Turn, command: Command) -> tuple[str, str]:
                 turn.emit(e.ReservationEnded())
             turn.emit(e.DecisionRefused(type(message).__name__.lower(), reason))
             return "refused", reason
+        case _:
+            _from_our_own_parts(turn, command)
+    return "accepted", ""
+
+
+def _from_our_own_parts(turn: Turn, command: Command) -> None:
+    """What the lanes of the run and the Couriers report."""
+    state = turn.state
+    match command:
         case MessageSent(message_id=message_id):
             if any(message.id == message_id for message in state.untold):
                 turn.emit(e.Told(message_id))
-        case DeliveryReported(message_id=message_id, state="undeliverable"):
-            _undeliverable(turn, message_id)
+        case DeliveryReported(message_id=message_id, state="undeliverable", person=person):
+            if not state.retired and state.life is not None:
+                # Counts as unanswered: what somebody cannot be told climbs to the head of IT security (rule 3).
+                turn.emit(e.Undeliverable(message_id, person or "somebody"))
         case RecordForked(head=head):
             if state.life is not None:
-                turn.state = replace(state, seq=head + 1)
+                turn.state = recovery.behind(state, head)
             recovery.forked(turn, head)
         case RecordRefused(detail=detail):
-            if state.life is not None and not state.retired:
-                ask_head(turn, "forked", detail)
-        case Upgrade():
-            turn.emit(e.RollAsked())
+            if state.life is not None and not state.retired and state.record_refused != detail:
+                turn.emit(e.RecordWasRefused(detail))
+        case Upgrade(rules=rules):
+            turn.emit(e.RollAsked(rules))
         case _:
             pass
-    return "accepted", ""
 
 
 def _reserve(turn: Turn, message: Warranted) -> tuple[str, str]:
@@ -145,29 +155,45 @@ def _reserve(turn: Turn, message: Warranted) -> tuple[str, str]:
     digest = code_hash(message.code)
     turn.emit(e.CodeBurnt(digest))
     if isinstance(message, Decide):
-        turn.emit(e.DecisionReserved(digest, turn.now + RESERVED_FOR))
+        turn.emit(e.DecisionReserved(digest, turn.now + turn.rules.reserved_for))
     return "accepted", ""
 
 
 def _redeemed(turn: Turn, command: Redeemed) -> tuple[str, str]:
-    if turn.state.retired or turn.state.life is None:
+    state, message = turn.state, command.message
+    if state.life is None or (state.retired and not _outlives(message)):
         return "refused", "retired: this managed certificate is retired"
-    if turn.state.forked and not is_heard_when_forked(command.message):
+    if state.forked and not is_heard_when_forked(message):
         # It was reserved before the fork was known.
         return "refused", BEHIND_THE_STORE
-    match command.message:
-        case Decide() as message:
+    match message:
+        case Decide():
             return _decided(turn, message, command)
-        case Acknowledge(level=level, until=until):
-            turn.emit(e.Acknowledged(level, until))
-        case Answer() as message:
-            return _answered(turn, message)
+        case Acknowledge():
+            return _acknowledged(turn, message)
+        case Answer():
+            return answered(turn, message)
         case RenewNow():
             return "accepted", step_results.requested(turn, command.actor)
         case Resume() | Supply():
-            return _resumed(turn)
+            return resumed(turn)
         case Retire(reason=reason):
-            _retire(turn, reason)
+            retire(turn, reason)
+    return "accepted", ""
+
+
+def _outlives(message: Warranted) -> bool:
+    """A duty that a person owes is settled also after the retirement that made it."""
+    return isinstance(message, Answer) and message.question == "revocation"
+
+
+def _acknowledged(turn: Turn, message: Acknowledge) -> tuple[str, str]:
+    """Of the rung that was seen: the next one may have fired while the warrant was redeemed."""
+    found = acknowledged_climb(turn.state, message)
+    if isinstance(found, str):
+        return "refused", found
+    fingerprint, lead_seconds = found
+    turn.emit(e.Acknowledged(message.level, message.until, fingerprint, lead_seconds))
     return "accepted", ""
 
 
@@ -183,28 +209,42 @@ def _decided(turn: Turn, message: Decide, command: Redeemed) -> tuple[str, str]:
         return "refused", "stale: the case or its plan has changed since"
     if not may_decide(case):
         return "refused", f"decided: the case is {case.stage.value}"
-    if turn.state.is_blocked:
+    if blocked_by(turn.state, turn.now):
         return "refused", NAMES_FIRST
     if _is_asker(case, command):
-        turn.emit(e.DecisionRefused("decide", "who asked may not approve"))
-        return "refused", "invalid: who asked for the renewal may not approve it"
+        turn.emit(e.DecisionRefused("decide", "who asked or changed the plan may not approve"))
+        return "refused", "invalid: who asked for the renewal, or changed its plan, may not approve it"
     if message.decision == "reject":
-        turn.emit(e.Rejected(actor, case.plan.version, turn.after(ASKS_AGAIN, at_least=timedelta(minutes=1))))
+        again = turn.after(turn.rules.asks_again, at_least=turn.rules.least_question_pause)
+        turn.emit(e.Rejected(actor, case.plan.version, again))
         return "accepted", "rejected"
-    hold = hold_until(turn.state) if message.decision == "hold" else _earliest_order(turn)
+    hold = _earliest_order(turn)
+    if message.decision == "hold":
+        until, why = hold_date(turn.state, message, turn.now)
+        if why:
+            return "refused", why
+        hold = max(hold, until)
     if hold > turn.now:
-        turn.emit(e.Approved(actor, case.plan.version, hold_until=hold))
-        return "accepted", "approved, held"
-    turn.emit(e.Approved(actor, case.plan.version))
+        approved(turn, actor, hold)
+        return "accepted", _held(turn, hold)
+    approved(turn, actor, None)
     intend(turn)
     return "accepted", "approved"
 
 
+def _held(turn: Turn, hold: datetime) -> str:
+    """A plan whose gain comes only after the mark calls the head while it waits: said when it is approved."""
+    late = hold > escalates_at(turn.life, turn.terms.table)
+    return "approved, held past the escalation mark until it gains time" if late else "approved, held"
+
+
 def _is_asker(case: Case, command: Redeemed) -> bool:
-    """Four eyes are two people: a person and their token are one."""
-    if not case.requested_by:
+    """Four eyes are two people: a person and their token are one.  Who changed the policy that changed the plan is one
+    of the asker's eyes."""
+    eyes = {case.requested_by, case.plan_changed_by} - {""}
+    if not eyes:
         return False
-    return case.requested_by in (command.actor, command.person) or command.person == command.asker != ""
+    return bool(eyes & {command.actor, command.person}) or command.person == command.asker != ""
 
 
 def _earliest_order(turn: Turn) -> datetime:
@@ -212,88 +252,18 @@ def _earliest_order(turn: Turn) -> datetime:
     case = turn.case
     if case.requested_by or case.plan is None:
         return turn.now
-    return moved(turn.life.ends_at, -timedelta(seconds=max(case.plan.validity_seconds, 0)) / 2)
-
-
-def _answered(turn: Turn, message: Answer) -> tuple[str, str]:
-    if message.question == "forked":
-        return _resumed(turn)
-    turn.emit(e.QuestionEnded(message.question, message.answer))
-    if message.question == "unseen" and message.answer in ("retired", "moved"):
-        _unseen_slots_go(turn, message.answer)
-    if message.question == "names-changed":
-        foreign = turn.state.foreign
-        if message.answer == "new" and foreign is not None:
-            supersede(turn, foreign)
-        elif turn.state.case is not None and not turn.case.order_open:
-            route(turn)
-    return "accepted", "answered"
-
-
-def _unseen_slots_go(turn: Turn, answer: str) -> None:
-    """Only the slots that are unseen; a certificate none of whose slots is left is retired, if that was the answer.
-
-    Otherwise nothing is left of it to own: the store releases all, and the fold keeps them as where it was last seen.
-    """
-    state = turn.state
-    unseen = {view.slot for view in state.slots if is_unseen(view, turn.life, turn.now)}
-    left = tuple(slot for slot in state.places if slot not in unseen)
-    if not left and answer == "retired":
-        _retire(turn, answer)
-        return
-    turn.emit(e.SlotsChanged(left))
-    if not left and state.case is not None and not state.case.order_open:
-        route(turn)
-
-
-def _resumed(turn: Turn) -> tuple[str, str]:
-    if turn.state.forked:
-        recovery.ask_store(turn, "forked")
-        return "accepted", "resumed: it goes on as the store says"
-    turn.emit(e.Resumed())
-    if any(question.kind == "forked" for question in turn.state.questions):
-        turn.emit(e.QuestionEnded("forked", "resumed"))
-    _go_on(turn)
-    return "accepted", "resumed"
+    validity = timedelta(seconds=max(case.plan.validity_seconds, 0))
+    half = moved(turn.life.ends_at, -validity / 2)
+    # A step down in life is not left to wait for its half past the mark.
+    return min(half, orders_at(turn.life, turn.terms.table, validity, turn.rules))
 
 
 def _recalled(turn: Turn, recalled: Recalled) -> tuple[str, str]:
     """The store's truth is ours; what a person resumed goes on at once, as after any other resumption."""
     if turn.state.recall is None:
         return "accepted", "moot"
-    resumed = turn.state.forked
-    if recovery.recalled(turn, recalled) and resumed:
+    was_resumed = turn.state.forked
+    if recovery.recalled(turn, recalled) and was_resumed:
         _as_everleaf(turn)
-        _go_on(turn)
+        go_on(turn)
     return "accepted", "recalled"
-
-
-def _go_on(turn: Turn) -> None:
-    case = turn.state.case
-    # A hold was somebody's decision, or is the policy's own date: resuming is for what waits for a person or a part.
-    waits = case is not None and case.retry_at is not None and case.stage not in (Stage.AWAITING_APPROVAL, Stage.HELD)
-    if case is not None and waits and not turn.state.is_blocked:
-        if case.approved_by and not case.order_open and case.stage is not Stage.UNROUTABLE:
-            order_further(turn)
-        elif case.order_open:
-            turn.emit(e.RetryDue(resume_stage(turn)))
-        else:
-            route(turn)
-
-
-def _retire(turn: Turn, reason: str) -> None:
-    case = turn.state.case
-    if case is not None:
-        if case.order_open:
-            turn.emit(e.OrderClosed(key_of(turn), "retired", case.order_placed, case.issued is not None))
-        turn.emit(e.CaseClosed(case.number, "retired"))
-    turn.emit(e.Retired(reason))
-
-
-def _undeliverable(turn: Turn, message_id: str) -> None:
-    """Counts as unanswered: what an owner cannot be told climbs to the head of IT security (rule 3)."""
-    state = turn.state
-    if state.retired or state.life is None:
-        return
-    turn.emit(e.Undeliverable(message_id))
-    ask_head(turn, "undeliverable", "a message could not be delivered")

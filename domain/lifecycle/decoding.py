@@ -14,12 +14,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from domain.contracts import EventRecord
 from domain.errors import BadInput
 from domain.lifecycle import events as e
+from domain.lifecycle import old_events
 
 INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 KINDS: dict[str, type[e.Event]] = {
     found.kind: found
-    for found in vars(e).values()
+    for found in (*vars(e).values(), *vars(old_events).values())
     if isinstance(found, type) and issubclass(found, e.Event) and found is not e.Event
 }
 

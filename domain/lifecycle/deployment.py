@@ -3,90 +3,15 @@ back (DESIGN rule 4)."""
 
 from datetime import timedelta
 
-from domain.certificate import Life, LookOutcome, Slot
-from domain.contracts import DeployReport, LookReport, SlotLook, SlotReceipt
+from domain.certificate import Slot
+from domain.contracts import DeployReport, LookReport, SlotReceipt
 from domain.lifecycle import events as e
+from domain.lifecycle import sightings
 from domain.lifecycle.ladder import escalates_at
-from domain.lifecycle.renewal_value import gains
-from domain.lifecycle.scheduling import ask
-from domain.lifecycle.served import is_unseen
-from domain.lifecycle.state import Case, SlotView, Stage
+from domain.lifecycle.seeing import is_silence_expected, serves
+from domain.lifecycle.served import is_unseen, proof_of
+from domain.lifecycle.state import Place, Stage
 from domain.lifecycle.transition import Turn
-
-# A reload may take a moment to show; after this many looks that see something else it is rolled back.
-WRONG_LOOKS = 3
-WRONG_AGAIN = timedelta(seconds=2)
-SILENT_AGAIN = timedelta(minutes=5)
-
-
-def verify(turn: Turn, report: LookReport) -> None:
-    case = turn.case
-    assert case.issued is not None
-    # What moved away while it was looked at is another's: neither verified nor rolled back.
-    looks = tuple(look for look in report.looks if look.slot in turn.state.places)
-    if not looks:
-        return
-    turn.emit(e.LooksTaken(looks))
-    # Only an endpoint that has been silent for three looks over a week may be left out (rule 4).
-    lively = {view.slot for view in turn.state.slots if not is_unseen(view, turn.life, turn.now)}
-    verified, wrong, silent = _sort(turn, looks, case.issued)
-    # Where all are left out nobody has seen the new one: nothing is verified, and the alarm goes on.
-    if verified and not wrong and lively <= {*verified}:
-        turn.emit(e.VerificationLooked(verified, (), silent, None))
-        turn.emit(e.CaseClosed(case.number, "verified"))
-        turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))
-        return
-    pause = WRONG_AGAIN if wrong else min(SILENT_AGAIN * (1 << min(case.silent_looks, 8)), timedelta(hours=12))
-    turn.emit(e.VerificationLooked(verified, wrong, silent, turn.after(pause, at_least=WRONG_AGAIN)))
-    if turn.case.wrong_looks >= WRONG_LOOKS:
-        early = [look.slot for look in looks if look.slot in wrong and _ends_early(turn, look, case.issued)]
-        _roll_back(turn, wrong, early)
-    if silent:
-        _hold_for_silence(turn, case)
-
-
-def _roll_back(turn: Turn, wrong: tuple[Slot, ...], early: list[Slot]) -> None:
-    """Back to the old certificate, but never to one that is past its escalation mark (rule 4)."""
-    why = f"{wrong[0].url} still serves something else, or a broken chain"
-    if wrong[0] in early:
-        why = f"{wrong[0].url} serves it behind a certificate of its own that ends too early"
-    if escalates_at(turn.life, turn.terms.table) > turn.now:
-        turn.emit(e.FindingRaised("rolled-back", why))
-        turn.emit(e.RollbackOrdered(wrong, why))
-        return
-    turn.emit(e.FindingRaised("not-served", why))
-    turn.emit(e.RollbackWithheld(wrong, why))
-    turn.emit(e.StepFailed("verify", why, Stage.WAITING_FOR_PERSON, turn.backoff(turn.case.failures)))
-
-
-def _hold_for_silence(turn: Turn, case: Case) -> None:
-    views: dict[Slot, SlotView] = {view.slot: view for view in turn.state.slots}
-    unseen = [slot.url for slot, view in views.items() if is_unseen(view, turn.life, turn.now)]
-    if unseen:
-        ask(turn, "unseen", unseen[0])
-
-
-def _sort(
-    turn: Turn, looks: tuple[SlotLook, ...], issued: Life
-) -> tuple[tuple[Slot, ...], tuple[Slot, ...], tuple[Slot, ...]]:
-    verified, wrong, silent = [], [], []
-    for look in looks:
-        if look.outcome is not LookOutcome.SEEN or not look.fingerprint:
-            silent.append(look.slot)
-        elif look.fingerprint == issued.fingerprint and look.chain_ok and not _ends_early(turn, look, issued):
-            verified.append(look.slot)
-        else:
-            wrong.append(look.slot)
-    return tuple(verified), tuple(wrong), tuple(silent)
-
-
-def _ends_early(turn: Turn, look: SlotLook, issued: Life) -> bool:
-    """Whether the server adds a path of its own on which the new certificate gains no time: nothing is renewed then,
-    and a further order would gain as little."""
-    case = turn.case
-    if look.ends_at is None or look.ends_at >= issued.ends_at or case.plan is None:
-        return False
-    return not gains(look.ends_at, turn.life, case.plan, bool(case.requested_by))
 
 
 def deployed(turn: Turn, report: DeployReport) -> None:
@@ -101,14 +26,119 @@ def deployed(turn: Turn, report: DeployReport) -> None:
     ):
         bad = next((receipt for receipt in receipts if receipt.outcome == outcome), None)
         if bad is not None:
-            detail = f"{bad.slot.url}: {bad.detail}"
-            turn.emit(e.StepFailed("deploy", detail, stage, turn.backoff(turn.case.failures)))
+            _failed(turn, "deploy", f"{bad.slot.url}: {bad.detail}", stage, bad.slot.url)
             return
+
+
+def _failed(turn: Turn, step: str, detail: str, stage: Stage, place: str = "") -> None:
+    turn.emit(e.StepFailed(step, detail, stage, turn.backoff(step, place), place))
 
 
 def _ours(turn: Turn, report: DeployReport) -> tuple[SlotReceipt, ...]:
     """Without those of slots that moved away while a target answered: they are another's to worry about."""
-    return tuple(receipt for receipt in report.receipts if receipt.slot in turn.state.places)
+    return tuple(receipt for receipt in report.receipts if receipt.slot in turn.state.slots)
+
+
+# --- the look from outside ------------------------------------------------------------------------------------------
+
+
+def verify(turn: Turn, report: LookReport) -> None:
+    """Close the case where every place that must was seen to serve the new certificate; else hold, or roll back."""
+    looked_at = sightings.take(turn, report.looks, report.candidates)
+    rules = turn.rules
+    if not looked_at:
+        # For lack of time it is tried again at once; a clock that is wrong, ever more seldom.
+        again = turn.now + min(rules.not_looked_again * (1 << min(turn.state.look_tries, 16)), rules.second_look)
+        turn.emit(e.LookBroke(again, "nothing was looked at"))
+        turn.emit(e.VerificationLooked((), (), (), again))
+        return
+    needed = [place for place in turn.state.own_places if is_needed(turn, place)]
+    verified = [place for place in needed if serves(turn.state, place)]
+    rest = [place for place in needed if place not in verified]
+    # Where all are left out nobody has seen the new one: nothing is verified, and the alarm goes on.
+    if verified and not rest:
+        _close(turn, verified)
+        return
+    silent = [place for place in rest if place.silent and not place.wrong]
+    wrong = [place for place in rest if place.wrong]
+    at = turn.after(_pause(turn, rest, wrong), at_least=rules.wrong_again)
+    turn.emit(e.VerificationLooked(_slots(verified), _slots(wrong), _slots(silent), at))
+    # Counted for each place by itself: two places that are wrong in turn are not one that is wrong for long.
+    lost = [place for place in wrong if place.wrong >= rules.wrong_looks]
+    if lost:
+        _roll_back(turn, lost)
+
+
+def is_needed(turn: Turn, place: Place) -> bool:
+    """Whether the case waits for ``place``.  Left out are only: one that is unseen, or that a person said is broken and
+    that shows nothing; one that no look can show; and the old algorithm's slot, where silence is what is wanted."""
+    if proof_of(place.slot) == "first-use" or is_silence_expected(turn.state, place):
+        return False
+    if place.put_at is not None and place.answered and place.silent:
+        # It answered before we put something there: that is not its silence but ours.
+        return True
+    return not (is_unseen(turn.state, place, turn.now) or (place.to_repair and place.silent))
+
+
+def _pause(turn: Turn, rest: list[Place], wrong: list[Place]) -> timedelta:
+    rules = turn.rules
+    if wrong:
+        return rules.wrong_again
+    unlooked = [place for place in rest if not place.silent and place.put_at is not None]
+    if unlooked:
+        # Soon where a step had no time; ever more seldom for one that never has.
+        since = min(place.put_at for place in unlooked if place.put_at is not None)
+        return max(rules.not_looked_again, (turn.now - since) / 8)
+    # All that is silent, also what is left out: where nothing else is, nothing is looked at every few seconds.
+    looks = min((place.silent for place in turn.state.own_places if place.silent), default=1)
+    return min(rules.silent_verify_again * (1 << min(max(looks - 1, 0), 8)), rules.silent_verify_longest)
+
+
+def _close(turn: Turn, verified: list[Place]) -> None:
+    """Verified; what was left out says so, keeps its finding, and is looked at again."""
+    case = turn.case
+    assert case.issued is not None
+    seen = {place.slot for place in verified}
+    left_out = tuple(
+        place.slot
+        for place in turn.state.own_places
+        if place.slot not in seen and not is_silence_expected(turn.state, place)
+    )
+    turn.emit(e.VerificationLooked(_slots(verified), (), (), None))
+    turn.emit(e.CaseClosed(case.number, "verified", left_out))
+    turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))
+
+
+def _roll_back(turn: Turn, lost: list[Place]) -> None:
+    """Back to the old certificate, but never to one that is past its escalation mark (rule 4)."""
+    slots = _slots(lost)
+    why = _why_wrong(turn, lost[0])
+    if escalates_at(turn.life, turn.terms.table) > turn.now:
+        turn.emit(e.RollbackOrdered(slots, why))
+        return
+    turn.emit(e.RollbackWithheld(slots, why))
+    _failed(turn, "verify", why, Stage.WAITING_FOR_PERSON, slots[0].url)
+
+
+def _why_wrong(turn: Turn, place: Place) -> str:
+    url, case = place.slot.url, turn.case
+    if place.silent:
+        return f"{url} answers no more since the new certificate was put there"
+    issued = case.issued.fingerprint if case.issued is not None else ""
+    other = next((seen for seen in place.lives if seen.fingerprint != issued), None)
+    if other is not None:
+        return f"{url} still serves something else ({other.fingerprint[:16]})"
+    flaw = next((seen.flaw for seen in place.lives if seen.flaw), "")
+    if flaw:
+        return f"{url} serves it on a broken chain: {flaw}"
+    return f"{url} serves it behind a certificate of its own that ends too early"
+
+
+def _slots(places: list[Place]) -> tuple[Slot, ...]:
+    return tuple(place.slot for place in places)
+
+
+# --- putting back ---------------------------------------------------------------------------------------------------
 
 
 def rolled_back(turn: Turn, report: DeployReport) -> None:
@@ -119,24 +149,15 @@ def rolled_back(turn: Turn, report: DeployReport) -> None:
     back = tuple(receipt.slot for receipt in receipts if receipt.outcome == "installed")
     waiting = [receipt for receipt in receipts if receipt.outcome == "unreachable"]
     refused = [receipt for receipt in receipts if receipt.outcome == "refused"]
-    again = turn.backoff(turn.case.failures)
-    why = turn.case.failure
+    why = turn.case.failure or "it was not served"
     if waiting:
-        detail = f"{waiting[0].slot.url}: {waiting[0].detail}"
-        turn.emit(e.StepFailed("roll back", detail, Stage.ROLLING_BACK, again))
+        first = waiting[0]
+        _failed(turn, "roll back", f"{first.slot.url}: {first.detail}", Stage.ROLLING_BACK, first.slot.url)
         return
     if back:
         turn.emit(e.RolledBack(back))
     if refused:
+        # The old one is expired or revoked, so the endpoint was left as it is (rule 4).
         why = f"{refused[0].slot.url}: {refused[0].detail}"
-        _withheld(turn, tuple(receipt.slot for receipt in refused), why)
-    turn.emit(e.StepFailed("verify", why or "it was not served", Stage.WAITING_FOR_PERSON, again))
-
-
-def _withheld(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
-    """The target refused: the old one is expired or revoked, so the endpoint was left as it is (rule 4)."""
-    if not turn.case.rolled_back and turn.state.finding("rolled-back") is not None:
-        # Found when it was ordered; nothing was.
-        turn.emit(e.FindingCleared("rolled-back"))
-    turn.emit(e.FindingRaised("not-served", why))
-    turn.emit(e.RollbackWithheld(slots, why))
+        turn.emit(e.RollbackWithheld(tuple(receipt.slot for receipt in refused), why))
+    _failed(turn, "verify", why, Stage.WAITING_FOR_PERSON, receipts[0].slot.url)

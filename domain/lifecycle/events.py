@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from domain.certificate import Life, Slot
 from domain.contracts import SlotLook, Terms
-from domain.lifecycle.state import CaseOutcome, QuestionKind, RecallReason, Stage
+from domain.lifecycle.state import CaseOutcome, QuestionKind, RecallReason, Stage, Verdict
 from domain.tiers import Audience
 
 
@@ -67,7 +67,8 @@ class TermsChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class SlotsChanged(Event):
-    """``slots`` empty: it owns none any more, and nothing is done until it does."""
+    """What discovery says of who has which slot.  What is not among ``slots`` any more was taken by another one, and
+    counts until its owner has answered for it."""
 
     kind: ClassVar[str] = "slots_changed"
     slots: tuple[Slot, ...]
@@ -75,17 +76,103 @@ class SlotsChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class LooksTaken(Event):
+    """``lives``: the facts of every certificate among ``looks`` that is not ours."""
+
     kind: ClassVar[str] = "looks_taken"
     looks: tuple[SlotLook, ...]
+    lives: tuple[Life, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class LookScheduled(Event):
-    """``at`` None: no look of our own is needed any more."""
+class RulesTaken(Event):
+    """From here on this life is led under the rule set ``rules``; ``before``: the one until now."""
 
-    kind: ClassVar[str] = "look_scheduled"
-    at: datetime | None
-    why: str
+    kind: ClassVar[str] = "rules_taken"
+    rules: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FactsRead(Event):
+    """What earlier releases did not write down of the certificates at our places, read from the store."""
+
+    kind: ClassVar[str] = "facts_read"
+    lives: tuple[Life, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockDoubted(Event):
+    """A look came that is dated ahead of us by more than clocks may differ: it moves nothing."""
+
+    kind: ClassVar[str] = "clock_doubted"
+    url: str
+    dated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTrusted(Event):
+    """The place whose look was dated ahead was looked at with a right date."""
+
+    kind: ClassVar[str] = "clock_trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class LookBroke(Event):
+    """Looking itself failed; not tried again before ``retry_at``."""
+
+    kind: ClassVar[str] = "look_broke"
+    retry_at: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesReleased(Event):
+    """A person said that these are ours no more: retired, or moved elsewhere."""
+
+    kind: ClassVar[str] = "places_released"
+    slots: tuple[Slot, ...]
+    why: Literal["retired", "moved"]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveSettled(Event):
+    """A person said that what has moved is served nowhere else."""
+
+    kind: ClassVar[str] = "move_settled"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPromised(Event):
+    """A person said that these places are broken and will be repaired: nothing waits for them, and they stay ours."""
+
+    kind: ClassVar[str] = "repair_promised"
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairMade(Event):
+    """A person said that these were repaired: believed when it is seen, by a look at once."""
+
+    kind: ClassVar[str] = "repair_made"
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Event):
+    """What a person said of one certificate that is not ours, and of these differences alone."""
+
+    kind: ClassVar[str] = "judged"
+    fingerprint: str
+    verdict: Verdict
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Event):
+    """What the newest discovery found of it that no look of ours shows: (kind, detail)."""
+
+    kind: ClassVar[str] = "found"
+    findings: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +226,30 @@ class DecisionRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class Approved(Event):
-    """``by`` "policy" for tiers that do not ask.  ``hold_until`` None: order now."""
+    """``by`` "policy" for tiers that do not ask.  ``hold_until`` None: order now.  ``ends_at``: when it is asked anew
+    if it was not used; None for the policy's own."""
 
     kind: ClassVar[str] = "approved"
     approver: str
     plan_version: str
     hold_until: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalEnded(Event):
+    """Nothing was ordered under it for so long that it must be asked anew."""
+
+    kind: ClassVar[str] = "approval_ended"
+    plan_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMoved(Event):
+    """The end on which a held order's date rests has moved, and the date with it."""
+
+    kind: ClassVar[str] = "hold_moved"
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +262,12 @@ class Rejected(Event):
 
 @dataclass(frozen=True, slots=True)
 class OrderIntended(Event):
+    """``against``: E of the present certificate, which the gain of this order is weighed against."""
+
     kind: ClassVar[str] = "order_intended"
     order_key: str
     number: int
+    against: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +294,7 @@ class CertificateIssued(Event):
 
 @dataclass(frozen=True, slots=True)
 class OrderClosed(Event):
-    """``revoke``: its certificate, if there is one, must be revoked."""
+    """``revoke``: its certificate, if there is one, must be revoked.  ``fingerprint``: that one, where it is known."""
 
     kind: ClassVar[str] = "order_closed"
     order_key: str
@@ -194,6 +302,7 @@ class OrderClosed(Event):
     revoke: bool
     collected: bool
     detail: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +320,28 @@ class RevocationDelayed(Event):
     collected: bool
     retry_at: datetime | None
     detail: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationOwed(Event):
+    """It could not be revoked by us: a person must, and is asked until they say so."""
+
+    kind: ClassVar[str] = "revocation_owed"
+    order_key: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class StepFailed(Event):
-    """A step of the case came to nothing; tried again at ``retry_at`` from ``stage``."""
+    """A step of the case came to nothing; tried again at ``retry_at`` from ``stage``.  ``place``: where, by its URL."""
 
     kind: ClassVar[str] = "step_failed"
     step: str
     detail: str
     stage: Stage
     retry_at: datetime
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +398,12 @@ class RolledBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class CaseClosed(Event):
+    """``left_out``: places that did not answer, and so were not seen to serve the new one."""
+
     kind: ClassVar[str] = "case_closed"
     number: int
     outcome: CaseOutcome
+    left_out: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,19 +415,28 @@ class GenerationBegan(Event):
 
 @dataclass(frozen=True, slots=True)
 class RungsPassed(Event):
-    """Rungs that lay in the past when this became known: recorded, never fired."""
+    """Rungs that lay in the past when this became known: recorded, never fired.  ``fingerprint``: the life's."""
 
     kind: ClassVar[str] = "rungs_passed"
     up_to: int
+    fingerprint: str = ""
+    to: Audience = "security-head"
 
 
 @dataclass(frozen=True, slots=True)
 class RungFired(Event):
+    """``to`` is called for the life of ``fingerprint`` (empty: the present one), served at ``place``, that ends at
+    ``ends_at``.  ``lead_seconds``: of the rung as the policy writes it, 0 for the end itself."""
+
     kind: ClassVar[str] = "rung_fired"
     rung: int
     to: Audience
     mark: str
     again: bool = False
+    fingerprint: str = ""
+    lead_seconds: int = -1
+    ends_at: datetime | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +448,13 @@ class OwnerCalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged(Event):
+    """Repeats of one rung of one life to ``level`` are quiet until then.  ``lead_seconds`` -1: a failure's call."""
+
     kind: ClassVar[str] = "acknowledged"
     level: Audience
     until: datetime
+    fingerprint: str = ""
+    lead_seconds: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +464,19 @@ class QuestionAsked(Event):
     to: Audience
     climbs_at: datetime
     detail: str = ""
+    about: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionChanged(Event):
+    """What an open question is about is another set of places now; whom it has reached, and when it climbs, stay."""
+
+    kind: ClassVar[str] = "question_changed"
+    question: QuestionKind
+    detail: str
+    about: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,68 +484,8 @@ class QuestionEnded(Event):
     kind: ClassVar[str] = "question_ended"
     question: QuestionKind
     answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class FindingRaised(Event):
-    kind: ClassVar[str] = "finding_raised"
-    finding: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class FindingCleared(Event):
-    kind: ClassVar[str] = "finding_cleared"
-    finding: str
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignSeen(Event):
-    """A certificate in our slots that may not succeed ours, or None when it is gone."""
-
-    kind: ClassVar[str] = "foreign_seen"
-    life: Life | None
-
-
-@dataclass(frozen=True, slots=True)
-class ServedEnds(Event):
-    """When the first of the certificates that are served instead of ours ends; None: nothing else is served."""
-
-    kind: ClassVar[str] = "served_ends"
-    at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class EndMoved(Event):
-    """The path on which the present certificate is served ends at another time than was known: E and its ladder move.
-
-    It comes later only once every endpoint was seen to serve a whole chain that ends later (rule 9).
-    """
-
-    kind: ClassVar[str] = "end_moved"
-    ends_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HoldMoved(Event):
-    """The end on which a held order's date rests has moved, and the date with it."""
-
-    kind: ClassVar[str] = "hold_moved"
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SuspectSeen(Event):
-    """A certificate that is not ours but passes every check of a renewal; ``looks`` in a row at every endpoint."""
-
-    kind: ClassVar[str] = "suspect_seen"
-    life: Life
-    looks: int
-
-
-@dataclass(frozen=True, slots=True)
-class SuspectForgotten(Event):
-    kind: ClassVar[str] = "suspect_forgotten"
+    about: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,8 +496,27 @@ class Told(Event):
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable(Event):
+    """``person``: whom it could not reach."""
+
     kind: ClassVar[str] = "undeliverable"
     message_id: str
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryMended(Event):
+    """A person said that ``person`` can be reached again."""
+
+    kind: ClassVar[str] = "delivery_mended"
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWasRefused(Event):
+    """The store will not take what was recorded: something that a person must mend."""
+
+    kind: ClassVar[str] = "record_was_refused"
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +557,10 @@ class StateRecalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class RollAsked(Event):
+    """``rules``: the rule set that the next run takes; empty: its own."""
+
     kind: ClassVar[str] = "roll_asked"
+    rules: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,28 @@
-"""The fold: what an event makes of a state.  No decisions here; the auditor's verifier folds the same way."""
+"""The fold: what an event makes of a state.  No decisions here; the auditor's verifier folds the same way.
+
+Longer than 300 lines because it is one table: every event, and what it leaves.
+"""
 
 from dataclasses import replace
 
-from domain.certificate import Life, Slot
-from domain.contracts import SlotLook
+from domain.certificate import Life
 from domain.lifecycle import events as e
-from domain.lifecycle.ladder import end_moved, on_the_ladder
-from domain.lifecycle.places import placed
+from domain.lifecycle import old_events as old
+from domain.lifecycle import seeing
+from domain.lifecycle.served import present
 from domain.lifecycle.state import (
     Case,
     Climb,
+    Judgement,
     LifecycleState,
     OrderToRevoke,
+    Place,
     Question,
     Recalling,
     Reservation,
-    SlotView,
     Stage,
-    Suspect,
 )
 from domain.people.telling import messages_for
-
-EARLIER_KEPT = 20
-CODES_KEPT = 200
-NOTICES_KEPT = 50
 
 
 def evolve(state: LifecycleState, happened: e.Happened) -> LifecycleState:
@@ -31,137 +30,221 @@ def evolve(state: LifecycleState, happened: e.Happened) -> LifecycleState:
     assert happened.seq == state.seq or isinstance(happened.event, e.Forked)
     after = _case(_whole(state, happened), happened)
     after = replace(after, seq=happened.seq + 1)
-    return replace(after, untold=after.untold + messages_for(after, happened))
+    return _told(after, happened)
+
+
+def _told(state: LifecycleState, happened: e.Happened) -> LifecycleState:
+    """What waits to be told: of one thing to one person only the newest, or a week without a mail server would fill it.
+
+    Bounded besides; the oldest go, for each of them repeats while it still holds (rule 3).
+    """
+    new = messages_for(state, happened)
+    if not new:
+        return state
+    same = {(message.person, message.topic, message.subject) for message in new}
+    kept = tuple(one for one in state.untold if (one.person, one.topic, one.subject) not in same)
+    return replace(state, untold=(*kept, *new)[-state.led_by.untold_kept :])
 
 
 def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
-    at = happened.at
+    at, rules = happened.at, state.led_by
     match happened.event:
+        case e.RulesTaken(rules=name):
+            return replace(state, rules=name, rules_wanted="")
         case e.NoticeCame(notice_id=notice):
             return replace(state, unread=(*state.unread, notice))
         case e.NoticeRead(notice_id=notice):
             unread = tuple(other for other in state.unread if other != notice)
-            return replace(state, unread=unread, read=(*state.read, notice)[-NOTICES_KEPT:], consult_at=None)
+            return replace(state, unread=unread, read=(*state.read, notice)[-rules.notices_kept :], consult_at=None)
         case e.ConsultDelayed(retry_at=retry_at):
             return replace(state, consult_at=retry_at)
         case e.Adopted(terms=terms, life=life, slots=slots):
-            return replace(state, terms=terms, life=life, known_at=at, slots=tuple(SlotView(slot) for slot in slots))
+            return replace(state, terms=terms, life=life, known_at=at, places=tuple(Place(slot) for slot in slots))
         case e.TermsChanged(terms=terms):
-            return on_the_ladder(replace(state, terms=terms), state)
-        case e.ServedEnds(at=ends):
-            return on_the_ladder(replace(state, served_ends=ends), state)
-        case e.EndMoved(ends_at=ends):
-            return end_moved(state, ends, at)
-        case e.ForeignSeen(life=foreign):
-            return replace(state, foreign=foreign)
+            return _under_terms(replace(state, terms=terms), state)
         case e.SlotsChanged(slots=slots):
-            return placed(state, slots)
-        case e.LooksTaken(looks=looks):
-            seen = {look.slot: look for look in looks}
-            views = tuple(_view(view, seen.get(view.slot)) for view in state.slots)
-            return replace(state, slots=views, look_tries=0)
-        case e.LookScheduled(at=when):
-            return replace(state, look_at=when, look_tries=state.look_tries + 1)
-        case e.SuspectSeen(life=life, looks=looks):
-            return replace(state, suspect=Suspect(life, looks, at))
-        case e.SuspectForgotten():
-            return replace(state, suspect=None)
+            return seeing.placed(state, slots)
+        case e.PlacesReleased(slots=slots, why=why):
+            return seeing.released(state, slots, why)
+        case e.RepairPromised(slots=slots):
+            places = (replace(one, to_repair=True) if one.slot in slots else one for one in state.places)
+            return replace(state, places=tuple(places))
+        case e.RepairMade(slots=slots):
+            return replace(
+                state, places=tuple(seeing.repaired(one) if one.slot in slots else one for one in state.places)
+            )
+        case e.MoveSettled():
+            return replace(state, moved=())
+        case e.LooksTaken(looks=looks, lives=lives):
+            return seeing.looked(state, looks, lives)
+        case e.FactsRead(lives=lives):
+            return seeing.read(state, lives)
+        case e.Found(findings=findings):
+            return replace(state, found=findings)
+        case e.LookBroke(retry_at=retry_at):
+            return replace(state, look_not_before=retry_at, look_tries=state.look_tries + 1)
+        case e.ClockDoubted(url=url, dated=dated):
+            return replace(state, clock=(url, dated))
+        case e.ClockTrusted():
+            return replace(state, clock=None)
         case e.GenerationBegan(generation=generation, life=life):
             return _next_generation(state, happened, generation, life)
-        case e.FindingRaised(finding=kind, detail=detail):
-            others = tuple(pair for pair in state.findings if pair[0] != kind)
-            return replace(state, findings=(*others, (kind, detail)))
-        case e.FindingCleared(finding=kind):
-            return replace(state, findings=tuple(pair for pair in state.findings if pair[0] != kind))
         case e.Retired():
-            return replace(state, retired=True, questions=(), reservation=None, look_at=None)
+            return replace(state, retired=True, questions=(), reservation=None, look_not_before=None)
         case e.Forked() | e.Resumed():
-            return replace(state, forked=isinstance(happened.event, e.Forked))
+            return replace(state, forked=isinstance(happened.event, e.Forked), record_refused="")
+        case e.RecordWasRefused(detail=detail):
+            return replace(state, record_refused=detail)
         case e.RecallAsked(why=why, notice_id=notice):
             return replace(state, recall=Recalling(happened.by, why, notice))
         case e.RecallDelayed(retry_at=retry_at) if state.recall is not None:
             return replace(state, recall=replace(state.recall, retry_at=retry_at))
         case e.StateRecalled():
             return replace(state, forked=False, recall=None, roll=True)
-        case e.RollAsked():
-            return replace(state, roll=True)
+        case e.RollAsked(rules=wanted):
+            return replace(state, roll=True, rules_wanted=wanted)
+        case old.EndMoved(ends_at=ends) if state.life is not None:
+            return replace(state, life=replace(state.life, ends_at=ends))
         case _:
             return _people(state, happened)
 
 
 def _people(state: LifecycleState, happened: e.Happened) -> LifecycleState:
-    at = happened.at
     match happened.event:
         case e.DecisionReserved(code_sha256=code, until=until):
             return replace(state, reservation=Reservation(code, until))
         case e.CodeBurnt(code_sha256=code):
-            return replace(state, burnt=(*state.burnt, code)[-CODES_KEPT:])
+            return replace(state, burnt=(*state.burnt, code)[-state.led_by.codes_kept :])
         case e.ReservationEnded():
             return replace(state, reservation=None)
-        case e.RungsPassed(up_to=rung):
-            return replace(state, climb=replace(state.climb, rung=max(rung, state.climb.rung)))
-        case e.RungFired(rung=rung):
-            return replace(state, climb=replace(state.climb, rung=max(rung, state.climb.rung), last_at=at))
-        case e.OwnerCalled():
-            return replace(state, climb=replace(state.climb, owner_called_at=at))
-        case e.Acknowledged(level=level, until=until):
-            climb = state.climb
-            if level == "owner":
-                return replace(state, climb=replace(climb, owner_acknowledged_until=until))
-            return replace(state, climb=replace(climb, acknowledged_rung=climb.rung, acknowledged_until=until))
-        case e.QuestionAsked(question=kind, to=to, climbs_at=climbs, detail=detail):
-            others = tuple(question for question in state.questions if question.kind != kind)
-            return replace(state, questions=(*others, Question(kind, at, climbs, to, detail)))
-        case e.QuestionEnded(question=kind):
-            return replace(state, questions=tuple(question for question in state.questions if question.kind != kind))
-        case e.Told(message_id=message) | e.Undeliverable(message_id=message):
-            return replace(state, untold=tuple(other for other in state.untold if other.id != message))
-        case e.OrderClosed(order_key=key, reason=reason, revoke=True, collected=collected):
-            words = {"retired": "cessationOfOperation", "superseded": "superseded"}
-            order = OrderToRevoke(key, words.get(reason, "unusable"), collected)  # type: ignore[arg-type]  # literals above
-            return replace(state, to_revoke=(*state.to_revoke, order))
-        case e.RevocationDelayed(order_key=key, collected=collected, retry_at=retry_at):
-            orders = tuple(
-                replace(order, collected=collected, retry_at=retry_at) if order.order_key == key else order
-                for order in state.to_revoke
+        case e.RungFired() as fired:
+            return _climbed(state, fired, happened)
+        case e.Acknowledged() as said:
+            return _acknowledged(state, said)
+        case e.QuestionAsked() as asked:
+            question = Question(
+                asked.question, happened.at, asked.climbs_at, asked.to, asked.detail, asked.about, asked.subject
             )
-            return replace(state, to_revoke=orders)
-        case e.OrderRevoked(order_key=key):
-            return replace(state, to_revoke=tuple(order for order in state.to_revoke if order.order_key != key))
+            return _with_question(state, question)
+        case e.QuestionChanged(question=kind, subject=subject, detail=detail, about=about):
+            questions = (
+                replace(one, detail=detail, about=about) if one.key == (kind, subject) else one
+                for one in state.questions
+            )
+            return replace(state, questions=tuple(questions))
+        case e.QuestionEnded(question=kind, subject=subject):
+            return replace(state, questions=tuple(one for one in state.questions if one.key != (kind, subject)))
+        case e.Judged(fingerprint=fingerprint, verdict=verdict, differences=differences):
+            others = tuple(one for one in state.judgements if one.fingerprint != fingerprint)
+            kept = (*others, Judgement(fingerprint, verdict, differences))[-state.led_by.verdicts_kept :]
+            return replace(state, judgements=kept)
+        case e.Told(message_id=message):
+            return replace(state, untold=tuple(other for other in state.untold if other.id != message))
+        case e.Undeliverable(message_id=message, person=person):
+            untold = tuple(other for other in state.untold if other.id != message)
+            return replace(state, untold=untold, unreachable=tuple(dict.fromkeys((*state.unreachable, person))))
+        case e.DeliveryMended(person=person):
+            return replace(state, unreachable=tuple(other for other in state.unreachable if other != person))
+        case _:
+            return _revoking(state, happened)
+
+
+def _with_question(state: LifecycleState, question: Question) -> LifecycleState:
+    others = tuple(one for one in state.questions if one.key != question.key)
+    return replace(state, questions=(*others, question))
+
+
+def _climbed(state: LifecycleState, fired: e.RungFired, happened: e.Happened) -> LifecycleState:
+    """0.1.0 had one climb, of the present life, and did not say of which lead a rung was."""
+    life = present(state)
+    fingerprint, lead = fired.fingerprint or life.fingerprint, fired.lead_seconds
+    if lead < 0:
+        rungs = state.terms.table.rungs if state.terms is not None else ()
+        lead = int(rungs[fired.rung].lead.total_seconds()) if fired.rung < len(rungs) else 0
+    before = next((one for one in state.climbs if one.fingerprint == fingerprint and one.to == fired.to), None)
+    quiet = (before.quiet_lead_seconds, before.quiet_until) if before is not None else (-1, None)
+    climb = Climb(fingerprint, fired.to, lead, fired.ends_at or life.ends_at, happened.at, *quiet)
+    return replace(state, climbs=(*(one for one in state.climbs if one is not before), climb))
+
+
+def _acknowledged(state: LifecycleState, said: e.Acknowledged) -> LifecycleState:
+    """0.1.0 did not say which rung: it was the one on which the climb stood, for an owner the call for a failure."""
+    fingerprint = said.fingerprint or present(state).fingerprint
+    if said.level == "owner" and said.lead_seconds < 0 and state.case is not None:
+        state = replace(state, case=replace(state.case, owner_quiet_until=said.until))
+
+    def quiet(climb: Climb) -> Climb:
+        if climb.fingerprint != fingerprint or climb.to != said.level:
+            return climb
+        lead = said.lead_seconds if said.fingerprint else climb.lead_seconds
+        return replace(climb, quiet_lead_seconds=lead, quiet_until=said.until)
+
+    return replace(state, climbs=tuple(map(quiet, state.climbs)))
+
+
+def _under_terms(after: LifecycleState, before: LifecycleState) -> LifecycleState:
+    """Who changed the policy that changed the plan may not approve it (rule 8)."""
+    plan = after.terms.plan if after.terms is not None else None
+    was = before.terms.plan if before.terms is not None else None
+    if after.case is None or after.terms is None or plan == was or not after.terms.changed_by:
+        return after
+    return replace(after, case=replace(after.case, plan_changed_by=after.terms.changed_by))
+
+
+def _revoking(state: LifecycleState, happened: e.Happened) -> LifecycleState:
+    at = happened.at
+
+    def on(key: str, **changes: object) -> LifecycleState:
+        orders = (replace(one, **changes) if one.order_key == key else one for one in state.to_revoke)  # type: ignore[arg-type]  # fields of its own
+        return replace(state, to_revoke=tuple(orders))
+
+    match happened.event:
+        case e.OrderClosed(order_key=key, reason=reason, revoke=True, collected=collected, fingerprint=fingerprint):
+            words = {"retired": "cessationOfOperation", "superseded": "superseded"}
+            order = OrderToRevoke(
+                key,
+                words.get(reason, "unusable"),  # type: ignore[arg-type]  # literals above
+                collected,
+                fingerprint=fingerprint,
+                since=at,
+            )
+            return replace(state, to_revoke=(*state.to_revoke, order))
+        case e.RevocationDelayed(order_key=key, collected=collected, retry_at=retry_at, fingerprint=fingerprint):
+            known = next((one.fingerprint for one in state.to_revoke if one.order_key == key), "")
+            return on(key, collected=collected, retry_at=retry_at, fingerprint=fingerprint or known)
+        case e.RevocationOwed(order_key=key, why=why):
+            return on(key, owed=why, retry_at=None)
+        case e.OrderRevoked(order_key=key, done=done):
+            gone = [one.fingerprint for one in state.to_revoke if one.order_key == key and one.fingerprint and done]
+            left = tuple(one for one in state.to_revoke if one.order_key != key)
+            revoked = (*state.revoked, *((fingerprint, at) for fingerprint in gone))
+            return replace(state, to_revoke=left, revoked=revoked[-state.led_by.earlier_kept :])
         case _:
             return state
 
 
-def _view(view: SlotView, look: SlotLook | None) -> SlotView:
-    if look is None:
-        return view
-    if look.fingerprint:
-        seen = SlotView(view.slot, look.fingerprint, look.at, look.at, look.outcome, look.chain_ok)
-        return replace(seen, ends_at=look.ends_at)
-    since = view.silent_since or look.at
-    return replace(view, looked_at=look.at, outcome=look.outcome, silent=view.silent + 1, silent_since=since)
-
-
 def _next_generation(state: LifecycleState, happened: e.Happened, generation: int, life: Life) -> LifecycleState:
     before = (state.life.fingerprint,) if state.life is not None else ()
-    asked = ("drift", "foreign-certificate", "names-changed")
-    passing = ("drift", "foreign-certificate", "rolled-back", "not-served", "broken-chain", "expired")
-    return replace(
+    after = replace(
         state,
         generation=generation,
         life=life,
         known_at=happened.at,
-        earlier=(*state.earlier, *before)[-EARLIER_KEPT:],
-        climb=Climb(),
+        earlier=(*state.earlier, *before)[-state.led_by.earlier_kept :],
         case_count=0,
-        suspect=None,
-        foreign=None,
-        served_ends=None,
-        look_at=None,
-        findings=tuple(pair for pair in state.findings if pair[0] not in passing),
-        questions=tuple(question for question in state.questions if question.kind not in asked),
+        # Its own facts are those of the present one now; what people said of it as a stranger is settled.
+        strangers=tuple(one for one in state.strangers if one.fingerprint != life.fingerprint),
+        judgements=tuple(one for one in state.judgements if one.fingerprint != life.fingerprint),
+        found=(),
         roll=True,
     )
+    shown = {seen.fingerprint for place in after.places for seen in place.lives} | {life.fingerprint}
+    return replace(
+        seeing.taken_back(after), climbs=tuple(climb for climb in after.climbs if climb.fingerprint in shown)
+    )
+
+
+# --- the case -------------------------------------------------------------------------------------------------------
 
 
 def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
@@ -171,7 +254,7 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         opened = Case(event.number, at, event.cause, Stage.UNROUTABLE, event.requested_by)
         return replace(state, case=opened, case_count=event.number)
     if isinstance(event, e.CaseClosed):
-        return replace(
+        closed = replace(
             state,
             case=None,
             last_case=case,
@@ -180,9 +263,27 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             last_closed_at=at,
             reservation=None,
         )
+        return seeing.taken_back(closed)
     if case is None:
         return state
-    return replace(state, case=_ordering(state, _deploying(case, event, {view.slot for view in state.slots}), happened))
+    return _deploying(replace(state, case=_ordering(state, case, happened)), happened)
+
+
+def _mended(case: Case, *steps: str) -> Case:
+    """What failed before works now: the owner is called only for a failure that still stands."""
+    if case.failed_step not in steps:
+        return case
+    return replace(
+        case,
+        failures=0,
+        failed_step="",
+        failed_place="",
+        first_failed_at=None,
+        failure="",
+        budget_spent=False,
+        owner_called_at=None,
+        owner_quiet_until=None,
+    )
 
 
 def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
@@ -190,78 +291,100 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
     match happened.event:
         case e.ApprovalAsked():
             plan = state.terms.plan if state.terms else None
-            return replace(case, stage=Stage.AWAITING_APPROVAL, plan=plan, asked_at=at, approved_by="", retry_at=None)
+            changed_by = case.plan_changed_by
+            return replace(
+                case,
+                stage=Stage.AWAITING_APPROVAL,
+                plan=plan,
+                plan_changed_by=changed_by,
+                asked_at=at,
+                approved_by="",
+                approval_ends_at=None,
+                retry_at=None,
+            )
         case e.BecameUnroutable(why=why, retry_at=retry_at):
             return replace(case, stage=Stage.UNROUTABLE, failure=why, retry_at=retry_at)
-        case e.Approved(approver=by, hold_until=hold):
+        case e.Approved(approver=by, hold_until=hold, ends_at=ends):
             # A person approved the plan that was asked; the policy approves the plan that it has now.
             plan = state.terms.plan if by == "policy" and state.terms else case.plan
-            return replace(case, stage=Stage.HELD, plan=plan, approved_by=by, retry_at=hold)
+            return replace(case, stage=Stage.HELD, plan=plan, approved_by=by, approval_ends_at=ends, retry_at=hold)
+        case e.ApprovalEnded():
+            return replace(case, approved_by="", approval_ends_at=None)
         case e.Rejected(asks_again_at=again):
-            return replace(case, stage=Stage.REJECTED, approved_by="", retry_at=again)
-        case e.OrderIntended(number=number):
-            return replace(
-                case, stage=Stage.ORDERING, order_number=number, order_open=True, order_placed=False, retry_at=None
-            )
-        case e.OrderAccepted():
-            return replace(case, order_placed=True)
-        case e.OrderPending(retry_at=retry_at, detail=detail):
-            return replace(case, stage=Stage.WAITING_FOR_CA, retry_at=retry_at, failure=detail)
-        case e.CertificateIssued(life=life):
-            return replace(case, stage=Stage.DEPLOYING, issued=life, retry_at=None, failure="")
-        case e.OrderClosed():
-            return replace(
-                case,
-                order_open=False,
-                order_placed=False,
-                issued=None,
-                installed=(),
-                verified=(),
-                wrong=(),
-                wrong_looks=0,
-                silent_looks=0,
-            )
-        case e.StepFailed(detail=detail, stage=stage, retry_at=retry_at):
-            first = case.first_failed_at or at
-            return replace(
-                case, stage=stage, retry_at=retry_at, failures=case.failures + 1, first_failed_at=first, failure=detail
-            )
-        case e.RetryDue(stage=stage):
-            return replace(case, stage=stage, retry_at=None)
+            return replace(case, stage=Stage.REJECTED, approved_by="", approval_ends_at=None, retry_at=again)
         case e.HoldMoved(until=until):
             return replace(case, retry_at=until)
+        case e.OrderIntended(number=number, against=against):
+            return replace(
+                case,
+                stage=Stage.ORDERING,
+                order_number=number,
+                order_open=True,
+                order_placed=False,
+                against=against,
+                retry_at=None,
+            )
+        case e.OrderAccepted():
+            return _mended(replace(case, order_placed=True), "order")
+        case e.OrderPending(retry_at=retry_at, detail=detail):
+            return replace(_mended(case, "collect"), stage=Stage.WAITING_FOR_CA, retry_at=retry_at, failure=detail)
+        case e.CertificateIssued(life=life):
+            mended = _mended(case, "order", "collect")
+            return replace(mended, stage=Stage.DEPLOYING, issued=life, retry_at=None, failure="")
+        case e.OrderClosed():
+            return replace(case, order_open=False, order_placed=False, issued=None, to_roll_back=(), not_served="")
+        case e.StepFailed() as failed:
+            return _failed(case, failed, happened)
+        case e.RetryDue(stage=stage):
+            return replace(case, stage=stage, retry_at=None)
         case e.BudgetSpent():
             return replace(case, budget_spent=True)
+        case e.OwnerCalled():
+            return replace(case, owner_called_at=at)
         case _:
             return case
 
 
-def _deploying(case: Case, event: e.Event, slots: set[Slot]) -> Case:
-    match event:
+def _failed(case: Case, failed: e.StepFailed, happened: e.Happened) -> Case:
+    """Failures are counted of one step at one place: another one starts anew, and is tried again as soon."""
+    same = (case.failed_step, case.failed_place) == (failed.step, failed.place)
+    return replace(
+        case,
+        stage=failed.stage,
+        retry_at=failed.retry_at,
+        failures=case.failures + 1 if same else 1,
+        failed_step=failed.step,
+        failed_place=failed.place,
+        first_failed_at=case.first_failed_at or happened.at,
+        failure=failed.detail,
+    )
+
+
+def _deploying(state: LifecycleState, happened: e.Happened) -> LifecycleState:
+    case = state.case
+    assert case is not None
+    match happened.event:
+        case e.OrderClosed():
+            return seeing.taken_back(state)
         case e.Installed(slots=done):
-            installed = tuple(sorted({*case.installed, *done}))
-            complete = slots <= set(installed)
-            stage = Stage.VERIFYING if complete else case.stage
-            return replace(case, installed=installed, stage=stage, wrong_looks=0, retry_at=None)
-        case e.VerificationLooked(verified=verified, wrong=wrong, silent=silent, retry_at=retry_at):
-            return replace(
-                case,
-                verified=verified,
-                wrong=wrong,
-                wrong_looks=case.wrong_looks + 1 if wrong else 0,
-                silent_looks=case.silent_looks + 1 if silent else 0,
-                retry_at=retry_at,
-            )
-        case e.RollbackOrdered(slots=wrong):
-            return replace(case, stage=Stage.ROLLING_BACK, wrong=wrong, retry_at=None)
-        case e.RolledBack(slots=done) | e.RollbackWithheld(slots=done):
-            return replace(
-                case,
-                installed=tuple(slot for slot in case.installed if slot not in done),
-                verified=tuple(slot for slot in case.verified if slot not in done),
-                wrong=(),
-                wrong_looks=0,
-                rolled_back=case.rolled_back or isinstance(event, e.RolledBack),
-            )
+            after = seeing.put(state, done, happened.at)
+            stage = Stage.VERIFYING if seeing.is_complete(after) else case.stage
+            return replace(after, case=replace(_deployed(case, done), stage=stage, retry_at=None))
+        case e.VerificationLooked(retry_at=retry_at):
+            return replace(state, case=replace(_mended(case, "look"), retry_at=retry_at))
+        case e.RollbackOrdered(slots=wrong, why=why):
+            ordered = replace(case, stage=Stage.ROLLING_BACK, to_roll_back=wrong, retry_at=None, failure=why)
+            return replace(state, case=ordered)
+        case e.RolledBack(slots=done):
+            rolled = replace(case, to_roll_back=(), rolled_back=True)
+            return seeing.taken_back(replace(state, case=rolled), done)
+        case e.RollbackWithheld(slots=done, why=why):
+            return seeing.taken_back(replace(state, case=replace(case, to_roll_back=(), not_served=why)), done)
         case _:
-            return case
+            return state
+
+
+def _deployed(case: Case, done: tuple[object, ...]) -> Case:
+    """Mended where it failed: one target that works says nothing of another that does not."""
+    works = {getattr(slot, "url", "") for slot in done}
+    return _mended(case, "deploy") if not case.failed_place or case.failed_place in works else case

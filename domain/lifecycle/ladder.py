@@ -1,11 +1,11 @@
-"""Lead times: when a case opens, when it orders, when whom a rung reaches; and why (DESIGN rule 1)."""
+"""The ladder: lead times, rungs, whom they reach, and how far each climb is (DESIGN rule 1)."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from domain.certificate import Life
-from domain.contracts import Terms
-from domain.lifecycle.state import LifecycleState
+from domain.lifecycle.state import Climb
 from domain.tiers import FULL_LIFE, Audience, TierPolicy
 
 MICROSECOND = timedelta(microseconds=1)
@@ -15,6 +15,16 @@ REPEAT_AFTER = timedelta(hours=24)
 
 # RFC 5280 4.1.2.5 writes "no well-defined end" as the last second of 9999: what is reckoned from there has no date.
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+class Span(Protocol):
+    """A life as far as its ladder goes: E, and L = E - not_before of the same certificate."""
+
+    @property
+    def ends_at(self) -> datetime: ...
+
+    @property
+    def length(self) -> timedelta: ...
 
 
 def moved(at: datetime, by: timedelta) -> datetime:
@@ -32,45 +42,86 @@ def scaled(lead: timedelta, length: timedelta) -> timedelta:
     return MICROSECOND * ((lead // MICROSECOND) * max(length // MICROSECOND, 0) // (FULL_LIFE // MICROSECOND))
 
 
+def pause(lead: timedelta, length: timedelta, least: timedelta) -> timedelta:
+    """``lead``, scaled, as a wait of ours, at least ``least``.
+
+    A life that ended before it began scales every wait to nothing: it is then waited for as for a long one, or people
+    would hear of it every few minutes for ever.
+    """
+    return max(scaled(lead, length), least) if length > timedelta() else max(lead, least)
+
+
 @dataclass(frozen=True, slots=True)
 class RungMoment:
-    """Rung ``index`` of the ladder: fires ``at``, reaches ``to``; ``mark`` is what a person calls it."""
+    """Rung ``index`` of the ladder: fires ``at``, reaches ``to``.
+
+    ``lead``: as the policy writes it, before it is scaled; nothing for the end itself.
+    """
 
     index: int
     at: datetime
     to: Audience
-    mark: str
+    lead: timedelta = timedelta()
+
+    @property
+    def mark(self) -> str:
+        """What a person calls it."""
+        return f"{days(self.lead)} before the end" if self.lead else "the end"
 
 
-def opens_at(life: Life, table: TierPolicy) -> datetime:
+def opens_at(life: Span, table: TierPolicy) -> datetime:
     return moved(life.ends_at, -scaled(table.opens, life.length))
 
 
-def issues_at(life: Life, table: TierPolicy, validity: timedelta) -> datetime:
-    """When the order may be placed without asking, or the latest date to which an approver may hold.
-
-    Not before half of the new life is gained on the present E, so that nothing converges (rule 1).
-    """
-    lead = min(scaled(table.issues, life.length), max(validity, timedelta()) / 2)
-    return moved(life.ends_at, -lead)
-
-
-def escalates_at(life: Life, table: TierPolicy) -> datetime:
+def escalates_at(life: Span, table: TierPolicy) -> datetime:
     return moved(life.ends_at, -scaled(table.escalates, life.length))
 
 
-def ladder(life: Life, table: TierPolicy) -> tuple[RungMoment, ...]:
+def ladder(life: Span, table: TierPolicy) -> tuple[RungMoment, ...]:
     """Every rung with its instant, the last at E itself; falling leads, so rising instants."""
     rungs = [
-        RungMoment(
-            index, moved(life.ends_at, -scaled(rung.lead, life.length)), rung.to, f"{days(rung.lead)} before the end"
-        )
+        RungMoment(index, moved(life.ends_at, -scaled(rung.lead, life.length)), rung.to, rung.lead)
         for index, rung in enumerate(table.rungs)
     ]
-    return (*rungs, RungMoment(len(rungs), life.ends_at, "security-head", "the end"))
+    return (*rungs, RungMoment(len(rungs), life.ends_at, "security-head"))
 
 
-def retry_window(life: Life, table: TierPolicy) -> timedelta:
+def rungs_to(audience: Audience, life: Span, table: TierPolicy) -> tuple[RungMoment, ...]:
+    """The rungs of ``life`` that reach ``audience``: its own ladder, for what one heard the other has not."""
+    return tuple(rung for rung in ladder(life, table) if rung.to == audience)
+
+
+def climb_of(climbs: Iterable[Climb], fingerprint: str, audience: Audience) -> Climb | None:
+    return next((one for one in climbs if one.fingerprint == fingerprint and one.to == audience), None)
+
+
+def reached(climb: Climb | None, rungs: tuple[RungMoment, ...], ends_at: datetime) -> RungMoment | None:
+    """On which of ``rungs`` a climb stands, also where E or the policy has moved since it was called last.
+
+    Nearer: what was told of a rung stays told, and any deeper one that has come by now is still to fire, also where the
+    last call was later than its mark: that call spoke of an end which was further away.  Otherwise it stands on the
+    deepest rung that had come by the last call.
+    """
+    if climb is None:
+        return None
+    if ends_at < climb.ends_at:
+        told = timedelta(seconds=climb.lead_seconds)
+        stood_on = [rung for rung in rungs if rung.lead >= told]
+    else:
+        stood_on = [rung for rung in rungs if rung.at <= climb.last_at]
+    return stood_on[-1] if stood_on else None
+
+
+def is_quiet(climb: Climb, rung: RungMoment, now: datetime) -> bool:
+    """Whether the repeats of ``rung`` were acknowledged until after ``now``; a later rung is another."""
+    return climb.quiet_lead_seconds == seconds_of(rung) and climb.quiet_until is not None and climb.quiet_until > now
+
+
+def seconds_of(rung: RungMoment) -> int:
+    return int(rung.lead.total_seconds())
+
+
+def retry_window(life: Span, table: TierPolicy) -> timedelta:
     return scaled(table.retry_for, life.length)
 
 
@@ -82,84 +133,3 @@ def days(lead: timedelta) -> str:
             text = f"{count:.0f}" if abs(count - round(count)) < 0.05 else f"{count:.1f}"
             return f"{text} {unit}{'' if text == '1' else 's'}"
     return f"{lead.total_seconds():.0f} seconds"
-
-
-@dataclass(frozen=True, slots=True)
-class Because:
-    """One date with the sum that gives it; ``lead``: what the policy writes, "30 days"."""
-
-    what: str
-    at: datetime
-    sum: str
-    lead: str = ""
-
-
-def explain(life: Life, terms: Terms) -> tuple[Because, ...]:
-    """Every date of this generation, each with its arithmetic written out."""
-    table = terms.table
-
-    def line(what: str, lead: timedelta, at: datetime) -> Because:
-        scale = "" if life.length >= FULL_LIFE else f" x ({days(life.length)} / 180 days)"
-        return Because(what, at, f"{life.ends_at:%Y-%m-%d %H:%M:%S} UTC - {days(lead)}{scale}", days(lead))
-
-    lines = [line("the renewal case opens", table.opens, opens_at(life, table))]
-    if terms.plan is not None:
-        validity = timedelta(seconds=terms.plan.validity_seconds)
-        what = "the latest an approver may hold the order" if table.asks else "the order is placed without asking"
-        lines.append(line(what, table.issues, issues_at(life, table, validity)))
-    for rung, moment in zip(table.rungs, ladder(life, table), strict=False):
-        who = "the head of IT security" if rung.to == "security-head" else "the owner"
-        lines.append(line(f"without a verified replacement, {who} is told", rung.lead, moment.at))
-    ends = Because("it ends; the head of IT security is told every day", life.ends_at, "the earliest end on its path")
-    return (*lines, ends)
-
-
-def warnings(life: Life, terms: Terms, usual: timedelta | None = None) -> tuple[str, ...]:
-    """What ``explain`` warns of for this certificate: room that is too small to act in.
-
-    ``usual``: within which 95 in 100 renewals of its tier were verified, where that is known.
-    """
-    found = []
-    between = escalates_at(life, terms.table) - opens_at(life, terms.table)
-    if between < timedelta(minutes=5):
-        found.append(f"only {days(between)} lie between the opening of the case and the escalation")
-    left = life.ends_at - escalates_at(life, terms.table)
-    if usual is not None and left < usual:
-        found.append(f"its escalation leaves {days(left)}, but 95 in 100 renewals of its tier took up to {days(usual)}")
-    if life.ends_at <= life.not_before:
-        found.append("it ends before it begins")
-    return tuple(found)
-
-
-def rungs_of(state: LifecycleState) -> tuple[RungMoment, ...]:
-    """The ladder of a state; empty before its first notice was read."""
-    life = state.alarm_life
-    return () if life is None or state.terms is None else ladder(life, state.terms.table)
-
-
-def on_the_ladder(after: LifecycleState, before: LifecycleState) -> LifecycleState:
-    """An index is another mark on another ladder: the climb moves to the deepest rung that had come by the last call.
-
-    An acknowledgement was of one mark, and falls with it.
-    """
-    old, new = rungs_of(before), rungs_of(after)
-    climb = before.climb
-    if old == new or climb.rung < 0:
-        return after
-    called = climb.last_at
-    reached = [rung.index for rung in new if called is not None and rung.at <= called]
-    moved = replace(climb, rung=reached[-1] if reached else -1, acknowledged_rung=-1, acknowledged_until=None)
-    return replace(after, climb=moved)
-
-
-def end_moved(state: LifecycleState, ends_at: datetime, at: datetime) -> LifecycleState:
-    """``state`` with another E of its present certificate, known since ``at``."""
-    assert state.life is not None
-    after = replace(state, life=replace(state.life, ends_at=ends_at), known_at=at)
-    if ends_at > state.life.ends_at:
-        return on_the_ladder(after, state)
-    if rungs_of(after) == rungs_of(state):
-        return after
-    # The same ladder, nearer: what was told of a rung stays told, and any deeper one that has come by now fires at
-    # once, also where the last call was later than its mark: that call spoke of an end which was further away.
-    return replace(after, climb=replace(state.climb, acknowledged_rung=-1, acknowledged_until=None))

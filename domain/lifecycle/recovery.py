@@ -1,18 +1,12 @@
 """When a lifecycle takes the store's truth for its own, and what it does once it has it (DESIGN section 5)."""
 
-from datetime import timedelta
+from dataclasses import replace
 
 from domain.lifecycle import events as e
 from domain.lifecycle.commands import StepBroke
 from domain.lifecycle.refold import Recalled, stands_on
-from domain.lifecycle.scheduling import ask_head
 from domain.lifecycle.state import LifecycleState, RecallReason
 from domain.lifecycle.transition import Turn
-
-# The store is asked again after this: what is on its way into it, a database that was away, events of a newer release.
-UNDER_WAY = timedelta(seconds=5)
-RECALL_AGAIN = timedelta(minutes=5)
-UNREADABLE_AGAIN = timedelta(hours=1)
 
 
 def forked(turn: Turn, head: int) -> None:
@@ -25,8 +19,11 @@ def forked(turn: Turn, head: int) -> None:
         ask_store(turn, "ended")
         return
     turn.emit(e.Forked(head))
-    if not turn.state.retired:
-        ask_head(turn, "forked", "the store holds other events under these numbers")
+
+
+def behind(state: LifecycleState, head: int) -> LifecycleState:
+    """``state``, whose events go on behind the last one of the store."""
+    return replace(state, seq=head + 1)
 
 
 def ask_store(turn: Turn, why: RecallReason, notice_id: str = "") -> None:
@@ -37,13 +34,13 @@ def ask_store(turn: Turn, why: RecallReason, notice_id: str = "") -> None:
 
 
 def delayed(turn: Turn, command: StepBroke) -> None:
-    again = UNREADABLE_AGAIN if command.permanent else RECALL_AGAIN
+    """A database that was away is asked again soon; events of a newer release are waited for by a person."""
+    rules = turn.rules
+    again = rules.unreadable_again if command.permanent else rules.recall_again
     turn.emit(e.RecallDelayed(turn.now + again, command.detail))
-    said = any(question.detail == command.detail for question in turn.state.questions)
-    if command.permanent and turn.state.life is not None and not said:
+    if command.permanent and turn.state.life is not None and turn.state.record_refused != command.detail:
         # Only a person can help; the question that is open says no more than that it was forked.
-        turn.emit(e.QuestionEnded("forked", "resumed"))
-        ask_head(turn, "forked", command.detail)
+        turn.emit(e.RecordWasRefused(command.detail))
 
 
 def recalled(turn: Turn, outcome: Recalled) -> bool:
@@ -55,13 +52,18 @@ def recalled(turn: Turn, outcome: Recalled) -> bool:
     before = turn.state
     state = stands_on(before, outcome)
     if state is None:
-        turn.emit(e.RecallDelayed(turn.now + UNDER_WAY, "what was recorded last is on its way"))
+        turn.emit(e.RecallDelayed(turn.now + turn.rules.store_under_way, "what was recorded last is on its way"))
         return False
     assert before.recall is not None
     everleaf, turn.by = turn.by, before.recall.by
     turn.state = state
     turn.emit(e.StateRecalled(outcome.head, before.recall.why))
     turn.by = everleaf
+    if turn.state.rules != before.rules:
+        # The run goes on under the set that it began with, whatever the life was led under before.
+        turn.emit(e.RulesTaken(before.rules, turn.state.rules))
+    if outcome.lives:
+        turn.emit(e.FactsRead(outcome.lives))
     _bring_along(turn, before)
     return not turn.state.retired and turn.state.life is not None
 

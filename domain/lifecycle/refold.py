@@ -1,11 +1,12 @@
 """The whole state again, from what was recorded of it: the store's truth, after a fork or a lifecycle that was ended.
 
-What a fold cannot give back is what no event says: ``rules`` are today's, and ``roll`` is of a run, not of a state.
+What a fold cannot give back is what no event says: ``roll`` is of a run, not of a state.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from domain.certificate import Life
 from domain.contracts import Recall
 from domain.errors import BadInput
 from domain.lifecycle import events as e
@@ -14,15 +15,19 @@ from domain.lifecycle.state import LifecycleState
 
 # What holds on whichever branch it was told.  Everything else between a fork and its end was decided on a state that
 # the store does not know: a rung of another generation, say, must not count as fired in this one.
-HOLDS_ON_EVERY_BRANCH = (e.NoticeCame, e.CodeBurnt, e.Forked, e.StateRecalled, e.Resumed)
+HOLDS_ON_EVERY_BRANCH = (e.NoticeCame, e.CodeBurnt, e.Forked, e.StateRecalled, e.Resumed, e.RulesTaken)
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """``state`` None: the store knows no event of it.  ``head``: the number of the last one, -1 for none."""
+    """``state`` None: the store knows no event of it.  ``head``: the number of the last one, -1 for none.
+
+    ``lives``: the facts of certificates at its places that its events do not hold, from the table of certificates.
+    """
 
     state: LifecycleState | None
     head: int
+    lives: tuple[Life, ...] = ()
 
 
 def refold(managed_id: str, happened: Iterable[e.Happened]) -> LifecycleState:
@@ -35,7 +40,7 @@ def refold(managed_id: str, happened: Iterable[e.Happened]) -> LifecycleState:
             state = replace(state, seq=state.seq + 1)
         else:
             state = evolve(state, fact)
-    return replace(state, roll=False)
+    return replace(state, roll=False, rules_wanted="")
 
 
 def stands_on(state: LifecycleState, recalled: Recalled) -> LifecycleState | None:
@@ -54,3 +59,17 @@ def base(state: LifecycleState, step: object, outcome: object) -> LifecycleState
     if not isinstance(step, Recall) or not isinstance(outcome, Recalled):
         return state
     return stands_on(state, outcome) or state
+
+
+def lacks(state: LifecycleState) -> tuple[str, ...]:
+    """Fingerprints at its places of which the events said less than is decided by: releases before 0.2.0 wrote less."""
+    known = {life.fingerprint for life in state.strangers}
+    if state.life is not None:
+        known.add(state.life.fingerprint)
+    found = [
+        seen.fingerprint
+        for place in state.places
+        for seen in place.lives
+        if seen.not_before is None or (seen.fingerprint not in known and seen.fingerprint not in state.earlier)
+    ]
+    return tuple(dict.fromkeys(found))

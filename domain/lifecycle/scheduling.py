@@ -1,37 +1,57 @@
 """What is due at an instant: a case opens, a wait ends, a rung fires, a question climbs."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from domain.certificate import Life
 from domain.lifecycle import events as e
-from domain.lifecycle.ladder import REPEAT_AFTER, issues_at, opens_at, retry_window, rungs_of
-from domain.lifecycle.renewal_value import in_vain
-from domain.lifecycle.served import path_end
-from domain.lifecycle.state import Case, QuestionKind, Stage
+from domain.lifecycle import questions
+from domain.lifecycle.ladder import (
+    RungMoment,
+    climb_of,
+    is_quiet,
+    moved,
+    opens_at,
+    reached,
+    retry_window,
+    rungs_to,
+    scaled,
+    seconds_of,
+)
+from domain.lifecycle.renewal_value import IN_VAIN, in_vain, orders_at
+from domain.lifecycle.seeing import is_complete
+from domain.lifecycle.served import Served, lives
+from domain.lifecycle.state import Case, Stage
+from domain.lifecycle.succession import BLOCKS, blocked_by, successor
 from domain.lifecycle.transition import Turn
 from domain.names import order_key
 from domain.tiers import Audience
 
 # One command can make a case open, route and order: three rounds.  More would be a spin.
 MOST_ROUNDS = 8
-# A plan that cannot be carried out is looked at again after this long (scaled), even if nobody changes anything.
-UNROUTABLE_AGAIN = timedelta(days=7)
-QUESTION_CLIMBS = timedelta(days=7)
-QUESTION_REPEATS = timedelta(days=7)
+AUDIENCES: tuple[Audience, ...] = ("owner", "security-head")
 
 
 def settle(turn: Turn) -> None:
     """Let everything happen that is due at ``turn.now``."""
     for _ in range(MOST_ROUNDS):
         before = turn.state.seq
-        if turn.state.life is None or turn.state.retired:
+        if turn.state.life is None:
+            return
+        if turn.state.retired:
+            # What is owed by a person outlives what it was owed for.
+            questions.ask(turn)
+            questions.climb(turn)
             return
         _reservation(turn)
-        _end(turn)
         if not turn.state.forked:
+            _succession(turn)
+            _end(turn)
             _case(turn)
         _rungs(turn)
         _owner(turn)
-        _questions(turn)
+        questions.ask(turn)
+        questions.climb(turn)
         if turn.state.seq == before:
             return
     raise AssertionError("a turn did not come to rest")
@@ -43,19 +63,46 @@ def _reservation(turn: Turn) -> None:
         turn.emit(e.ReservationEnded())
 
 
+# --- what is served decides -----------------------------------------------------------------------------------------
+
+
+def _succession(turn: Turn) -> None:
+    """Somebody else replaced it well, and it was looked at twice everywhere: that one is the next generation."""
+    found = successor(turn.state, turn.now)
+    if found is not None and found.may_succeed and found.life is not None:
+        supersede(turn, found.life)
+
+
+def supersede(turn: Turn, life: Life) -> None:
+    case = turn.state.case
+    if case is not None:
+        if case.order_open:
+            turn.emit(_closed(turn, case, "superseded"))
+        left = tuple(place.slot for place in turn.state.own_places if place.to_repair)
+        turn.emit(e.CaseClosed(case.number, "superseded", left))
+    turn.emit(e.GenerationBegan(turn.state.generation + 1, life))
+
+
+def _closed(turn: Turn, case: Case, reason: str) -> e.OrderClosed:
+    issued = case.issued.fingerprint if case.issued is not None else ""
+    return e.OrderClosed(
+        key_of(turn),
+        reason,  # type: ignore[arg-type]  # two literals of the callers
+        revoke=case.order_placed or case.issued is not None,
+        collected=case.issued is not None,
+        fingerprint=issued,
+    )
+
+
 def _end(turn: Turn) -> None:
     """E follows what is served, and with it whatever rests on E and is not ordered yet."""
-    before, ends_at = turn.life.ends_at, path_end(turn.state, turn.now)
-    if ends_at == before:
-        return
-    turn.emit(e.EndMoved(ends_at))
     case = turn.state.case
-    if case is None or case.order_open or turn.state.is_blocked or turn.state.forked:
+    if case is None or case.order_open or is_blocked(turn):
         return
-    if case.stage is Stage.UNROUTABLE or _gains_no_more(turn, case):
+    if _gains_no_more(turn, case) or _is_routable_again(turn, case):
         route(turn)
     elif case.stage is Stage.HELD:
-        _move_hold(turn, case, is_later=ends_at > before)
+        _move_hold(turn, case)
 
 
 def _gains_no_more(turn: Turn, case: Case) -> bool:
@@ -66,34 +113,61 @@ def _gains_no_more(turn: Turn, case: Case) -> bool:
     return plan is not None and bool(in_vain(turn.life, plan, turn.now))
 
 
-def _move_hold(turn: Turn, case: Case, *, is_later: bool) -> None:
+def _is_routable_again(turn: Turn, case: Case) -> bool:
+    """What stood in its way was what is served, and that has changed; what a CA refused waits for its week."""
+    if case.stage is not Stage.UNROUTABLE:
+        return False
+    if case.failure in BLOCKS:
+        return True
+    plan = turn.terms.plan
+    return case.failure.startswith(IN_VAIN) and plan is not None and not in_vain(turn.life, plan, turn.now)
+
+
+def _move_hold(turn: Turn, case: Case) -> None:
     """The policy's own date follows E; a person's comes no later for it, unless the order would gain nothing then."""
     plan, held = case.plan, case.retry_at
-    assert plan is not None
-    assert held is not None
+    if plan is None or held is None or case.requested_by:
+        return
     validity = timedelta(seconds=plan.validity_seconds)
-    latest = issues_at(turn.life, turn.terms.table, validity)
-    if case.approved_by == "policy":
-        until = latest
-    else:
-        until = max(held, turn.life.ends_at - validity / 2) if is_later else min(held, latest)
-    if until != held:
-        turn.emit(e.HoldMoved(max(until, turn.now)))
+    latest = orders_at(turn.life, turn.terms.table, validity, turn.rules)
+    gains_from = min(moved(turn.life.ends_at, -validity / 2), latest)
+    until = latest if case.approved_by == "policy" else min(max(held, gains_from), latest)
+    until = max(until, turn.now)
+    if until != held and held > turn.now:
+        turn.emit(e.HoldMoved(until))
+
+
+def is_blocked(turn: Turn) -> bool:
+    return bool(blocked_by(turn.state, turn.now))
+
+
+# --- the case -------------------------------------------------------------------------------------------------------
 
 
 def _case(turn: Turn) -> None:
     case = turn.state.case
-    if case is not None and turn.state.is_blocked:
-        return
     if case is None:
         if opens_at(turn.life, turn.terms.table) <= turn.now:
             cause = "expired" if turn.life.ends_at <= turn.now else "lead-time"
             open_case(turn, cause)
         return
-    if case.issued is not None and case.issued.ends_at <= turn.now:
+    if is_blocked(turn):
+        _blocked(turn, case)
+    elif case.issued is not None and case.issued.ends_at <= turn.now:
         _order_ended(turn, case)
+    elif case.approval_ends_at is not None and case.approval_ends_at <= turn.now and not case.order_open:
+        turn.emit(e.ApprovalEnded(case.plan.version if case.plan is not None else ""))
+        route(turn)
     elif case.retry_at is not None and case.retry_at <= turn.now:
         _wait_over(turn, case)
+
+
+def _blocked(turn: Turn, case: Case) -> None:
+    """Nothing is asked that could not be carried out; what is ordered already waits where it is."""
+    if (case.stage is Stage.AWAITING_APPROVAL and not turn.state.own_places) or (
+        case.stage is Stage.UNROUTABLE and case.retry_at is not None and case.retry_at <= turn.now
+    ):
+        route(turn)
 
 
 def open_case(turn: Turn, cause: str, requested_by: str = "") -> None:
@@ -104,7 +178,7 @@ def open_case(turn: Turn, cause: str, requested_by: str = "") -> None:
 def route(turn: Turn) -> None:
     """Where an open case without an order goes next under the terms of now."""
     case, terms = turn.case, turn.terms
-    plan, blocked = terms.plan, turn.state.blocked_by
+    plan, blocked = terms.plan, blocked_by(turn.state, turn.now)
     if plan is None or blocked:
         again = unroutable_again(turn)
         turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
@@ -117,7 +191,7 @@ def route(turn: Turn) -> None:
     if terms.table.asks:
         turn.emit(e.ApprovalAsked(case.number, plan.version))
         return
-    start = issues_at(turn.life, terms.table, timedelta(seconds=plan.validity_seconds))
+    start = orders_at(turn.life, terms.table, timedelta(seconds=plan.validity_seconds), turn.rules)
     if case.requested_by or start <= turn.now:
         turn.emit(e.Approved("policy", plan.version))
         intend(turn)
@@ -127,8 +201,19 @@ def route(turn: Turn) -> None:
 
 def unroutable_again(turn: Turn) -> datetime:
     """A week later (scaled), or after as long as the case has been open: each time somebody is told again."""
+    week = turn.rules.unroutable_again
     so_far = max(turn.now - turn.case.opened_at, timedelta(minutes=1))
-    return turn.after(UNROUTABLE_AGAIN, at_least=min(so_far, UNROUTABLE_AGAIN))
+    return turn.after(week, at_least=min(so_far, week))
+
+
+def approved(turn: Turn, approver: str, hold_until: datetime | None) -> None:
+    """A person's yes; it is asked anew when nothing was ordered under it for 30 days (scaled) in which it could be."""
+    plan = turn.case.plan
+    assert plan is not None
+    lasts = scaled(turn.rules.approval_lasts, turn.life.length)
+    # A life too short for that would ask again while it is being answered.
+    ends = moved(hold_until or turn.now, max(lasts, turn.rules.least_question_pause))
+    turn.emit(e.Approved(approver, plan.version, hold_until, ends))
 
 
 def intend(turn: Turn) -> None:
@@ -136,7 +221,8 @@ def intend(turn: Turn) -> None:
     case, state = turn.case, turn.state
     assert not case.order_open
     number = case.order_number + 1
-    turn.emit(e.OrderIntended(order_key(state.managed_id, state.generation, case.number, number), number))
+    key = order_key(state.managed_id, state.generation, case.number, number)
+    turn.emit(e.OrderIntended(key, number, turn.life.ends_at))
 
 
 def order_further(turn: Turn) -> None:
@@ -154,6 +240,15 @@ def order_further(turn: Turn) -> None:
 def key_of(turn: Turn) -> str:
     state, case = turn.state, turn.case
     return order_key(state.managed_id, state.generation, case.number, case.order_number)
+
+
+def against(turn: Turn) -> Life:
+    """The present certificate, ending when it ended as the open order was intended: what its gain is weighed against.
+
+    A path that was mended since must not make an order worthless that was right when it was placed.
+    """
+    case = turn.case
+    return turn.life if case.against is None else replace(turn.life, ends_at=case.against)
 
 
 def _order_ended(turn: Turn, case: Case) -> None:
@@ -182,36 +277,44 @@ def resume_stage(turn: Turn) -> Stage:
         return case.stage
     if case.issued is None:
         return Stage.ORDERING
-    complete = set(turn.state.places) <= set(case.installed)
-    return Stage.VERIFYING if complete else Stage.DEPLOYING
+    return Stage.VERIFYING if is_complete(turn.state) else Stage.DEPLOYING
+
+
+# --- the ladder -----------------------------------------------------------------------------------------------------
 
 
 def _rungs(turn: Turn) -> None:
-    climb = turn.state.climb
-    rungs = rungs_of(turn.state)
-    due = [rung for rung in rungs if rung.at <= turn.now and rung.index > climb.rung]
+    """One climb per audience and life: a place past its end never masks another's rung (DESIGN rule 1)."""
+    for life in lives(turn.state):
+        for audience in AUDIENCES:
+            _climb(turn, life, audience)
+
+
+def _climb(turn: Turn, life: Served, audience: Audience) -> None:
+    rungs = rungs_to(audience, life, turn.terms.table)
+    climb = climb_of(turn.state.climbs, life.fingerprint, audience)
+    stands_on = reached(climb, rungs, life.ends_at)
+    deepest_told = stands_on.index if stands_on is not None else -1
+    due = [rung for rung in rungs if rung.at <= turn.now and rung.index > deepest_told]
     if due:
-        deepest = due[-1]
         if len(due) > 1:
-            turn.emit(e.RungsPassed(due[-2].index))
-        turn.emit(e.RungFired(deepest.index, deepest.to, deepest.mark))
-        return
-    if climb.rung < 0 or climb.last_at is None or climb.last_at + REPEAT_AFTER > turn.now:
-        return
-    if not rung_is_acknowledged(turn):
-        rung = rungs[climb.rung]
-        turn.emit(e.RungFired(rung.index, rung.to, rung.mark, again=True))
+            turn.emit(e.RungsPassed(due[-2].index, life.fingerprint, audience))
+        _fire(turn, life, due[-1], again=False)
+    elif climb is not None and stands_on is not None:
+        is_due = moved(climb.last_at, turn.rules.repeat_after) <= turn.now
+        if is_due and not is_quiet(climb, stands_on, turn.now):
+            _fire(turn, life, stands_on, again=True)
 
 
-def rung_is_acknowledged(turn: Turn) -> bool:
-    climb = turn.state.climb
-    until = climb.acknowledged_until
-    return climb.acknowledged_rung >= climb.rung and until is not None and until > turn.now
+def _fire(turn: Turn, life: Served, rung: RungMoment, *, again: bool) -> None:
+    place = life.place.url if life.place is not None else ""
+    told = (life.fingerprint, seconds_of(rung), life.ends_at, place)
+    turn.emit(e.RungFired(rung.index, rung.to, rung.mark, again, *told))
 
 
 def _owner(turn: Turn) -> None:
-    """The owner's rung: at the first failure past the retry budget, then daily until acknowledged or closed."""
-    case, climb = turn.state.case, turn.state.climb
+    """The owner's call for a failure that still stands: past the retry budget, then daily until acknowledged."""
+    case = turn.state.case
     if case is None or case.first_failed_at is None:
         return
     table = turn.terms.table
@@ -221,29 +324,6 @@ def _owner(turn: Turn) -> None:
             turn.emit(e.BudgetSpent(case.failures))
             turn.emit(e.OwnerCalled(case.failure))
         return
-    quiet = climb.owner_acknowledged_until
-    called = climb.owner_called_at
-    if called is not None and called + REPEAT_AFTER <= turn.now and (quiet is None or quiet <= turn.now):
+    quiet, called = case.owner_quiet_until, case.owner_called_at
+    if called is not None and called + turn.rules.repeat_after <= turn.now and (quiet is None or quiet <= turn.now):
         turn.emit(e.OwnerCalled(case.failure, again=True))
-
-
-def ask(turn: Turn, kind: QuestionKind, detail: str) -> None:
-    """Ask the owner, or the head where nobody owns it; a question that is open already is not asked again."""
-    if any(question.kind == kind for question in turn.state.questions):
-        return
-    to: Audience = "owner" if turn.terms.owner_contact else "security-head"
-    turn.emit(e.QuestionAsked(kind, to, turn.after(QUESTION_CLIMBS, at_least=timedelta(minutes=1)), detail))
-
-
-def ask_head(turn: Turn, kind: QuestionKind, detail: str) -> None:
-    """Ask the head of IT security at once: the owner cannot know, or cannot be told."""
-    if any(question.kind == kind for question in turn.state.questions):
-        return
-    turn.emit(e.QuestionAsked(kind, "security-head", turn.after(QUESTION_REPEATS, at_least=REPEAT_AFTER), detail))
-
-
-def _questions(turn: Turn) -> None:
-    for question in turn.state.questions:
-        if question.climbs_at <= turn.now:
-            again = turn.after(QUESTION_REPEATS, at_least=REPEAT_AFTER)
-            turn.emit(e.QuestionAsked(question.kind, "security-head", again, question.detail))

@@ -1,49 +1,221 @@
-"""E is the earliest end on the path as it is served, over all slots that serve ours (DESIGN rule 1).
+"""What is served: everything that follows from the places alone (DESIGN rules 1, 4 and 9).
 
-An alarm may come earlier by one look.  E may come later only when every endpoint was seen to serve ours with a whole
-chain that ends later (rule 9: nothing seen from outside lowers an alarm unchecked).  The result depends on the state
-alone, not on the order of the looks that led to it.
+A place keeps what was seen there until it was seen otherwise.  Whose it is, E, what has drifted, what is foreign, which
+place is unseen: none of it is stored, all of it is read here.
 """
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
-from domain.certificate import Life
+from domain.certificate import Life, Slot
 from domain.lifecycle.ladder import scaled
-from domain.lifecycle.state import LifecycleState, SlotView, Stage
+from domain.lifecycle.state import LifecycleState, Place, SeenLife
 
-SILENT_LOOKS = 3
-SILENT_FOR = timedelta(days=7)
+Whose = Literal["present", "issued", "earlier", "stranger"]
+# How a place proves what it holds.  A file is read back and a client is believed on its first use: no handshake shows
+# them, so neither is ever called silent.
+Proof = Literal["handshake", "read-back", "first-use"]
 
 
-def is_unseen(view: SlotView, life: Life, now: datetime) -> bool:
-    """Silent for three looks over a week (scaled)."""
-    if view.silent < SILENT_LOOKS or view.silent_since is None:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One certificate at our places.  ``ends_at``: the earliest end of all paths on which it is served, at ``place``.
+
+    ``place`` None: the present certificate, which no place shows.  ``count``: how many places show it.
+    """
+
+    fingerprint: str
+    whose: Whose
+    not_before: datetime
+    ends_at: datetime
+    place: Slot | None
+    count: int
+
+    @property
+    def length(self) -> timedelta:
+        """L = E - not_before of the same certificate (DESIGN rule 1)."""
+        return self.ends_at - self.not_before
+
+
+def proof_of(slot: Slot) -> Proof:
+    scheme = slot.url.partition(":")[0]
+    return "read-back" if scheme == "file" else "first-use" if scheme == "client" else "handshake"
+
+
+def whose(state: LifecycleState, fingerprint: str) -> Whose:
+    if state.life is not None and fingerprint == state.life.fingerprint:
+        return "present"
+    if state.case is not None and state.case.issued is not None and fingerprint == state.case.issued.fingerprint:
+        return "issued"
+    return "earlier" if fingerprint in state.earlier else "stranger"
+
+
+def facts_of(state: LifecycleState, fingerprint: str) -> Life | None:
+    """The facts of a certificate at our places; None of an earlier one of ours, and of one that nobody could read."""
+    issued = state.case.issued if state.case is not None else None
+    known = (state.life, issued, *state.strangers)
+    return next((life for life in known if life is not None and life.fingerprint == fingerprint), None)
+
+
+# --- how a place stands ---------------------------------------------------------------------------------------------
+
+
+def is_answering(place: Place) -> bool:
+    """Whether its last look saw a certificate."""
+    return bool(place.lives) and place.silent == 0
+
+
+def is_silent(place: Place) -> bool:
+    """Whether its last look saw nothing, where a handshake could have."""
+    return place.silent > 0 and proof_of(place.slot) == "handshake"
+
+
+def is_unseen(state: LifecycleState, place: Place, now: datetime) -> bool:
+    """Silent for three looks over a week (scaled); of a file: not there in two looks."""
+    rules = state.led_by
+    if place.silent_since is None or proof_of(place.slot) == "first-use":
         return False
-    return now - view.silent_since >= scaled(SILENT_FOR, life.length)
+    if proof_of(place.slot) == "read-back":
+        return place.silent >= rules.absent_looks
+    length = present(state).length if state.life is not None else timedelta()
+    return place.silent >= rules.silent_looks and now - place.silent_since >= scaled(rules.silent_for, length)
 
 
-def path_end(state: LifecycleState, now: datetime) -> datetime:
-    """E of the present certificate by the last looks at its slots; what was known of it where they may not move it.
+def unseen(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
+    return tuple(place for place in state.own_places if is_unseen(state, place, now))
 
-    A slot that is silent counts as it was seen last, until it is unseen: falling silent mends no chain.
+
+def answering(state: LifecycleState) -> tuple[Place, ...]:
+    return tuple(place for place in state.own_places if is_answering(place))
+
+
+def shown(state: LifecycleState) -> set[str]:
+    """The fingerprints at the places that answer."""
+    return {life.fingerprint for place in answering(state) for life in place.lives}
+
+
+# --- lives ----------------------------------------------------------------------------------------------------------
+
+
+def present(state: LifecycleState) -> Life:
+    """The present certificate with E as it is served: the earliest end of its paths over all places that show it.
+
+    Earlier at once.  Later only where every place shows it on a good path that ends later (rule 9): a place that is
+    silent counts as it was seen last, and one that was never seen has shown nothing.
     """
     life = state.life
     assert life is not None
-    lively = [view for view in state.slots if not is_unseen(view, life, now)]
-    ours = [view for view in lively if view.fingerprint == life.fingerprint]
-    earliest = min((view.ends_at for view in ours if view.ends_at is not None), default=life.ends_at)
-    if earliest <= life.ends_at:
-        return earliest
-    # By the longer life: what is unseen of a short one only would be awaited again, and E fall back, for ever.
-    awaited = [view for view in state.slots if not is_unseen(view, replace(life, ends_at=earliest), now)]
-    is_seen_everywhere = len(ours) == len(awaited) and all(view.ends_at and view.chain_ok for view in ours)
-    return earliest if is_seen_everywhere and _is_open_to_more(state) else life.ends_at
+    ends = [end for _, seen in _seen(state.places, life.fingerprint) if (end := seen.ends_at) is not None]
+    earliest = min(ends, default=life.ends_at)
+    if earliest > life.ends_at and not _is_whole_everywhere(state, life.fingerprint):
+        earliest = life.ends_at
+    return life if earliest == life.ends_at else replace(life, ends_at=earliest)
 
 
-def _is_open_to_more(state: LifecycleState) -> bool:
-    """What is ordered already was weighed against the E of then, and goes on to its own end."""
-    case = state.case
-    return (
-        case is None or not case.approved_by or (case.stage in (Stage.HELD, Stage.UNROUTABLE) and not case.order_open)
+def _is_whole_everywhere(state: LifecycleState, fingerprint: str) -> bool:
+    looked_at = [place for place in state.own_places if proof_of(place.slot) != "first-use"]
+    return all(
+        any(seen.fingerprint == fingerprint and not seen.flaw for seen in place.lives)
+        and all(seen.fingerprint == fingerprint for seen in place.lives)
+        for place in looked_at
     )
+
+
+def lives(state: LifecycleState) -> tuple[Served, ...]:
+    """Every certificate that the ladder runs on: the present one first, then whatever else our places show.
+
+    A revoked one counts as ended since.  A place that another certificate has taken counts as it was before.
+    """
+    mine = present(state)
+    found = {mine.fingerprint: Served(mine.fingerprint, "present", mine.not_before, mine.ends_at, None, 0)}
+    for place in state.places:
+        for seen in place.lives:
+            before = found.get(seen.fingerprint)
+            found[seen.fingerprint] = _joined(before, _one(state, place, seen, mine))
+    revoked = dict(state.revoked)
+    return tuple(_ended(life, revoked.get(life.fingerprint)) for life in found.values())
+
+
+def _one(state: LifecycleState, place: Place, seen: SeenLife, mine: Life) -> Served:
+    facts = facts_of(state, seen.fingerprint)
+    # A look of 0.1.0 did not say when its leaf begins, nor always when its path ends: the present one's stand for it.
+    begins = seen.not_before or (facts.not_before if facts is not None else mine.not_before)
+    known_end = facts.ends_at if facts is not None else mine.ends_at
+    ends = mine.ends_at if seen.fingerprint == mine.fingerprint else seen.ends_at or known_end
+    return Served(seen.fingerprint, whose(state, seen.fingerprint), begins, ends, place.slot, 1)
+
+
+def _joined(before: Served | None, one: Served) -> Served:
+    if before is None:
+        return one
+    first = one if before.place is None or one.ends_at < before.ends_at else before
+    return replace(first, count=before.count + 1)
+
+
+def _ended(life: Served, at: datetime | None) -> Served:
+    return life if at is None or life.ends_at <= at else replace(life, ends_at=at)
+
+
+def _seen(places: Iterable[Place], fingerprint: str) -> Iterator[tuple[Place, SeenLife]]:
+    for place in places:
+        for seen in place.lives:
+            if seen.fingerprint == fingerprint:
+                yield place, seen
+
+
+def flawed(state: LifecycleState) -> tuple[tuple[Place, SeenLife], ...]:
+    """Where ours is served on a path that is not good, or was when the place fell silent."""
+    return tuple(
+        (place, seen)
+        for place in state.own_places
+        for seen in place.lives
+        if seen.flaw and whose(state, seen.fingerprint) in ("present", "issued")
+    )
+
+
+def drifted(state: LifecycleState) -> tuple[Place, ...]:
+    """Places that showed an earlier certificate of ours since the present one was: silence mends no drift, and a place
+    that was left out, and not seen since, has not drifted."""
+    since = state.known_at
+
+    def has_drifted(seen: SeenLife) -> bool:
+        return whose(state, seen.fingerprint) == "earlier" and (since is None or seen.last >= since)
+
+    return tuple(place for place in state.own_places if any(map(has_drifted, place.lives)))
+
+
+def strangers(state: LifecycleState) -> tuple[str, ...]:
+    """Fingerprints at our places that are none of ours, in the order of the places; silence ends none of them."""
+    found = [seen.fingerprint for place in state.own_places for seen in place.lives]
+    return tuple(dict.fromkeys(one for one in found if whose(state, one) == "stranger"))
+
+
+def places_with(state: LifecycleState, fingerprint: str) -> tuple[tuple[Place, SeenLife], ...]:
+    """The places that show ``fingerprint``, or did when they fell silent."""
+    return tuple(_seen(state.own_places, fingerprint))
+
+
+def out_of_name(state: LifecycleState) -> tuple[tuple[Place, str], ...]:
+    """Places that are asked for a name which the certificate they show does not hold (RFC 9525)."""
+    return tuple(
+        (place, sni)
+        for place in state.own_places
+        if place.lives
+        and (sni := place.slot.endpoint.sni)
+        and not any(_covers(state, seen, sni) for seen in place.lives)
+    )
+
+
+def _covers(state: LifecycleState, seen: SeenLife, sni: str) -> bool:
+    facts = facts_of(state, seen.fingerprint)
+    # Of what nobody could read nothing is said here; that it is foreign is said anyway.
+    return facts is None or covers(facts.names, sni)
+
+
+def covers(names: Iterable[str], name: str) -> bool:
+    """``name`` is one of ``names``, or one label below a wildcard of them (RFC 9525 6.3); DNS names have no case."""
+    held, wanted = {one.lower() for one in names}, name.lower()
+    parent = wanted.partition(".")[2]
+    return wanted in held or (bool(parent) and f"*.{parent}" in held)

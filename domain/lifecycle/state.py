@@ -1,14 +1,14 @@
 """What a lifecycle knows: everything that it needs to decide, and nothing that would be a secret."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from domain.certificate import Life, LookOutcome, Slot
 from domain.contracts import Message, Plan, Terms
-
-RULES = 1
+from domain.lifecycle.rules import RuleSet, rule_set
+from domain.tiers import Audience
 
 
 class Stage(StrEnum):
@@ -28,28 +28,74 @@ class Stage(StrEnum):
 
 
 CaseOutcome = Literal["verified", "superseded", "retired"]
+# "names-changed" is of 0.1.0: today it is a "different" one.
 QuestionKind = Literal[
-    "tier", "owner", "unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"
+    "tier",
+    "owner",
+    "unseen",
+    "taken",
+    "moved-to",
+    "repair",
+    "different",
+    "foreign-certificate",
+    "drift",
+    "revocation",
+    "forked",
+    "undeliverable",
+    "names-changed",
 ]
+Verdict = Literal["known", "keep", "take"]
 
 # forked: a reset by hand re-made events; ended: terminated or deleted in Temporal, and begun again by a notice.
 RecallReason = Literal["forked", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
-class SlotView:
-    """What the last looks at one slot came to.  ``silent``: looks in a row that saw no certificate; ``ends_at``: E of
-    the path that was served there last."""
+class SeenLife:
+    """One certificate as it was seen at one place, and not yet out-seen there.
+
+    ``ends_at``: E of the path as it is served there; None in looks of releases that did not say.  ``flaw``: why that
+    path is bad, empty where it is good.  ``since`` and ``last``: the first and the last look of a row that saw it,
+    ``looks`` of them; ``good`` of these in a row, from ``good_since`` on, saw it begun, not ended and with a good path.
+    ``connections``: how many of the last look saw it, of ``of`` in all.
+    """
+
+    fingerprint: str
+    ends_at: datetime | None
+    since: datetime
+    last: datetime
+    not_before: datetime | None = None
+    flaw: str = ""
+    rooted: bool = False
+    looks: int = 1
+    good: int = 0
+    good_since: datetime | None = None
+    connections: int = 1
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One slot, with every life seen there and not yet out-seen: one, or two while half a pool is renewed.
+
+    ``silent``: looks in a row that saw no certificate, since ``silent_since``; ``lives`` are what was seen before it.
+    ``put_at``: when the certificate of the open order was installed here; ``answered``: whether anything was served at
+    the last look before that.  ``wrong``: looks in a row since then that saw something else.
+    ``is_taken``: another managed certificate has this slot now; what was ours there counts until a person answers.
+    ``to_repair``: a person said that it is broken and will be repaired.
+    """
 
     slot: Slot
-    fingerprint: str = ""
-    seen_at: datetime | None = None
+    lives: tuple[SeenLife, ...] = ()
     looked_at: datetime | None = None
     outcome: LookOutcome | None = None
-    chain_ok: bool = True
     silent: int = 0
     silent_since: datetime | None = None
-    ends_at: datetime | None = None
+    put_at: datetime | None = None
+    answered: bool = False
+    wrong: int = 0
+    is_taken: bool = False
+    to_repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +103,10 @@ class Case:
     """One renewal.  ``approved_by`` is empty until somebody, or the policy, said yes to ``plan.version``.
 
     ``order_number`` counts orders of this case from 1; 0 before the first.  ``retry_at``: the next try of the step of
-    this stage.  ``first_failed_at`` and ``failures`` measure the retry budget.  ``wrong_looks``: looks in a row at
-    which something else than the new certificate was served.
+    this stage.  ``against``: E of the present certificate when the order was intended, which its gain is weighed
+    against.  ``approval_ends_at``: when an approval that was not used is asked anew.  ``failures``: in a row, of
+    ``failed_step`` at ``failed_place``; ``first_failed_at``: since when something fails that still stands.
+    ``plan_changed_by``: who changed the policy that changed its plan: one of the asker's eyes.
     """
 
     number: int
@@ -67,46 +115,75 @@ class Case:
     stage: Stage
     requested_by: str = ""
     plan: Plan | None = None
+    plan_changed_by: str = ""
     asked_at: datetime | None = None
     approved_by: str = ""
+    approval_ends_at: datetime | None = None
     order_number: int = 0
     order_open: bool = False
     order_placed: bool = False
+    against: datetime | None = None
     issued: Life | None = None
     retry_at: datetime | None = None
     failures: int = 0
+    failed_step: str = ""
+    failed_place: str = ""
     first_failed_at: datetime | None = None
     failure: str = ""
-    installed: tuple[Slot, ...] = ()
-    verified: tuple[Slot, ...] = ()
-    wrong: tuple[Slot, ...] = ()
-    wrong_looks: int = 0
-    silent_looks: int = 0
-    rolled_back: bool = False
     budget_spent: bool = False
+    owner_called_at: datetime | None = None
+    owner_quiet_until: datetime | None = None
+    # What is to be put back now, and what a look has seen wrong last.
+    to_roll_back: tuple[Slot, ...] = ()
+    rolled_back: bool = False
+    not_served: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """How far the ladder of this generation is.  ``rung``: the deepest that fired, -1 before the first."""
+    """How far one audience has been called for one life.
 
-    rung: int = -1
-    last_at: datetime | None = None
-    acknowledged_rung: int = -1
-    acknowledged_until: datetime | None = None
-    owner_called_at: datetime | None = None
-    owner_acknowledged_until: datetime | None = None
+    ``lead_seconds``: of the deepest rung that fired, 0 for the end itself; ``ends_at``: the E that this call spoke of.
+    ``quiet_lead_seconds``: of the rung that was acknowledged until ``quiet_until``.
+    """
+
+    fingerprint: str
+    to: Audience
+    lead_seconds: int
+    ends_at: datetime
+    last_at: datetime
+    quiet_lead_seconds: int = -1
+    quiet_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that only a person can say.  ``level``: whom it has reached; unanswered, it climbs."""
+    """Something that only a person can say.  ``level``: whom it has reached; unanswered, it climbs.
+
+    ``about``: what exactly is asked about, as an answer must repeat it; ``subject``: what tells two open questions of
+    one kind apart (a fingerprint, an order's key), empty where there is one at most.
+    """
 
     kind: QuestionKind
     asked_at: datetime
     climbs_at: datetime
-    level: Literal["owner", "security-head"] = "owner"
+    level: Audience = "owner"
     detail: str = ""
+    about: str = ""
+    subject: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.kind, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a person said of one certificate that is not ours; ``differences``: those accepted with "take"."""
+
+    fingerprint: str
+    verdict: Verdict
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +195,19 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """A foreign certificate that passed the checks of a renewal in ``looks`` looks at every live endpoint."""
-
-    life: Life
-    looks: int
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class OrderToRevoke:
-    """An order whose certificate must not live on; ``collected``: its result is known."""
+    """An order whose certificate must not live on; ``collected``: its result is known.
+
+    ``owed``: why it could not be revoked; then a person must, and says so.
+    """
 
     order_key: str
     reason: Literal["superseded", "cessationOfOperation", "unusable"]
     collected: bool
     retry_at: datetime | None = None
+    fingerprint: str = ""
+    since: datetime | None = None
+    owed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,38 +222,48 @@ class Recalling:
 
 @dataclass(frozen=True, slots=True)
 class LifecycleState:
-    """``seq`` numbers events and never restarts; ``known_at`` is when the present E became known.
+    """``seq`` numbers events and never restarts; ``rules`` names the rule set, empty before one was taken.
 
-    ``terms`` and ``life`` are None until the first notice was read.  ``earlier``: fingerprints of our own earlier
-    generations, newest last, at most 20.  ``burnt``: SHA-256 of codes in accepted messages, newest last, at most 200.
+    ``terms`` and ``life`` are None until the first notice was read.  ``life`` is the certificate as it was adopted or
+    issued; its E as it is served now is ``served.present``.  ``strangers``: the facts of every certificate at our
+    places that is neither this one nor the issued one.  ``earlier``: fingerprints of our own earlier generations,
+    newest last.  ``revoked``: fingerprints that were revoked, which count as ended since.  ``burnt``: SHA-256 of codes
+    in accepted messages, newest last.
     """
 
     managed_id: str
-    rules: int = RULES
+    rules: str = ""
+    rules_wanted: str = ""
     seq: int = 0
     generation: int = 1
     case_count: int = 0
     terms: Terms | None = None
     life: Life | None = None
     known_at: datetime | None = None
-    slots: tuple[SlotView, ...] = ()
+    places: tuple[Place, ...] = ()
+    strangers: tuple[Life, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    # Places that a person said have moved, and that have not been seen elsewhere since.
+    moved: tuple[str, ...] = ()
+    # A look of a clock that is wrong: its place and the date that it bore.
+    clock: tuple[str, datetime] | None = None
     case: Case | None = None
-    climb: Climb = field(default_factory=Climb)
+    climbs: tuple[Climb, ...] = ()
     questions: tuple[Question, ...] = ()
-    findings: tuple[tuple[str, str], ...] = ()
-    suspect: Suspect | None = None
-    # The newest certificate seen in our slots that may not succeed, and the earliest end of all that is served there.
-    foreign: Life | None = None
-    served_ends: datetime | None = None
-    look_at: datetime | None = None
-    # How often a look was scheduled since one was taken: more than once means that looking itself is broken.
+    # Looking itself is broken: not before this, and how often it was tried since a look was taken.
+    look_not_before: datetime | None = None
     look_tries: int = 0
     reservation: Reservation | None = None
     to_revoke: tuple[OrderToRevoke, ...] = ()
+    revoked: tuple[tuple[str, datetime], ...] = ()
     unread: tuple[str, ...] = ()
     consult_at: datetime | None = None
     read: tuple[str, ...] = ()
     untold: tuple[Message, ...] = ()
+    # Whom a message could not reach, until a person says that it is mended.
+    unreachable: tuple[str, ...] = ()
+    # Why the store will not take what was recorded.
+    record_refused: str = ""
     earlier: tuple[str, ...] = ()
     burnt: tuple[str, ...] = ()
     last_case: Case | None = None
@@ -190,36 +274,29 @@ class LifecycleState:
     retired: bool = False
     forked: bool = False
     recall: Recalling | None = None
-    # It owns no place any more: ``slots`` are where it was last seen, and nothing is done or looked at there.
-    placeless: bool = False
+    # What discovery found of it that no look of ours shows: (kind, detail).
+    found: tuple[tuple[str, str], ...] = field(default=())
 
     @property
-    def places(self) -> tuple[Slot, ...]:
-        """The slots that are its own."""
-        return () if self.placeless else tuple(view.slot for view in self.slots)
+    def led_by(self) -> RuleSet:
+        """The rule set under which this life is led."""
+        return rule_set(self.rules)
 
     @property
-    def alarm_life(self) -> Life | None:
-        """What the ladder runs on: our certificate, but ending when anything that is served in its slots ends."""
-        if self.life is None or self.served_ends is None or self.served_ends >= self.life.ends_at:
-            return self.life
-        return replace(self.life, ends_at=self.served_ends)
+    def own_places(self) -> tuple[Place, ...]:
+        """Where something of ours may be put, looked at and verified."""
+        return tuple(place for place in self.places if not place.is_taken)
 
     @property
-    def blocked_by(self) -> str:
-        """Why nothing is ordered, deployed or rolled back (DESIGN rule 10); empty when nothing is in the way."""
-        if any(question.kind == "names-changed" for question in self.questions):
-            return "its names have changed; the owner must say which hold"
-        return "it has no place any more; the owner must say what has become of it" if self.placeless else ""
+    def slots(self) -> tuple[Slot, ...]:
+        return tuple(place.slot for place in self.own_places)
 
     @property
-    def is_blocked(self) -> bool:
-        return self.blocked_by != ""
+    def installed(self) -> tuple[Slot, ...]:
+        """Where the certificate of the open order was put."""
+        return tuple(place.slot for place in self.own_places if place.put_at is not None)
 
     @property
     def is_over(self) -> bool:
         """Retired, and nothing left to collect, revoke or tell."""
         return self.retired and not self.to_revoke and not self.untold
-
-    def finding(self, kind: str) -> str | None:
-        return next((detail for name, detail in self.findings if name == kind), None)

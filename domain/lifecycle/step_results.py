@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from domain.certificate import Life, Slot
+from domain.certificate import Life
 from domain.contracts import (
     CollectOrder,
     Consult,
@@ -25,16 +25,11 @@ from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.deployment import deployed, rolled_back, verify
 from domain.lifecycle.recovery import ask_store
 from domain.lifecycle.renewal_value import gains
-from domain.lifecycle.scheduling import ask, key_of, open_case, route, unroutable_again
-from domain.lifecycle.state import Stage
+from domain.lifecycle.scheduling import against, key_of, open_case, route, unroutable_again
+from domain.lifecycle.state import OrderToRevoke, Stage
 from domain.lifecycle.transition import Turn, ever_longer
 from domain.people.messages import Receipt
 from domain.profiles import lost_usages, usage_oids, usage_word
-
-CA_AGAIN = timedelta(hours=1)
-REVOKE_AGAIN = timedelta(hours=1)
-CONSULT_AGAIN = timedelta(minutes=5)
-BROKEN_LOOK_AGAIN = timedelta(minutes=5)
 
 
 def done(turn: Turn, command: StepDone) -> str:
@@ -53,7 +48,7 @@ def done(turn: Turn, command: StepDone) -> str:
         case LookAgain() as step, LookReport() as report:
             _looked(turn, step, report)
         case RevokeOrder() as step, Revoked() as revoked:
-            turn.emit(e.OrderRevoked(step.order_key, revoked.done, revoked.detail))
+            _revoked(turn, step, revoked)
         case _:
             return "moot"
     return ""
@@ -61,25 +56,19 @@ def done(turn: Turn, command: StepDone) -> str:
 
 def broke(turn: Turn, command: StepBroke) -> str:
     """A step gave up.  The long wait is a state of ours, not a retry of the engine's."""
-    step = command.step
+    step, rules = command.step, turn.rules
     if isinstance(step, Consult):
         # A notice that cannot be looked up says nothing that we may believe.
         if command.permanent:
             turn.emit(e.NoticeRead(step.notice_id))
         else:
-            turn.emit(e.ConsultDelayed(turn.now + CONSULT_AGAIN, command.detail))
+            turn.emit(e.ConsultDelayed(turn.now + rules.consult_again, command.detail))
         return ""
-    if isinstance(step, RevokeOrder | CollectOrder) and _to_revoke(turn, step.order_key):
-        collected = isinstance(step, RevokeOrder)
-        # Not scaled: whatever must be revoked is not the life that this lifecycle has now.
-        again = turn.now + REVOKE_AGAIN
-        turn.emit(e.RevocationDelayed(step.order_key, collected, again, command.detail))
+    if isinstance(step, RevokeOrder | CollectOrder) and (order := _to_revoke(turn, step.order_key)) is not None:
+        _not_revoked(turn, order, isinstance(step, RevokeOrder), command)
         return ""
     if isinstance(step, LookAgain) and not _is_verifying(turn, step):
-        # Its own pace first, for a foreign certificate may be waiting; a part that stays down is asked every hour.
-        own_pace = turn.after(sightings.SECOND_LOOK, at_least=BROKEN_LOOK_AGAIN) - turn.now
-        pause = ever_longer(own_pace, turn.state.look_tries, sightings.SECOND_LOOK)
-        turn.emit(e.LookScheduled(turn.now + pause, command.detail))
+        _look_broke(turn, command.detail)
         return ""
     case = turn.state.case
     if case is None or case.stage not in (Stage.ORDERING, Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
@@ -94,7 +83,7 @@ def broke(turn: Turn, command: StepBroke) -> str:
     name, stage = names[type(step)]
     if command.permanent and stage is not Stage.ROLLING_BACK:
         stage = Stage.WAITING_FOR_PERSON
-    turn.emit(e.StepFailed(name, command.detail, stage, turn.backoff(case.failures)))
+    turn.emit(e.StepFailed(name, command.detail, stage, turn.backoff(name)))
     return ""
 
 
@@ -103,8 +92,7 @@ def _is_open(turn: Turn, order: str) -> bool:
     return case is not None and case.order_open and key_of(turn) == order
 
 
-def _to_revoke(turn: Turn, order: str) -> bool:
-    return any(entry.order_key == order for entry in turn.state.to_revoke)
+# --- notices --------------------------------------------------------------------------------------------------------
 
 
 def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
@@ -122,50 +110,41 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
         assert observation.terms is not None
         assert observation.life is not None
         turn.emit(e.Adopted(observation.terms, observation.life, observation.slots))
-        _open_questions(turn)
     elif observation.kind == "terms" and observation.terms is not None:
-        _new_terms(turn, observation)
+        _new_terms(turn, observation.terms)
     elif observation.kind == "slots":
-        _places_changed(turn, observation.slots)
+        _places_changed(turn, observation)
     if observation.looks:
-        sightings.apply(turn, observation.looks, observation.candidates)
+        sightings.take(turn, observation.looks, observation.candidates)
+    if observation.findings is not None and observation.findings != turn.state.found:
+        turn.emit(e.Found(observation.findings))
     return ""
 
 
-def _places_changed(turn: Turn, slots: tuple[Slot, ...]) -> None:
-    """Nothing is done where another certificate is served now; without any place its owner must say why."""
-    was_placeless = turn.state.placeless
-    turn.emit(e.SlotsChanged(slots))
-    if not slots:
-        ask(turn, "unseen", "its last place serves another certificate")
-        if turn.state.case is not None and not turn.case.order_open:
-            # Nothing is asked that could not be carried out.
-            route(turn)
-    elif was_placeless and turn.state.case is not None and not turn.case.order_open and turn.terms.plan is not None:
+def _places_changed(turn: Turn, observation: Observation) -> None:
+    """Nothing is done where another certificate is served now; its owner must say why.
+
+    What it serves instead is the other's to watch: looks at a place that is taken change nothing of what was ours.
+    """
+    had_none = not turn.state.own_places
+    turn.emit(e.SlotsChanged(observation.slots))
+    case = turn.state.case
+    if case is None or case.order_open:
+        return
+    if not observation.slots or (had_none and turn.terms.plan is not None):
+        # Nothing is asked that could not be carried out, and what can be again is asked.
         route(turn)
 
 
-def _open_questions(turn: Turn) -> None:
-    if not turn.terms.placed:
-        ask(turn, "tier", "no rule of the policy places it")
-    if not turn.terms.owner:
-        ask(turn, "owner", "nobody answers for it")
-
-
-def _new_terms(turn: Turn, observation: Observation) -> None:
+def _new_terms(turn: Turn, terms: Terms) -> None:
     before = turn.terms
-    assert observation.terms is not None
-    if observation.terms == before:
+    if terms == before:
         return
-    turn.emit(e.TermsChanged(observation.terms))
-    for kind, settled in (("tier", observation.terms.placed), ("owner", observation.terms.owner != "")):
-        if settled and any(question.kind == kind for question in turn.state.questions):
-            turn.emit(e.QuestionEnded(kind, "the policy says"))  # type: ignore[arg-type]  # two literals above
-    _open_questions(turn)
+    turn.emit(e.TermsChanged(terms))
     case = turn.state.case
     # An approval never applies to another plan, nor the policy's own to a tier that asks: it is asked again, unless an
     # order under the old one is open.
-    if case is not None and not case.order_open and _way(observation.terms) != _way(before):
+    if case is not None and not case.order_open and _way(terms) != _way(before):
         route(turn)
 
 
@@ -174,16 +153,16 @@ def _way(terms: Terms) -> tuple[object, ...]:
     return terms.plan, terms.table.asks, None if terms.table.asks else terms.table.issues
 
 
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
 def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
-    if _to_revoke(turn, order):
-        if outcome.state == "issued":
-            turn.emit(e.RevocationDelayed(order, True, None))
-        else:
-            turn.emit(e.OrderRevoked(order, False, "nothing had been issued"))
+    owed = _to_revoke(turn, order)
+    if owed is not None:
+        _collected_to_revoke(turn, owed, outcome)
         return ""
     if not _is_open(turn, order):
         return "moot"
-    case = turn.case
     if outcome.state == "pending":
         turn.emit(e.OrderPending(order, _ca_again(turn), outcome.detail))
     elif outcome.state == "failed" or outcome.life is None:
@@ -192,7 +171,7 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
             again = unroutable_again(turn)
             turn.emit(e.BecameUnroutable(f"its issuer ends first: {outcome.detail}", again))
         else:
-            again = turn.backoff(case.failures)
+            again = turn.backoff("collect")
             turn.emit(e.StepFailed("collect", outcome.detail, Stage.WAITING_FOR_PERSON, again))
     else:
         _issued(turn, order, outcome.life)
@@ -201,8 +180,9 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
 
 def _ca_again(turn: Turn) -> datetime:
     """An hour later (scaled), or after as long as the case has been open: a person who uploads may take days."""
+    hour = turn.rules.ca_again
     so_far = max(turn.now - turn.case.opened_at, timedelta(seconds=30))
-    return turn.after(CA_AGAIN, at_least=min(so_far, CA_AGAIN))
+    return turn.after(hour, at_least=min(so_far, hour))
 
 
 def _issued(turn: Turn, order: str, life: Life) -> None:
@@ -210,14 +190,13 @@ def _issued(turn: Turn, order: str, life: Life) -> None:
     why = _unusable(turn, life)
     if not why:
         return
-    turn.emit(e.OrderClosed(order, "unusable", revoke=True, collected=True, detail=why))
-    again = unroutable_again(turn)
-    turn.emit(e.BecameUnroutable(why, again))
+    turn.emit(e.OrderClosed(order, "unusable", revoke=True, collected=True, detail=why, fingerprint=life.fingerprint))
+    turn.emit(e.BecameUnroutable(why, unroutable_again(turn)))
 
 
 def _unusable(turn: Turn, life: Life) -> str:
     """Why an issued certificate must not be deployed (rules 1 and 7); empty when it may."""
-    plan, present = turn.case.plan, turn.life
+    plan, requested = turn.case.plan, bool(turn.case.requested_by)
     assert plan is not None
     if life.trust_class is not plan.trust_class:
         return f"it was issued as {life.trust_class}, not {plan.trust_class}"
@@ -225,11 +204,51 @@ def _unusable(turn: Turn, life: Life) -> str:
         return "it was issued for other names"
     if lost := lost_usages(usage_oids(plan), life.extended_key_usages):
         return f"it was issued without {usage_word(lost[0])}"
-    if gains(life.ends_at, present, plan, bool(turn.case.requested_by)):
+    if gains(life.ends_at, against(turn), plan, turn.terms.table, turn.rules, requested=requested):
         return ""
-    if turn.case.requested_by:
+    if requested:
         return "its issuer ends first: it would end before the present one"
     return "its issuer ends first: it would not live half of its planned life longer than the present one"
+
+
+# --- revoking -------------------------------------------------------------------------------------------------------
+
+
+def _to_revoke(turn: Turn, order: str) -> OrderToRevoke | None:
+    return next((entry for entry in turn.state.to_revoke if entry.order_key == order), None)
+
+
+def _collected_to_revoke(turn: Turn, order: OrderToRevoke, outcome: OrderOutcome) -> None:
+    """A CA that has not answered may still issue: it is asked until it has, and then revokes."""
+    key = order.order_key
+    if outcome.state == "issued":
+        fingerprint = outcome.life.fingerprint if outcome.life is not None else ""
+        turn.emit(e.RevocationDelayed(key, True, None, fingerprint=fingerprint))
+    elif outcome.state == "pending":
+        turn.emit(e.RevocationDelayed(key, False, turn.now + turn.rules.revoke_again, outcome.detail))
+    else:
+        turn.emit(e.OrderRevoked(key, True, "nothing had been issued, and nothing will be"))
+
+
+def _revoked(turn: Turn, step: RevokeOrder, revoked: Revoked) -> None:
+    """What a CA cannot revoke for us, as a manual one, a person must: told as owed, never as done (rule 5)."""
+    if revoked.done:
+        turn.emit(e.OrderRevoked(step.order_key, True, revoked.detail))
+    elif _to_revoke(turn, step.order_key) is not None:
+        turn.emit(e.RevocationOwed(step.order_key, revoked.detail or "its CA cannot be asked to"))
+
+
+def _not_revoked(turn: Turn, order: OrderToRevoke, is_collected: bool, command: StepBroke) -> None:
+    # Not scaled: whatever must be revoked is not the life that this lifecycle has now.
+    rules = turn.rules
+    since = order.since or turn.now
+    if is_collected and (command.permanent or since + rules.revoke_asks_after <= turn.now):
+        turn.emit(e.RevocationOwed(order.order_key, command.detail))
+        return
+    turn.emit(e.RevocationDelayed(order.order_key, is_collected, turn.now + rules.revoke_again, command.detail))
+
+
+# --- looks ----------------------------------------------------------------------------------------------------------
 
 
 def _is_verifying(turn: Turn, step: LookAgain) -> bool:
@@ -245,8 +264,18 @@ def _is_verifying(turn: Turn, step: LookAgain) -> bool:
 def _looked(turn: Turn, step: LookAgain, report: LookReport) -> None:
     if _is_verifying(turn, step):
         verify(turn, report)
-    else:
-        sightings.apply(turn, report.looks, report.candidates)
+        return
+    if not sightings.take(turn, report.looks, report.candidates) and {*step.slots} & {*turn.state.slots}:
+        # For lack of time or of a right clock: not again in the same breath.
+        _look_broke(turn, "nothing was looked at")
+
+
+def _look_broke(turn: Turn, detail: str) -> None:
+    """Its own pace first, for a foreign certificate may be waiting; a part that stays down is asked every hour."""
+    rules = turn.rules
+    own_pace = turn.after(rules.second_look, at_least=rules.broken_look_again) - turn.now
+    pause = ever_longer(own_pace, turn.state.look_tries, rules.second_look, rules)
+    turn.emit(e.LookBroke(turn.now + pause, detail))
 
 
 def requested(turn: Turn, by: str) -> str:

@@ -7,18 +7,12 @@ from domain.certificate import Life
 from domain.contracts import Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.evolve import evolve
-from domain.lifecycle.ladder import scaled
+from domain.lifecycle.ladder import pause, scaled
+from domain.lifecycle.rules import RuleSet
+from domain.lifecycle.served import present
 from domain.lifecycle.state import Case, LifecycleState
 
 EVERLEAF = "everleaf"
-# Retries start here and double; scaled lives retry sooner, but never in a spin.
-FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=6)
-SHORTEST_RETRY = timedelta(seconds=5)
-# A short life is tried at its own pace this often; then the pause doubles with every few tries, up to the longest,
-# for what did not help in time would otherwise go on every few seconds for ever.
-STEADY_RETRIES = 24
-TRIES_PER_DOUBLING = 8
 
 
 @dataclass(slots=True)
@@ -35,9 +29,13 @@ class Turn:
         self.happened.append(fact)
 
     @property
+    def rules(self) -> RuleSet:
+        return self.state.led_by
+
+    @property
     def life(self) -> Life:
-        assert self.state.life is not None
-        return self.state.life
+        """The present certificate, with E as it is served now."""
+        return present(self.state)
 
     @property
     def terms(self) -> Terms:
@@ -49,21 +47,29 @@ class Turn:
         assert self.state.case is not None
         return self.state.case
 
-    def after(self, lead: timedelta, *, at_least: timedelta = SHORTEST_RETRY) -> datetime:
+    def after(self, lead: timedelta, *, at_least: timedelta | None = None) -> datetime:
         """``now`` plus ``lead``, scaled to this life, but never sooner than ``at_least``."""
-        return self.now + max(scaled(lead, self.life.length), at_least)
+        least = self.rules.shortest_retry if at_least is None else at_least
+        return self.now + pause(lead, self.life.length, least)
 
-    def backoff(self, failures: int) -> datetime:
-        """When the ``failures``-th failure is tried again; a path that ends early makes nobody mend it sooner, so the
-        longer of the present life and the planned one counts."""
-        case = self.state.case
+    def backoff(self, step: str, place: str = "") -> datetime:
+        """When ``step`` at ``place`` is tried again after one more failure; another step or place starts anew.
+
+        A path that ends early makes nobody mend it sooner, so the longer of the present life and the planned counts.
+        """
+        rules, case = self.rules, self.state.case
+        failures = case.failures if case is not None and (case.failed_step, case.failed_place) == (step, place) else 0
         planned = timedelta(seconds=case.plan.validity_seconds) if case is not None and case.plan is not None else None
-        steady = max(scaled(LONGEST_RETRY, max(self.life.length, planned or timedelta())), SHORTEST_RETRY)
-        longest = ever_longer(steady, failures, LONGEST_RETRY)
-        return self.now + min(FIRST_RETRY * (1 << min(failures, 16)), longest)
+        length = max(self.life.length, planned or timedelta())
+        steady = max(scaled(rules.longest_retry, length), rules.shortest_retry)
+        longest = ever_longer(steady, failures, rules.longest_retry, rules)
+        return self.now + min(rules.first_retry * (1 << min(failures, 16)), longest)
 
 
-def ever_longer(pause: timedelta, tries: int, longest: timedelta) -> timedelta:
-    """``pause`` for the first tries, then doubled with every few more, up to ``longest``."""
-    doublings = max(0, tries - STEADY_RETRIES) // TRIES_PER_DOUBLING
-    return min(pause * (1 << min(doublings, 16)), longest)
+def ever_longer(wait: timedelta, tries: int, longest: timedelta, rules: RuleSet) -> timedelta:
+    """``wait`` for the first tries, then doubled with every few more, up to ``longest``.
+
+    What did not help in time would otherwise be tried every few seconds for ever.
+    """
+    doublings = max(0, tries - rules.steady_retries) // rules.tries_per_doubling
+    return min(wait * (1 << min(doublings, 16)), longest)

@@ -1,17 +1,18 @@
 """How a state is read by others: the row of the read model, the word for where it stands, the text in the UI."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from domain.contracts import ApprovalRow, CaseRow, EndpointRow, QuestionRow, Snapshot
-from domain.lifecycle.agenda import next_moment
-from domain.lifecycle.ladder import days, escalates_at, moved, rungs_of, scaled
-from domain.lifecycle.state import Case, LifecycleState, Stage
+from domain.contracts import ApprovalRow, CallRow, CaseRow, EndpointRow, LifeRow, QuestionRow, Snapshot
+from domain.lifecycle.agenda import following_rungs, next_moment
+from domain.lifecycle.ladder import days
+from domain.lifecycle.served import Served, lives, present
+from domain.lifecycle.standing import WAITS_FOR_A_PERSON, own_findings, severity
+from domain.lifecycle.state import Case, LifecycleState, Place, Stage
+from domain.lifecycle.succession import blocked_by
 from domain.names import approval_id, order_key
+from domain.people.approval import calls
 from domain.tiers import FULL_LIFE
-
-# X.733: with this much left (scaled) and no verified replacement, nothing is more urgent.
-CRITICAL_BELOW = timedelta(days=7)
 
 
 def state_word(state: LifecycleState) -> str:
@@ -24,52 +25,27 @@ def state_word(state: LifecycleState) -> str:
         return "adopting"
     if state.case is not None:
         return state.case.stage.value
-    return "unseen" if state.finding("unseen") or state.placeless else "sleeping"
-
-
-def severity(state: LifecycleState, now: datetime) -> str:
-    """X.733 severity: critical, major, minor, warning or cleared."""
-    if state.life is None or state.terms is None or state.retired:
-        return "cleared"
-    life = state.alarm_life
-    assert life is not None
-    if moved(life.ends_at, -scaled(CRITICAL_BELOW, life.length)) <= now:
-        return "critical"
-    wrong = any(state.finding(kind) for kind in ("rolled-back", "not-served", "drift", "foreign-certificate"))
-    if escalates_at(life, state.terms.table) <= now or wrong:
-        return "major"
-    waits = state.case is not None and state.case.stage in (
-        Stage.AWAITING_APPROVAL,
-        Stage.REJECTED,
-        Stage.WAITING_FOR_PERSON,
-        Stage.UNROUTABLE,
-    )
-    if waits or state.questions or state.forked:
-        return "minor"
-    return "warning" if state.findings else "cleared"
+    return "unseen" if not state.own_places or any(one.kind == "unseen" for one in state.questions) else "sleeping"
 
 
 def needs_human(state: LifecycleState) -> bool:
     if state.retired:
-        return False
+        return bool(state.questions)
     case = state.case
-    stages = (Stage.AWAITING_APPROVAL, Stage.REJECTED, Stage.WAITING_FOR_PERSON, Stage.UNROUTABLE)
-    return state.forked or bool(state.questions) or (case is not None and case.stage in stages)
+    return state.forked or bool(state.questions) or (case is not None and case.stage in WAITS_FOR_A_PERSON)
 
 
 def is_escalated(state: LifecycleState) -> bool:
-    """Whether the head of IT security has been reached for the present generation."""
-    if state.climb.rung < 0:
-        return False
-    fired = rungs_of(state)[: state.climb.rung + 1]
-    return any(rung.to == "security-head" for rung in fired)
+    """Whether the head of IT security was told of any life that our places serve, or of the present one."""
+    return any(call.level == "security-head" for call in calls(state))
 
 
 def snapshot(state: LifecycleState, now: datetime) -> Snapshot | None:
     """The read model's row, or None before the first notice was read."""
-    life, terms = state.life, state.terms
-    if life is None or terms is None:
+    terms = state.terms
+    if state.life is None or terms is None:
         return None
+    life = present(state)
     moment = next_moment(state, now)
     return Snapshot(
         managed_id=state.managed_id,
@@ -91,7 +67,7 @@ def snapshot(state: LifecycleState, now: datetime) -> Snapshot | None:
         next_action_at=moment.at if moment is not None else None,
         escalated=is_escalated(state),
         endpoints=_endpoints(state),
-        findings=tuple(f"{kind}: {detail}" for kind, detail in state.findings),
+        findings=tuple(f"{kind}: {detail}" for kind, detail in own_findings(state, now)),
         case=_row(state, state.case, state.generation) if state.case is not None else None,
         closed_case=_closed_case(state),
         approval=_approval(state, now),
@@ -99,25 +75,46 @@ def snapshot(state: LifecycleState, now: datetime) -> Snapshot | None:
         known_at=state.known_at,
         placed=terms.placed,
         questions=tuple(
-            QuestionRow(one.kind, one.asked_at, one.climbs_at, one.level, one.detail) for one in state.questions
+            QuestionRow(one.kind, one.asked_at, one.climbs_at, one.level, one.detail, one.about)
+            for one in state.questions
         ),
-        last_rung_at=state.climb.last_at,
-        acknowledged_until=state.climb.acknowledged_until,
+        last_rung_at=max((climb.last_at for climb in state.climbs if climb.to == "security-head"), default=None),
+        acknowledged_until=_quiet_until(state),
+        calls=tuple(CallRow(call.level, call.about, call.last_at, call.quiet_until) for call in calls(state)),
+        served=tuple(
+            LifeRow(
+                one.fingerprint, one.whose, one.not_before, one.ends_at, one.place.url if one.place else "", one.count
+            )
+            for one in lives(state)
+        ),
+        blocked_by=blocked_by(state, now),
     )
 
 
+def _quiet_until(state: LifecycleState) -> datetime | None:
+    """Until when the head is left alone: only where every call that reached the head was acknowledged."""
+    heads = [call.quiet_until for call in calls(state) if call.level == "security-head"]
+    quiet = [until for until in heads if until is not None]
+    return min(quiet) if heads and len(quiet) == len(heads) else None
+
+
 def _endpoints(state: LifecycleState) -> tuple[EndpointRow, ...]:
+    return tuple(_endpoint(state, place) for place in state.places)
+
+
+def _endpoint(state: LifecycleState, place: Place) -> EndpointRow:
+    """Of several lives at one place the one that is not ours is told: a match is where nothing else is."""
     assert state.life is not None
-    present = state.life.fingerprint
-    return tuple(
-        EndpointRow(
-            view.slot.url,
-            view.slot.algorithm,
-            view.fingerprint,
-            view.seen_at,
-            view.fingerprint == present if view.fingerprint else None,
-        )
-        for view in state.slots
+    present_print = state.life.fingerprint
+    other = next((seen for seen in place.lives if seen.fingerprint != present_print), None)
+    told = other or (place.lives[0] if place.lives else None)
+    return EndpointRow(
+        place.slot.url,
+        place.slot.algorithm,
+        told.fingerprint if told is not None else "",
+        told.last if told is not None else None,
+        told.fingerprint == present_print if told is not None else None,
+        is_taken=place.is_taken,
     )
 
 
@@ -146,10 +143,10 @@ def _row(state: LifecycleState, case: Case, generation: int) -> CaseRow:
 
 
 def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:
-    case, life, terms = state.case, state.life, state.terms
-    if case is None or case.plan is None or case.asked_at is None or life is None or terms is None:
+    case, terms = state.case, state.terms
+    if case is None or case.plan is None or case.asked_at is None or state.life is None or terms is None:
         return None
-    rungs = [rung.at for rung in rungs_of(state) if rung.index > state.climb.rung]
+    rungs = following_rungs(state)
     pending = case.stage is Stage.AWAITING_APPROVAL
     rejected = case.stage is Stage.REJECTED
     return ApprovalRow(
@@ -159,7 +156,7 @@ def _approval(state: LifecycleState, now: datetime) -> ApprovalRow | None:
         version=case.plan.version,
         plan=case.plan,
         asked_at=case.asked_at,
-        deadline=rungs[0] if rungs else life.ends_at,
+        deadline=min(rungs, default=present(state).ends_at),
         escalated=is_escalated(state),
         # What nobody has answered and nobody can any more, unroutable say, is not approved.
         state="pending" if pending else "rejected" if rejected else "approved" if case.approved_by else "closed",
@@ -172,9 +169,10 @@ def details(state: LifecycleState, now: datetime, page: str = "") -> str:
 
     ``page``: the address of its page, the way back.
     """
-    life, terms, case = state.life, state.terms, state.case
-    if life is None or terms is None:
+    terms, case = state.terms, state.case
+    if state.life is None or terms is None:
         return "Waiting for the first notice of its discovery."
+    life = present(state)
     moment = next_moment(state, now)
     scale = " as written" if life.length >= FULL_LIFE else f" x ({days(life.length)} / 180 days)"
     lines = [
@@ -189,12 +187,17 @@ def details(state: LifecycleState, now: datetime, page: str = "") -> str:
         lines.append(f"Next: {moment.what}, {moment.at:%Y-%m-%d %H:%M:%S} UTC")
     if case is not None and case.failure:
         lines.append(f"Last failure: {_safe(case.failure)}")
+    lines += [_served_besides(one) for one in lives(state)[1:4]]
+    lines += [
+        f"Asked: {_safe(one.detail)} Answer `{one.kind}` with about `{_safe(one.about)}`."
+        for one in state.questions[:4]
+    ]
     head = len(lines)
     if page:
         lines += ["", f"[Its page: why, who, next]({page})"]
     asked = case is not None and case.stage in (Stage.AWAITING_APPROVAL, Stage.REJECTED)
-    if asked and state.is_blocked:
-        lines += ["", "Nothing can be decided yet: first answer the question names-changed with keep or new."]
+    if asked and blocked_by(state, now):
+        lines += ["", "Nothing can be decided yet: first answer the open question."]
     elif case is not None and asked and case.plan is not None:
         lines += [
             "",
@@ -206,6 +209,11 @@ def details(state: LifecycleState, now: datetime, page: str = "") -> str:
             "```",
         ]
     return "\n\n".join(lines[:head]) + "\n" + "\n".join(lines[head:])
+
+
+def _served_besides(life: Served) -> str:
+    at = f" at {_safe(life.place.url)}" if life.place is not None else ""
+    return f"Also served{at}: {life.fingerprint[:16]} ({life.whose}), ends {life.ends_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _safe(text: str) -> str:

@@ -14,6 +14,7 @@ class Decide:
 
     ``command_id`` makes a repetition the same decision.  ``comment_id`` names a comment in the store.  ``seen``: the
     stage that the decider saw, so that of two at once a rejection is not overruled unread; empty: not said.
+    ``until``: how long a hold holds; None: as late as is safe.
     """
 
     code: str
@@ -24,43 +25,66 @@ class Decide:
     command_id: str = ""
     comment_id: str = ""
     seen: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Stop repeats of the current rung to one level until a date; never a later rung, never another level."""
+    """Stop repeats of the current rung to one level until a date; never a later rung, never another level.
+
+    ``about``: which call, "<first 16 digits of the certificate's fingerprint>/<mark of the rung>".
+    """
 
     code: str
     level: Audience
     until: datetime
     command_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer one of our questions.  ``tier`` and ``owner`` are answered by a rule in the policy, not here.
-
-    unseen: ``retired``, ``moved`` or ``broken``; names-changed: ``keep`` ours or take the ``new`` ones; forked:
-    ``resume``; undeliverable: ``mended``; drift and foreign-certificate: ``known``.
-    """
-
-    code: str
-    question: Literal[
-        "tier", "owner", "unseen", "names-changed", "forked", "undeliverable", "drift", "foreign-certificate"
-    ]
-    answer: str
-    command_id: str = ""
+    about: str = ""
 
 
 # What each question may be answered with; tier and owner are answered by a rule in the policy.
 ANSWERS: dict[str, tuple[str, ...]] = {
     "unseen": ("retired", "moved", "broken"),
-    "names-changed": ("keep", "new"),
+    "taken": ("retired", "moved"),
+    "moved-to": ("nowhere",),
+    "repair": ("repaired", "retired"),
+    "different": ("take", "keep"),
+    "foreign-certificate": ("known",),
+    "drift": ("known",),
+    "revocation": ("revoked",),
     "forked": ("resume",),
     "undeliverable": ("mended",),
-    "drift": ("known",),
-    "foreign-certificate": ("known",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer one of our questions, with one of ``ANSWERS``.
+
+    unseen, taken: what became of those places; moved-to: ``nowhere``, or bring the new place into the scope; repair:
+    look again now, or they are gone; different: ``take`` exactly that certificate with exactly those differences, or
+    ``keep`` ours; foreign-certificate and drift: it is ``known``; revocation: a person ``revoked`` it.
+    ``about``: what the question is about, as it stands beside it; about anything else an answer is stale.
+    """
+
+    code: str
+    question: Literal[
+        "tier",
+        "owner",
+        "unseen",
+        "taken",
+        "moved-to",
+        "repair",
+        "different",
+        "foreign-certificate",
+        "drift",
+        "revocation",
+        "forked",
+        "undeliverable",
+    ]
+    answer: str
+    command_id: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

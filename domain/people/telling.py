@@ -1,8 +1,14 @@
 """Which event must be told to whom: messages of ids, times and our own words; the text is made where it is sent."""
 
+from datetime import datetime
+
 from domain.contracts import Message
 from domain.lifecycle import events as e
+from domain.lifecycle.served import present
 from domain.lifecycle.state import LifecycleState
+from domain.lifecycle.succession import blocked_by
+
+Facts = tuple[tuple[str, str], ...]
 
 
 def messages_for(state: LifecycleState, happened: e.Happened) -> tuple[Message, ...]:
@@ -11,27 +17,54 @@ def messages_for(state: LifecycleState, happened: e.Happened) -> tuple[Message, 
     match event:
         case e.ApprovalAsked():
             return (_message(state, happened, "security-head", "ask", ()),)
-        case e.RungFired(rung=rung, to=to, mark=mark, again=again):
-            facts = (("rung", str(rung)), ("mark", mark), ("again", "yes" if again else "no"))
-            return (_message(state, happened, to, "rung", facts),)
+        case e.RungFired():
+            return (_rung(state, happened, event),)
         case e.OwnerCalled(why=why):
-            return (_message(state, happened, "owner", "failed", (("why", why),)),)
-        case e.QuestionAsked(question=question, to=to, detail=detail):
-            return (_message(state, happened, to, "question", (("question", question), ("detail", detail))),)
+            return (_message(state, happened, "owner", "failed", (("why", why), ("about", _failure(state)))),)
+        case e.QuestionAsked(question=question, to=to, detail=detail, about=about, subject=subject):
+            facts = (("question", question), ("detail", detail), ("about", about))
+            return (_message(state, happened, to, "question", facts, subject=f"{question}/{subject}"),)
         case e.BecameUnroutable(why=why):
             return (_message(state, happened, "owner", "unroutable", (("why", why),)),)
-        case e.CaseClosed(outcome=outcome) if state.climb.rung >= 0:
-            return (_message(state, happened, "security-head", "closed", (("outcome", outcome),)),)
+        case e.CaseClosed(outcome=outcome, left_out=left_out) if any(one.to == "security-head" for one in state.climbs):
+            more = (("left_out", ", ".join(slot.url for slot in left_out[:4])), ("left_out_count", str(len(left_out))))
+            return (_message(state, happened, "security-head", "closed", (("outcome", outcome), *more)),)
         case _:
             return ()
 
 
+def _rung(state: LifecycleState, happened: e.Happened, fired: e.RungFired) -> Message:
+    """Which life a rung stands on, and where that is served, is said with it."""
+    fingerprint = fired.fingerprint or present(state).fingerprint
+    whose = "present" if state.life is not None and fingerprint == state.life.fingerprint else "other"
+    facts = (
+        ("rung", str(fired.rung)),
+        ("mark", fired.mark),
+        ("again", "yes" if fired.again else "no"),
+        ("about", f"{fingerprint[:16]}/{fired.mark}"),
+        ("whose", whose),
+        ("place", fired.place),
+    )
+    return _message(state, happened, fired.to, "rung", facts, ends_at=fired.ends_at, subject=fingerprint[:16])
+
+
+def _failure(state: LifecycleState) -> str:
+    return f"{present(state).fingerprint[:16]}/a failure"
+
+
 def _message(
-    state: LifecycleState, happened: e.Happened, level: str, topic: str, facts: tuple[tuple[str, str], ...]
+    state: LifecycleState,
+    happened: e.Happened,
+    level: str,
+    topic: str,
+    facts: Facts,
+    *,
+    ends_at: datetime | None = None,
+    subject: str = "",
 ) -> Message:
-    terms, life, case = state.terms, state.life, state.case
+    terms, case = state.terms, state.case
     assert terms is not None  # nothing is told before the first notice was read
-    assert life is not None
+    life = present(state)
     # An owner without a contact is an unanswered question at once: it climbs to the head.
     to_owner = level == "owner" and terms.owner_contact != ""
     about = [
@@ -48,7 +81,7 @@ def _message(
         about += [("case", str(case.number)), ("stage", case.stage.value), ("failure", case.failure)]
         if case.plan is not None:
             # What cannot be decided yet comes without its version, and so without a code.
-            version = [] if state.is_blocked else [("plan_version", case.plan.version)]
+            version = [] if blocked_by(state, happened.at) else [("plan_version", case.plan.version)]
             about += [*version, ("issuer", case.plan.issuer)]
     return Message(
         id=f"{state.managed_id}.{happened.seq}",
@@ -57,6 +90,7 @@ def _message(
         level="owner" if to_owner else "security-head",
         topic=topic,  # type: ignore[arg-type]  # callers above write the literals
         at=happened.at,
-        ends_at=life.ends_at,
+        ends_at=ends_at or life.ends_at,
         facts=(*about, *facts),
+        subject=subject,
     )

@@ -17,7 +17,19 @@ NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.fingerprint == MANA
 # A verification that saw the place again since takes back this finding alone.
 STILL_MISSED = SLOT.misses > 0
 # What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one to whoever asks.
-OF_LIFECYCLES = ("broken-chain", "drift", "foreign-certificate", "names-changed", "not-served", "rolled-back", "unseen")
+OF_LIFECYCLES = (
+    "broken-chain",
+    "clock",
+    "drift",
+    "expired",
+    "foreign-certificate",
+    "not-served",
+    "not-yet-valid",
+    "rolled-back",
+    "taken-place",
+    "unseen",
+    "wrong-name",
+)
 BY_LIFECYCLES = {kind.replace("-", " "): kind for kind in OF_LIFECYCLES}
 BY_LOOKS = {kind.value.replace("-", " "): kind.value for kind in Kind}
 # As its partial index is written, or the planner passes over it.

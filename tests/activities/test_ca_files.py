@@ -68,9 +68,9 @@ async def test_a_bundle_that_begins_with_its_ca_is_its_leafs(database: Engine, t
     assert governed.state.terms is not None
     assert (governed.state.life.names, governed.left) == (("a.example",), 60)
     assert governed.state.terms.plan is not None
-    assert governed.state.finding("broken-chain") is None
+    assert governed.finding("broken-chain") is None
     await governed.look()
-    assert governed.state.finding("drift") is None
+    assert governed.finding("drift") is None
     assert await governed.discover() == 0
 
 

@@ -17,8 +17,10 @@ from domain.contracts import Consult, LookAgain, Observation
 from domain.lifecycle.commands import NoticeArrived, StepDone
 from domain.lifecycle.decide import decide
 from domain.lifecycle.evolve import evolve
+from domain.lifecycle.served import present
+from domain.lifecycle.standing import own_findings, severity
 from domain.lifecycle.state import LifecycleState
-from domain.lifecycle.view import is_escalated, severity
+from domain.lifecycle.view import is_escalated
 from store import tables
 from tests.activities.estates import TestCA, clock, context, listening, name_of, policy
 from tests.activities.test_adoption import House
@@ -100,7 +102,7 @@ class Governed:
 
     async def look(self) -> None:
         assert self.state.life is not None
-        step = LookAgain("mc-0", tuple(view.slot for view in self.state.slots), self.state.life.fingerprint)
+        step = LookAgain("mc-0", self.state.slots, self.state.life.fingerprint)
         self.hear(StepDone(step, await self.house.verification.look_again(step)))
 
     def hear(self, command: NoticeArrived | StepDone) -> None:
@@ -109,8 +111,10 @@ class Governed:
 
     @property
     def left(self) -> int:
-        assert self.state.life is not None
-        return round((self.state.life.ends_at - clock()) / DAY)
+        return round((present(self.state).ends_at - clock()) / DAY)
+
+    def finding(self, kind: str) -> str | None:
+        return dict(own_findings(self.state, clock())).get(kind)
 
     @property
     def severity(self) -> str:
@@ -145,7 +149,7 @@ async def test_a_chain_that_changes_under_the_same_leaf_is_heard(database: Engin
     assert (governed.left, governed.severity) == (-2, "critical")
     await serve()
     assert (governed.left, governed.severity) == (-2, "critical")
-    assert governed.state.finding("broken-chain")
+    assert governed.finding("broken-chain")
 
 
 async def test_a_mended_chain_ends_the_alarm_and_a_root_of_the_policy_mends(database: Engine, tmp_path: Path) -> None:
@@ -155,20 +159,20 @@ async def test_a_mended_chain_ends_the_alarm_and_a_root_of_the_policy_mends(data
     write(path, leaf)
     governed = Governed(House(database, replace(policy(TestCA(), (), (), (str(path),)), rules=())))
     await governed.discover()
-    assert governed.state.finding("broken-chain")
+    assert governed.finding("broken-chain")
     write(path, leaf, tower.intermediate(2))
     assert await governed.discover() == 1
     assert (governed.left, is_escalated(governed.state)) == (2, True)
-    assert governed.state.finding("broken-chain") is None
+    assert governed.finding("broken-chain") is None
     write(path, leaf)
     await governed.discover()
-    assert (governed.left, governed.state.finding("broken-chain") is None) == (2, False)
+    assert (governed.left, governed.finding("broken-chain") is None) == (2, False)
 
     # The remedy of the runbook: the issuer becomes a root of the policy, and a lone leaf below it is whole.
     root = tower.intermediate(3000).public_bytes(serialization.Encoding.PEM).decode()
     governed.house.rules = replace(governed.house.rules, roots=(root,))
     assert await governed.discover() == 1
-    assert governed.state.finding("broken-chain") is None
+    assert governed.finding("broken-chain") is None
     assert (governed.left, is_escalated(governed.state)) == (100, False)
     assert await governed.discover() == 0
 

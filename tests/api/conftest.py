@@ -24,7 +24,7 @@ from domain.errors import Conflict, NotFound
 from domain.lifecycle import events as e
 from domain.lifecycle import view
 from domain.lifecycle.commands import NotRedeemed, Redeemed, Reserve
-from domain.lifecycle.ladder import explain
+from domain.lifecycle.explaining import explain
 from domain.people.approval import refusal
 from domain.people.messages import Decide, Receipt, Warranted, clean_code, code_hash
 from domain.tiers import Role, Tier
@@ -83,7 +83,7 @@ class WorldGateway:
         state = self.world.state
         if managed_id != state.managed_id or state.life is None or state.terms is None:
             raise NotFound(f"Temporal knows no lifecycle of {managed_id}.")
-        return Explanation(explain(state.life, state.terms), state.seq, state.life, state.terms)
+        return Explanation(explain(state), state.seq, state.life, state.terms)
 
     async def newest_run(self, managed_id: str) -> LiveRun | None:
         return LiveRun("run-2", self.world.state.generation, '{"events": []}', 0, True)

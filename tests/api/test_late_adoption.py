@@ -1,5 +1,6 @@
 """A certificate that was found late: its ruler fills what was told, and nothing that was passed over."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,8 @@ from api.gateway import Explanation
 from api.web.pages.certificate import life_line_of
 from api.web.times import Times
 from api.web.words import Reader
-from domain.lifecycle.ladder import explain
+from domain.lifecycle.explaining import explain
+from domain.lifecycle.state import LifecycleState
 from domain.tiers import Role, Tier
 from store.access import Actor
 from tests.domain.simulation import life, terms
@@ -34,7 +36,9 @@ HEAD = Actor("person/meera", Role.SECURITY_HEAD, may_decide=True)
 )
 def test_only_what_was_told_is_filled(began: datetime, escalated: bool, fired: list[str]) -> None:
     end = NOW + 8 * DAY
-    explained = Explanation(explain(life("a", end - 400 * DAY, 400 * DAY), terms(Tier.CUSTOMER_FACING, 400 * DAY)), 1)
+    state = LifecycleState("mc-1", terms=terms(Tier.CUSTOMER_FACING, 400 * DAY))
+    state = replace(state, life=life("a", end - 400 * DAY, 400 * DAY))
+    explained = Explanation(explain(state), 1)
     row = {"not_after": end, "not_before": end - 400 * DAY, "escalated": escalated}
     line = life_line_of(row, explained, Reader(HEAD, Times(NOW, ZoneInfo("UTC"))), began)
     assert [mark.label for mark in line.marks if mark.fired] == fired

@@ -7,27 +7,27 @@ from tests.domain.simulation import World, life
 
 def move_a_slot(w: World, notice: str) -> None:
     """The last endpoint is given up and another one takes its place, serving what the first one serves."""
-    views = w.state.slots
+    slots = w.state.slots
     new = Slot(f"tls://127.40.1.{len(w.served)}:443", "ecdsa")
-    w.served[new] = w.served[views[0].slot]
-    kept = (*(view.slot for view in views[:-1]), new) if len(views) > 1 else (views[0].slot, new)
+    w.served[new] = w.served[slots[0]]
+    kept = (*slots[:-1], new) if len(slots) > 1 else (*slots, new)
     w.notice(Observation(notice, "slots", w.now, slots=tuple(sorted(kept)), looks=w.looks((new,))))
 
 
 def move_away(w: World, notice: str, *slots: Slot) -> None:
     """Another service's certificate stands at ``slots``, by default everywhere; they belong to it now."""
-    gone = slots or tuple(view.slot for view in w.state.slots)
+    gone = slots or w.state.slots
     other = life("another", w.now, w.length, names=("other.example.in",))
     w.certificates[other.fingerprint] = other
     w.served.update(dict.fromkeys(gone, other.fingerprint))
     w.anothers.update(gone)
-    left = tuple(slot for slot in w.state.places if slot not in gone)
+    left = tuple(slot for slot in w.state.slots if slot not in gone)
     w.notice(Observation(notice, "slots", w.now, slots=left))
 
 
 def come_back(w: World, notice: str) -> None:
     """Our certificate is found again where it was last seen."""
-    slots = tuple(view.slot for view in w.state.slots)
+    slots = tuple(place.slot for place in w.state.places)
     assert w.state.life is not None
     w.anothers.difference_update(slots)
     w.served.update(dict.fromkeys(slots, w.state.life.fingerprint))

@@ -46,15 +46,20 @@ from domain.lifecycle.commands import (
     Step,
     StepBroke,
     StepDone,
+    TakeRules,
 )
 from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
 from domain.lifecycle.ladder import moved
 from domain.lifecycle.next_step import next_step
 from domain.lifecycle.refold import Recalled, refold
-from domain.lifecycle.state import LifecycleState
-from domain.people.messages import Decide, Receipt, Warranted
-from domain.tiers import DEFAULT_TIERS, Tier
+from domain.lifecycle.rules import NEWEST
+from domain.lifecycle.standing import own_findings
+from domain.lifecycle.state import LifecycleState, Question
+from domain.lifecycle.succession import blocked_by
+from domain.people.approval import calls
+from domain.people.messages import Acknowledge, Answer, Decide, Receipt, Warranted
+from domain.tiers import DEFAULT_TIERS, Audience, Tier, TierPolicy
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 SLOTS = (Slot("tls://127.40.0.1:443?sni=pay.example.in", "ecdsa"), Slot("tls://127.40.0.2:443", "ecdsa"))
@@ -66,7 +71,19 @@ def fingerprint(text: str) -> str:
 
 
 def life(text: str, start: datetime, length: timedelta, **changes: object) -> Life:
-    made = Life(fingerprint(text), NAMES, start, start + length, "ecdsa", 256, TrustClass.PRIVATE, "CN=CA", text)
+    made = Life(
+        fingerprint(text),
+        NAMES,
+        start,
+        start + length,
+        "ecdsa",
+        256,
+        TrustClass.PRIVATE,
+        "CN=CA",
+        text,
+        signature_hash="sha256",
+        issuer_spki=fingerprint("the key of the CA"),
+    )
     return replace(made, **changes)  # type: ignore[arg-type]  # any field
 
 
@@ -119,6 +136,17 @@ class World:
     # When the path above the leaf ends where it is not the leaf that ends first, and where the chain has a gap.
     paths: dict[Slot, datetime] = field(default_factory=dict)
     gaps: set[Slot] = field(default_factory=set)
+    # A second leaf behind one address, places for which a step had no time, those that lead to a root of the policy.
+    pools: dict[Slot, tuple[str, ...]] = field(default_factory=dict)
+    skipped: set[Slot] = field(default_factory=set)
+    rooted: set[Slot] = field(default_factory=set)
+    # How far the scanner's clock is ahead, and who hears each command with what it came to.
+    clock_ahead: timedelta = timedelta()
+    mail_is_away: bool = False
+    # Another ladder than the tier's own.
+    table: TierPolicy | None = None
+    hear: Callable[[LifecycleState, Command, tuple[e.Happened, ...]], None] = lambda before, command, happened: None
+    revoked: set[str] = field(default_factory=set)
     # Where another managed certificate is served now: nothing of ours may be put there, nor anything back.
     anothers: set[Slot] = field(default_factory=set)
     certificates: dict[str, Life] = field(default_factory=dict)
@@ -129,18 +157,26 @@ class World:
     codes: int = 0
 
     def adopt(self) -> None:
-        first = life("first", self.now - self.age, self.length)
+        self.adopt_this(life("first", self.now - self.age, self.length))
+
+    def adopt_this(self, first: Life) -> None:
         self.certificates[first.fingerprint] = first
         self.served = dict.fromkeys(SLOTS, first.fingerprint)
-        self.notice(
-            Observation("n-0", "adopted", self.now, terms(self.tier, self.length), first, SLOTS, self.looks(SLOTS))
-        )
+        self.tell(TakeRules(NEWEST))
+        told = terms(self.tier, self.length)
+        told = replace(told, table=self.table or told.table)
+        self.notice(Observation("n-0", "adopted", self.now, told, first, SLOTS, self.looks(SLOTS)))
+
+    def tell_terms(self, changed: Terms) -> None:
+        self.notice(Observation(f"t-{len(self.notices)}", "terms", self.now, terms=changed))
+        self.work()
 
     def notice(self, observation: Observation) -> None:
         self.notices[observation.notice_id] = observation
         self.tell(NoticeArrived(observation.notice_id))
 
     def tell(self, command: Command) -> Receipt:
+        before = self.state
         receipt, events = decide(self.state, command, self.now)
         base = base_of(self.state, command)
         if base is not self.state or isinstance(command, RecordForked):
@@ -149,6 +185,7 @@ class World:
         for event in events:
             self.state = evolve(self.state, event)
         self.outbox.extend(events)
+        self.hear(before, command, events)
         if not self.store_is_away:
             self.record()
         return receipt
@@ -180,6 +217,28 @@ class World:
         receipt = self.tell(Reserve(message))
         return self.tell(Redeemed(message, actor)) if receipt.outcome == "accepted" else receipt
 
+    def question(self, kind: str) -> Question:
+        return next(question for question in self.state.questions if question.kind == kind)
+
+    def asked(self) -> list[str]:
+        return [question.kind for question in self.state.questions]
+
+    def answer(self, kind: str, answer: str, about: str = "", actor: str = "person/a") -> Receipt:
+        """Answer the open question of ``kind``; ``about``: of another one that was read before."""
+        return self.send(Answer(self.code(), kind, answer, about=about or self.question(kind).about), actor)  # type: ignore[arg-type]  # drawn
+
+    def acknowledge(self, level: Audience, until: datetime, about: str = "") -> Receipt:
+        """Acknowledge the first call that reached ``level``."""
+        mine = about or next((call.about for call in calls(self.state) if call.level == level), "none")
+        return self.send(Acknowledge(self.code(), level, until, about=mine), "person/a")
+
+    def finding(self, kind: str) -> str | None:
+        return dict(own_findings(self.state, self.now)).get(kind)
+
+    @property
+    def blocked_by(self) -> str:
+        return blocked_by(self.state, self.now)
+
     def code(self) -> str:
         self.codes += 1
         return f"code-{self.codes}"
@@ -195,7 +254,7 @@ class World:
     def work(self, most: int = 60) -> None:
         """Do every step that may be done now."""
         for _ in range(most):
-            for message in self.state.untold:
+            for message in () if self.mail_is_away else self.state.untold:
                 self.tell(MessageSent(message.id))
             step = next_step(self.state, self.now)
             if isinstance(step, Recall) and (self.store_is_away or (self.outbox and self.state.life is not None)):
@@ -254,6 +313,7 @@ class World:
                 others = {look.fingerprint for look in looks if look.fingerprint} - {expected}
                 return LookReport(looks, tuple(self.certificates[other] for other in sorted(others)))
             case RevokeOrder(order_key=key):
+                self.revoked.add(key)
                 return Revoked(key, True)
 
     def collect(self, key: str) -> OrderOutcome:
@@ -273,17 +333,35 @@ class World:
         return OrderOutcome(key, "issued", self.certificates[self.orders[key]])
 
     def looks(self, slots: tuple[Slot, ...]) -> tuple[SlotLook, ...]:
-        return tuple(
-            SlotLook(slot, self.now, LookOutcome.REFUSED) if slot in self.dead else self.sighting(slot)
-            for slot in slots
-        )
+        return tuple(look for slot in slots for look in self.look_at(slot))
 
-    def sighting(self, slot: Slot) -> SlotLook:
-        print_ = self.served[slot]
-        ends_at = self.certificates[print_].ends_at if print_ in self.certificates else None
-        if ends_at is not None and slot not in self.gaps:
+    def look_at(self, slot: Slot) -> tuple[SlotLook, ...]:
+        """One look: nothing, one leaf, or two while half a pool is renewed."""
+        if slot in self.skipped:
+            return (SlotLook(slot, self.now, LookOutcome.NOT_LOOKED),)
+        if slot in self.dead:
+            return (SlotLook(slot, self.now, LookOutcome.REFUSED),)
+        prints = (self.served[slot], *self.pools.get(slot, ()))
+        return tuple(self.sighting(slot, print_) for print_ in prints)
+
+    def sighting(self, slot: Slot, print_: str) -> SlotLook:
+        known = self.certificates.get(print_)
+        flaw = "it has a gap" if slot in self.gaps else ""
+        ends_at = known.ends_at if known is not None else None
+        if ends_at is not None and not flaw:
             ends_at = min(ends_at, self.paths.get(slot, ends_at))
-        return SlotLook(slot, self.now, LookOutcome.SEEN, print_, slot not in self.gaps, ends_at)
+        return SlotLook(
+            slot,
+            self.now + self.clock_ahead,
+            LookOutcome.SEEN,
+            print_,
+            not flaw,
+            ends_at,
+            known.not_before if known is not None else None,
+            flaw,
+            rooted=slot in self.rooted,
+            connections=1 if slot in self.pools else 2,
+        )
 
     def replace_by_hand(self, new: Life, notice: str) -> None:
         """Somebody else puts ``new`` everywhere, and a discovery sees it."""
@@ -292,7 +370,7 @@ class World:
         self.discover(notice)
 
     def discover(self, notice: str) -> None:
-        looks = self.looks(tuple(view.slot for view in self.state.slots))
+        looks = self.looks(self.state.slots)
         known = self.state.life.fingerprint if self.state.life else ""
         others = sorted({look.fingerprint for look in looks if look.fingerprint} - {known})
         candidates = tuple(self.certificates[other] for other in others)

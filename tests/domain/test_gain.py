@@ -7,8 +7,9 @@ import pytest
 
 from domain.contracts import Observation
 from domain.lifecycle.commands import NoticeArrived, Redeemed
-from domain.lifecycle.ladder import explain, issues_at
-from domain.lifecycle.renewal_value import gains, gains_from, in_vain
+from domain.lifecycle.explaining import explain
+from domain.lifecycle.renewal_value import gains, gains_from, in_vain, orders_at
+from domain.lifecycle.rules import NEWEST, rule_set
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import details, snapshot
 from domain.people.messages import RenewNow
@@ -18,6 +19,7 @@ from tests.domain.simulation import SLOTS, START, World, life, plan, terms
 
 DAY = timedelta(days=1)
 SHORT = plan(180 * DAY, "short")
+TABLE, RULES = terms(Tier.INTERNAL, DAY).table, rule_set(NEWEST)
 
 
 def world(tier: Tier, age: timedelta = timedelta()) -> World:
@@ -94,7 +96,7 @@ def test_what_may_be_asked_for_is_never_refused_when_it_is_issued(validity: time
     for at in (edge, edge + timedelta(seconds=1)):
         # As our own CA dates what it issues at that very instant.
         ends_at = (at - backdate(validity)).replace(microsecond=0) + validity
-        assert bool(in_vain(present, short, at)) != gains(ends_at, present, short, requested=True)
+        assert bool(in_vain(present, short, at)) != gains(ends_at, present, short, TABLE, RULES, requested=True)
     assert not in_vain(present, short, edge + timedelta(seconds=1))
 
 
@@ -115,7 +117,7 @@ def test_no_date_is_beyond_the_calendar(ends_at: datetime, begins: datetime, val
         w.certificates[present.fingerprint] = present
         w.served = dict.fromkeys(SLOTS, present.fingerprint)
         w.work()
-        assert explain(present, now)
+        assert explain(w.state)
         assert snapshot(w.state, w.now) is not None
         assert details(w.state, w.now)
         w.send(RenewNow(w.code()), "person/a")
@@ -133,5 +135,5 @@ def test_a_certificate_without_an_end_may_be_renewed_for_as_long() -> None:
 
 def test_a_plan_of_no_length_holds_nothing_back() -> None:
     backwards = life("x", START, -24 * DAY)
-    held = issues_at(backwards, terms(Tier.INTERNAL, DAY).table, backwards.length)
+    held = orders_at(backwards, TABLE, backwards.length, RULES)
     assert held == backwards.ends_at

@@ -11,11 +11,12 @@ import pytest
 from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, Consult, Deploy, LookAgain, Observation, PlaceOrder, RollBack
 from domain.lifecycle.commands import DeliveryReported, Redeemed, Reserve
-from domain.lifecycle.events import RollbackWithheld, RolledBack, SlotsChanged
+from domain.lifecycle.events import PlacesReleased, RollbackWithheld, RolledBack
 from domain.lifecycle.ladder import escalates_at, opens_at
+from domain.lifecycle.standing import severity
 from domain.lifecycle.state import Stage
-from domain.lifecycle.view import details, is_escalated, severity, snapshot
-from domain.people.messages import Acknowledge, Answer, RenewNow, Resume, Retire
+from domain.lifecycle.view import details, is_escalated, snapshot
+from domain.people.messages import RenewNow, Resume, Retire
 from domain.tiers import Tier
 from tests.domain.moving import move_a_slot
 from tests.domain.simulation import SLOTS, START, World, broken, life, plan, terms
@@ -90,7 +91,7 @@ def test_a_lying_reload_is_rolled_back_and_the_owner_is_told() -> None:
     w.run_until(START + 2 * DAY)
     assert w.count("rolled_back") >= 1
     assert w.count("owner_called") >= 1
-    assert w.state.finding("rolled-back")
+    assert w.finding("rolled-back")
     assert len(w.orders) == 1
     w.reload_lies = False
     w.run_until(START + 3 * DAY)
@@ -104,8 +105,8 @@ def test_a_refused_rollback_is_withheld_and_never_said_to_be_one() -> None:
     w.run_until(START + timedelta(hours=1))
     assert w.count("rolled_back") == 0
     assert w.count("rollback_withheld") >= 1
-    assert w.state.finding("rolled-back") is None
-    assert w.state.finding("not-served") == f"{SLOTS[0].url}: was revoked"
+    assert w.finding("rolled-back") is None
+    assert w.finding("not-served") == f"{SLOTS[0].url}: was revoked"
     assert w.state.case is not None
     assert not w.state.case.rolled_back
     assert severity(w.state, w.now) == "major"
@@ -121,7 +122,7 @@ def test_what_was_put_back_and_what_was_not_are_told_apart() -> None:
     w.run_until(START + timedelta(hours=1))
     assert w.first("rolled_back").event == RolledBack((SLOTS[1],))
     assert w.first("rollback_withheld").event == RollbackWithheld((SLOTS[0],), f"{SLOTS[0].url}: was revoked")
-    assert w.state.finding("rolled-back") and w.state.finding("not-served")
+    assert w.finding("rolled-back") and w.finding("not-served")
 
 
 def test_past_its_escalation_mark_the_old_one_is_never_put_back() -> None:
@@ -130,7 +131,7 @@ def test_past_its_escalation_mark_the_old_one_is_never_put_back() -> None:
     w.run_until(START + DAY)
     assert w.count("rolled_back") == 0
     assert w.count("rollback_withheld") >= 1
-    assert w.state.finding("not-served")
+    assert w.finding("not-served")
     w.reload_lies = False
     w.run_until(START + 2 * DAY)
     assert w.state.generation == 2
@@ -284,9 +285,9 @@ def test_names_that_changed_hold_every_deployment_until_the_owner_says() -> None
     fewer = life("fewer", START, 365 * DAY, names=("pay.example.in",))
     w.replace_by_hand(fewer, "n-1")
     w.run_until(START + 120 * DAY)
-    assert w.state.is_blocked
+    assert w.blocked_by
     assert w.count("order_intended") == 0
-    w.send(Answer(w.code(), "names-changed", "keep"))
+    w.answer("different", "keep")
     w.run_until(START + 121 * DAY)
     assert w.state.generation == 2
 
@@ -295,7 +296,10 @@ def test_the_names_that_were_found_may_be_taken() -> None:
     w = world(Tier.INTERNAL, age=200 * DAY)
     w.replace_by_hand(life("fewer", START, 365 * DAY, names=("pay.example.in",)), "n-1")
     w.work()
-    w.send(Answer(w.code(), "names-changed", "new"))
+    w.answer("different", "take")
+    # A named answer accepts the difference; that it is really served is seen twice all the same.
+    assert w.state.generation == 1
+    w.run_until(START + 2 * timedelta(hours=1))
     assert w.state.generation == 2
     assert w.state.life is not None
     assert w.state.life.names == ("pay.example.in",)
@@ -318,7 +322,7 @@ def test_a_slot_given_up_while_a_rollback_waits_does_not_spin() -> None:
     w.adopt()
     w.run_until(START + 8 * DAY)
     assert stage(w) is Stage.ROLLING_BACK
-    assert w.send(Answer(w.code(), "unseen", "moved")).outcome == "accepted"
+    assert w.answer("unseen", "moved").outcome == "accepted"
     w.work()
     assert stage(w) is Stage.ROLLING_BACK
     w.fail = lambda step: None
@@ -331,8 +335,10 @@ def test_a_certificate_whose_last_slot_moved_away_is_asked_about_and_keeps_its_a
     w = world(Tier.INTERNAL)
     w.notice(Observation("n-1", "slots", w.now, slots=()))
     w.work()
-    assert len(w.state.slots) == 2
-    assert [question.kind for question in w.state.questions] == ["unseen"]
+    assert w.state.slots == () and len(w.state.places) == 2
+    assert w.asked() == ["taken"]
+    w.run_until(START + 364 * DAY)
+    assert is_escalated(w.state)
 
 
 def test_a_certificate_that_moved_from_all_its_places_owns_none_and_keeps_its_alarm() -> None:
@@ -340,10 +346,9 @@ def test_a_certificate_that_moved_from_all_its_places_owns_none_and_keeps_its_al
     w.adopt()
     w.run_until(START + 20 * DAY)
     assert [question.kind for question in w.state.questions] == ["unseen"]
-    w.send(Answer(w.code(), "unseen", "moved"), "person/a")
-    changed = [fact.event for fact in w.happened if fact.event.kind == "slots_changed"]
-    assert changed == [SlotsChanged(())]
-    assert len(w.state.slots) == 2 and not w.state.questions and not w.state.retired
+    w.answer("unseen", "moved")
+    assert w.first("places_released").event == PlacesReleased(SLOTS, "moved")
+    assert w.asked() == ["moved-to"] and not w.state.retired
     w.run_until(START + 364 * DAY)
     assert is_escalated(w.state)
 
@@ -381,16 +386,16 @@ def test_a_hold_is_not_resumed_but_may_be_decided_anew() -> None:
 
 def test_an_undeliverable_message_is_a_question_of_its_own_that_can_be_answered() -> None:
     w = world(Tier.INTERNAL)
-    w.tell(DeliveryReported("m", "undeliverable"))
+    w.tell(DeliveryReported("m", "undeliverable", "p-owner"))
     assert [question.kind for question in w.state.questions] == ["undeliverable"]
-    assert w.send(Answer(w.code(), "undeliverable", "mended")).outcome == "accepted"
+    assert w.answer("undeliverable", "mended").outcome == "accepted"
     assert w.state.questions == ()
 
 
 def test_an_answer_that_no_question_has_is_refused_and_the_question_stays() -> None:
     w = world(Tier.INTERNAL)
-    w.tell(DeliveryReported("m", "undeliverable"))
-    receipt = w.send(Answer(w.code(), "undeliverable", "whatever"))
+    w.tell(DeliveryReported("m", "undeliverable", "p-owner"))
+    receipt = w.answer("undeliverable", "whatever")
     assert receipt.detail.startswith("invalid")
     assert [question.kind for question in w.state.questions] == ["undeliverable"]
 
@@ -448,7 +453,7 @@ def test_a_foreign_certificate_that_would_not_pass_is_a_finding_and_the_case_sta
     w.replace_by_hand(life("foreign", START, 365 * DAY, trust_class=TrustClass.SELF_SIGNED), "n-1")
     w.run_until(START + 2 * DAY)
     assert w.state.generation == 1
-    assert w.state.finding("foreign-certificate")
+    assert w.finding("foreign-certificate")
     assert w.state.case is not None
 
 
@@ -457,9 +462,9 @@ def test_three_silent_looks_over_a_week_make_it_unseen_and_ask_the_owner() -> No
     w.dead = set(w.served)
     w.discover("n-1")
     w.run_until(START + 5 * DAY)
-    assert w.state.finding("unseen") is None
+    assert w.finding("unseen") is None
     w.run_until(START + 12 * DAY)
-    assert w.state.finding("unseen")
+    assert w.finding("unseen")
     assert any(question.kind == "unseen" for question in w.state.questions)
 
 
@@ -523,7 +528,7 @@ def test_who_asked_with_a_token_may_not_approve_in_person() -> None:
 def test_an_acknowledgement_stops_repeats_but_not_the_next_rung() -> None:
     w = world(Tier.CUSTOMER_FACING, age=335 * DAY)
     assert w.count("rung_fired") == 1
-    receipt = w.send(Acknowledge(w.code(), "security-head", START + 10 * DAY))
+    receipt = w.acknowledge("security-head", START + 10 * DAY)
     assert receipt.outcome == "accepted"
     w.run_until(START + 8 * DAY)
     assert w.count("rung_fired") == 1
@@ -609,7 +614,7 @@ def asked_while_names_changed() -> World:
     assert stage(w) is Stage.AWAITING_APPROVAL
     w.replace_by_hand(life("fewer", START, 365 * DAY, names=("pay.example.in",)), "n-1")
     w.work()
-    assert w.state.is_blocked
+    assert w.blocked_by
     return w
 
 
@@ -618,14 +623,14 @@ def test_nothing_is_decided_before_it_is_said_which_names_hold(what: str) -> Non
     w = asked_while_names_changed()
     refused = w.send(w.decision(what))
     assert refused.outcome == "refused"
-    assert refused.detail.startswith("blocked") and "names-changed with keep or new" in refused.detail
+    assert refused.detail.startswith("blocked") and "answer the open question" in refused.detail
     # What is asked stays asked and climbs; nothing was burnt.
     assert stage(w) is Stage.AWAITING_APPROVAL
     assert w.count("code_burnt") == 0
     assert "plan_version" not in details(w.state, w.now)
     w.run_until(START + 36 * DAY)
     assert is_escalated(w.state)
-    assert w.send(Answer(w.code(), "names-changed", "keep")).outcome == "accepted"
+    assert w.answer("different", "keep").outcome == "accepted"
     assert "plan_version" in details(w.state, w.now)
     assert w.send(w.decision()).outcome == "accepted"
     w.work()

@@ -20,20 +20,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from domain.certificate import TrustClass
+from domain.certificate import Slot, TrustClass
 from domain.contracts import CollectOrder, Deploy, LookAgain, Observation, PlaceOrder, RollBack, Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.commands import DeliveryReported, Step, StepBroke
 from domain.lifecycle.decoding import happened_of
-from domain.lifecycle.ladder import escalates_at, ladder
 from domain.lifecycle.refold import refold
-from domain.lifecycle.served import SILENT_LOOKS
 from domain.lifecycle.state import Stage
-from domain.lifecycle.view import is_escalated
-from domain.people.messages import Acknowledge, Answer, Decide, RenewNow, Resume, Retire
-from domain.tiers import Tier
+from domain.people.messages import ANSWERS, Answer, Decide, RenewNow, Resume, Retire
+from domain.tiers import FULL_LIFE, Audience, Rung, Tier
 from tests.domain.moving import move_a_slot
+from tests.domain.oracle import Oracle
 from tests.domain.simulation import World, life, plan, stored, terms
 
 LENGTHS = st.one_of(
@@ -57,7 +55,6 @@ class Lifecycle(RuleBasedStateMachine):
         self.world.fail = self.fail
         self.notices = 0
         self.read = 0
-        self.calls: list[datetime] = []
         self.present = self.began = self.world.now
         self.asked_by = ""
         self.approved = self.order_is_open = self.verified = self.asks = False
@@ -66,6 +63,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.planned = self.now_planned = length
         self.ca_may_end = False
         self.terms_at = self.world.now
+        self.oracle = Oracle(self.world)
         self.world.adopt()
         self.advance(0)
 
@@ -108,6 +106,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.world.dead.clear()
         self.world.paths.clear()
         self.world.gaps.clear()
+        self.world.pools.clear()
+        self.world.skipped.clear()
+        self.world.clock_ahead = timedelta()
 
     @rule()
     def the_ca_refuses(self) -> None:
@@ -126,10 +127,58 @@ class Lifecycle(RuleBasedStateMachine):
     def one_target_lies(self) -> None:
         self.world.lying.add(next(iter(self.world.served)))
 
-    @rule()
-    def an_endpoint_falls_silent(self) -> None:
-        self.world.dead.add(next(iter(self.world.served)))
+    @rule(which=st.integers(0, 9))
+    def an_endpoint_falls_silent(self, which: int) -> None:
+        self.world.dead.add(self.slot(which))
         self.discover()
+
+    @rule()
+    def what_was_silent_answers_again(self) -> None:
+        self.world.dead.clear()
+        self.discover()
+
+    @rule(which=st.integers(0, 9), number=st.integers(0, 5), ends=st.integers(-500, 2000), how=st.integers(0, 5))
+    def a_stranger_stands_at_one_place(self, which: int, number: int, ends: int, how: int) -> None:
+        """Another one at each, as long as it likes, good or bad in every way that rule 9 knows."""
+        world = self.world
+        kinds: dict[int, dict[str, object]] = {
+            0: {},
+            1: {"trust_class": TrustClass.SELF_SIGNED},
+            2: {"names": ("pay.example.in",)},
+            3: {"issuer_spki": "another CA"},
+            4: {"extended_key_usages": ("1.3.6.1.5.5.7.3.3",)},
+            5: {"names": ("other.example.in",)},
+        }
+        begins = world.now - timedelta(minutes=1)
+        length = max(world.length * ends // 1000, timedelta(minutes=2))
+        stranger = life(f"stranger-{number}-{self.notices}", begins, length, **kinds[how])
+        world.certificates[stranger.fingerprint] = stranger
+        world.served[self.slot(which)] = stranger.fingerprint
+        self.discover()
+
+    @rule(which=st.integers(0, 9))
+    def half_a_pool_serves_an_earlier_one(self, which: int) -> None:
+        earlier = self.world.state.earlier
+        if earlier:
+            self.world.pools[self.slot(which)] = (earlier[-1],)
+            self.discover()
+
+    @rule()
+    def pools_are_whole_again(self) -> None:
+        self.world.pools.clear()
+        self.discover()
+
+    @rule(minutes=st.sampled_from([0, 5, 10_000]))
+    def the_scanners_clock_steps(self, minutes: int) -> None:
+        self.world.clock_ahead = timedelta(minutes=minutes)
+        self.discover()
+
+    @rule(which=st.integers(0, 9), skip=st.booleans())
+    def a_look_has_no_time_for_a_place(self, which: int, skip: bool) -> None:
+        (self.world.skipped.add if skip else self.world.skipped.discard)(self.slot(which))
+
+    def slot(self, which: int) -> Slot:
+        return sorted(self.world.served)[which % len(self.world.served)]
 
     @rule(share=st.integers(-200, 2000))
     def the_ca_will_end(self, share: int) -> None:
@@ -175,28 +224,55 @@ class Lifecycle(RuleBasedStateMachine):
         world = self.world
         validity = world.length / (2 if version == "half" else 1)
         new_plan = plan(validity, version) if routable else None
-        changed = terms(tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer")
+        self.under(terms(tier, world.length, plan=new_plan, unroutable="" if routable else "no issuer"))
+
+    @precondition(lambda self: self.world.state.terms is not None)
+    @rule(rungs=st.lists(st.sampled_from(["owner", "security-head"]), min_size=1, max_size=6))
+    def the_policy_has_other_rungs(self, rungs: list[Audience]) -> None:
+        """Of both audiences, in any order; the head is reached by one of them, as a policy must say."""
+        now = self.world.state.terms
+        assert now is not None
+        whom: list[Audience] = [*rungs, "security-head"]
+        leads = [timedelta(days=days) for days in (45, 30, 21, 14, 7, 3, 1)]
+        made = tuple(Rung(lead, to) for lead, to in zip(leads, whom, strict=False))
+        self.under(replace(now, table=replace(now.table, rungs=made)))
+
+    def under(self, changed: Terms) -> None:
         self.notices += 1
-        world.notice(Observation(f"t-{self.notices}", "terms", world.now, terms=changed))
+        self.world.notice(Observation(f"t-{self.notices}", "terms", self.world.now, terms=changed))
         self.advance(0)
 
     @rule()
     def an_endpoint_moves(self) -> None:
-        if self.world.state.places:
+        if self.world.state.slots:
             self.notices += 1
             move_a_slot(self.world, f"s-{self.notices}")
             self.advance(0)
 
-    @rule(question=st.sampled_from(["unseen", "names-changed", "drift", "forked", "undeliverable"]))
-    def somebody_answers(self, question: str) -> None:
-        answers = {"unseen": "retired", "names-changed": "keep", "forked": "resume"}
-        message = Answer(self.world.code(), question, answers.get(question, "known"))  # type: ignore[arg-type]  # drawn
-        self.world.send(message, "person/a")
-        self.advance(0)
+    @precondition(lambda self: self.world.state.questions)
+    @rule(which=st.integers(0, 9), what=st.integers(0, 9))
+    def somebody_answers(self, which: int, what: int) -> None:
+        """Any question that is open, with any answer that it has."""
+        open_ones = [question for question in self.world.state.questions if question.kind in ANSWERS]
+        if open_ones:
+            question = open_ones[which % len(open_ones)]
+            words = ANSWERS[question.kind]
+            about = question.about
+            message = Answer(self.world.code(), question.kind, words[what % len(words)], about=about)  # type: ignore[arg-type]  # of the open ones
+            self.world.send(message, "person/a")
+            self.advance(0)
+
+    @rule(kind=st.sampled_from(sorted(ANSWERS)), what=st.integers(0, 9))
+    def somebody_answers_what_was_asked_before(self, kind: str, what: int) -> None:
+        before = len(self.world.happened)
+        words = ANSWERS[kind]
+        stale = Answer(self.world.code(), kind, words[what % len(words)], about="0/before")  # type: ignore[arg-type]  # drawn
+        assert self.world.send(stale, "person/a").outcome == "refused"
+        assert all(fact.by != "person/a" for fact in self.world.happened[before:])
 
     @rule()
     def a_message_cannot_be_delivered(self) -> None:
-        self.world.tell(DeliveryReported("any", "undeliverable"))
+        self.world.tell(DeliveryReported("any", "undeliverable", "p-owner"))
 
     @rule(ends=st.integers(-500, 2000), mine=st.booleans())
     def somebody_replaces_it_by_hand(self, ends: int, mine: bool) -> None:
@@ -213,12 +289,11 @@ class Lifecycle(RuleBasedStateMachine):
         self.world.discover(f"d-{self.notices}")
         self.advance(0)
 
-    @precondition(lambda self: self.world.state.climb.rung >= 0)
-    @rule(share=st.integers(1, 200))
-    def somebody_acknowledges(self, share: int) -> None:
+    @precondition(lambda self: self.world.state.climbs)
+    @rule(share=st.integers(1, 200), level=st.sampled_from(["owner", "security-head"]))
+    def somebody_acknowledges(self, share: int, level: Audience) -> None:
         world = self.world
-        until = min(world.now + world.length * share // 1000, world.now + timedelta(days=14))
-        world.send(Acknowledge(world.code(), "security-head", until))
+        self.world.acknowledge(level, min(world.now + world.length * share // 1000, world.now + timedelta(days=14)))
 
     @rule()
     def somebody_asks_for_a_renewal(self) -> None:
@@ -245,10 +320,26 @@ class Lifecycle(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """What was recorded, folded anew, is the state; ``roll`` alone is of a run and not of a state."""
-        if hasattr(self, "world"):
-            records = [happened_of(stored(fact)) for fact in self.world.happened]
-            again = refold(self.world.state.managed_id, records)
-            assert again == replace(self.world.state, roll=False)
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        if world.state.retired:
+            self.no_order_is_left_alive()
+        records = [happened_of(stored(fact)) for fact in world.happened]
+        again = refold(world.state.managed_id, records)
+        assert again == replace(world.state, roll=False, rules_wanted="")
+
+    def no_order_is_left_alive(self) -> None:
+        """A retirement collects and revokes what a CA was asked for, or a person owes it."""
+        world = self.world
+        self.broken.clear()
+        world.ca_refuses = world.pending = False
+        world.run_until(world.now + timedelta(days=2))
+        used = {fact.event.life.fingerprint for fact in world.happened if isinstance(fact.event, e.GenerationBegan)}
+        owed = {order.order_key for order in world.state.to_revoke if order.owed}
+        left = [key for key, made in world.orders.items() if made not in used and key not in world.revoked | owed]
+        unused = {_used_up(fact) for fact in world.happened}
+        assert not [key for key in left if key not in unused], "an order is left alive"
 
     # --- the promises -------------------------------------------------------------------------------------------------
 
@@ -271,21 +362,18 @@ class Lifecycle(RuleBasedStateMachine):
                 self.asks, self.terms_at = now.table.asks, fact.at
                 self.now_planned = planned_life(now)
                 self.now_version = now.plan.version if now.plan is not None else ""
-            case e.RungFired(to="security-head"):
-                self.calls.append(fact.at)
             case e.CaseOpened(requested_by=by):
                 self.asked_by, self.approved = by, False
-            case e.ApprovalAsked():
+            case e.ApprovalAsked() | e.ApprovalEnded():
                 self.approved, self.planned = False, self.now_planned
-                self.gains_if_ordered(fact.at)
             case e.Approved(approver=by, plan_version=plan_version):
                 assert by != self.asked_by, "who asked approved"
                 assert by != "policy" or not self.asks
                 self.approved, self.ordered_plan, self.approver = True, plan_version, by
                 self.planned = self.now_planned if by == "policy" else self.planned
-            case e.EndMoved(ends_at=ends):
-                self.present = ends
-            case e.OrderIntended():
+            case e.OrderIntended(against=against):
+                assert against is not None
+                self.present = against
                 assert not self.order_is_open, "a further order while one is open"
                 assert self.approved, "an order that nobody approved"
                 assert self.ordered_plan == self.now_version, "an order under a plan that is no more"
@@ -309,36 +397,31 @@ class Lifecycle(RuleBasedStateMachine):
         assert not self.asked_by or at + self.planned - self.present >= -self.planned / 20, "it gains nothing"
 
     @invariant()
-    def nothing_ends_without_an_escalation(self) -> None:
-        """At or before the later of its mark and the moment its present E became known, unless it was replaced."""
-        state = self.world.state
-        if state.life is None or state.terms is None or state.retired or state.known_at is None:
-            return
-        self.catch_up()
-        mark = max(escalates_at(state.life, state.terms.table), state.known_at, self.terms_at)
-        if self.world.now >= mark:
-            # Whoever was told already when its end came nearer is told again as its deeper rungs come.
-            called = [at for at in self.calls if self.began <= at <= mark]
-            assert called, "the mark has passed and nobody was told"
-            assert is_escalated(state)
-
-    @invariant()
-    def it_never_ends_later_than_what_is_served(self) -> None:
-        """By its last looks: of each slot that serves ours, silent or not, until it is unseen."""
-        state = self.world.state
-        if state.life is None or state.retired:
-            return
-        views = [view for view in state.slots if view.fingerprint == state.life.fingerprint and view.ends_at]
-        lively = [view.ends_at for view in views if view.silent < SILENT_LOOKS]
-        assert all(state.life.ends_at <= at for at in lively if at is not None)
-
-    @invariant()
-    def every_rung_whose_instant_has_come_has_fired_or_was_passed(self) -> None:
+    def whatever_is_served_is_told_to_the_head_at_its_mark(self) -> None:
+        """Judged by what was seen at the places, each life on its own L, and by the calls that were made for it."""
         state = self.world.state
         if state.life is None or state.terms is None or state.retired:
             return
-        passed = [rung.index for rung in ladder(state.life, state.terms.table) if rung.at <= self.world.now]
-        assert not passed or state.climb.rung >= passed[-1]
+        lead = state.terms.table.escalates
+        for seen in self.oracle.served():
+            length = max(seen.ends_at - seen.not_before, timedelta())
+            mark = seen.ends_at - min(lead, lead * (length / FULL_LIFE))
+            if self.world.now >= max(mark + timedelta(seconds=1), self.terms_at):
+                called = self.oracle.calls.get(seen.fingerprint, [])
+                assert called, f"{seen.fingerprint[:8]} is past its mark at {mark}, and the head was not told"
+                # And goes on to be told, every day, but for what was acknowledged.
+                if not any(climb.quiet_until for climb in state.climbs):
+                    assert self.world.now - called[-1] <= timedelta(days=1, seconds=2)
+
+    @invariant()
+    def no_alarm_falls_unseen(self) -> None:
+        assert not self.oracle.fell, self.oracle.fell
+
+    @invariant()
+    def no_question_is_without_its_next_moment(self) -> None:
+        for question in self.world.state.questions:
+            moment = next_moment(self.world.state, self.world.now)
+            assert moment is not None and moment.at <= max(question.climbs_at, self.world.now)
 
     @invariant()
     def what_is_ordered_is_what_was_approved(self) -> None:
@@ -356,7 +439,7 @@ class Lifecycle(RuleBasedStateMachine):
         moment = next_moment(state, self.world.now)
         assert moment is not None, f"no way out of {state.case}"
         case = state.case
-        if state.is_blocked:
+        if self.world.blocked_by:
             return
         waits = {Stage.HELD, Stage.REJECTED, Stage.WAITING_FOR_CA, Stage.UNREACHABLE_TARGET, Stage.WAITING_FOR_PERSON}
         if case is not None and case.stage in waits:
@@ -367,9 +450,18 @@ class Lifecycle(RuleBasedStateMachine):
         state = self.world.state
         if state.last_outcome == "verified" and self.world.happened[-1].event.kind == "generation_began":
             assert state.life is not None
-            ours = [view.slot for view in state.slots if view.silent == 0]
-            alive = [slot for slot in ours if slot not in self.world.dead]
+            left_out = {slot for case in self.closed() for slot in case.left_out}
+            alive = [slot for slot in state.slots if slot not in self.world.dead | left_out]
+            assert alive, "verified, and nobody has seen it"
             assert all(self.world.served[slot] == state.life.fingerprint for slot in alive)
+
+    def closed(self) -> list[e.CaseClosed]:
+        return [fact.event for fact in self.world.happened[-6:] if isinstance(fact.event, e.CaseClosed)]
+
+
+def _used_up(fact: e.Happened) -> str:
+    """The order that closed with nothing to revoke: it failed, or ended before it was used."""
+    return fact.event.order_key if isinstance(fact.event, e.OrderClosed) and not fact.event.revoke else ""
 
 
 # Without the phase that explains a failure: it traces every line of every run, tenfold slower.

@@ -32,12 +32,12 @@ class Shifting(Lifecycle):
 
     @rule()
     def its_places_come_to_serve_another(self) -> None:
-        if not self.world.state.placeless:
+        if self.world.state.slots:
             self.notices += 1
             move_away(self.world, f"a-{self.notices}")
             self.advance(0)
 
-    @precondition(lambda self: self.world.state.placeless)
+    @precondition(lambda self: not self.world.state.slots and self.world.state.places)
     @rule()
     def it_is_found_again(self) -> None:
         self.notices += 1

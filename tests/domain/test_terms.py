@@ -8,7 +8,6 @@ import pytest
 from domain.certificate import Life, Slot, TrustClass
 from domain.classify import Seen, classify
 from domain.contracts import Terms
-from domain.lifecycle.sightings import objection
 from domain.profiles import USAGE_OIDS
 from domain.terms import expand_target, plan_version, terms_for
 from domain.tiers import Matcher, Policy, Tier
@@ -187,10 +186,3 @@ def test_a_self_signed_one_that_says_ca_is_a_servers_own_only_where_it_is_served
     assert "person's approval" in terms_for(POLICY, PLACED, own, (SLOT,)).unroutable
     for slots in ((file,), (SLOT, file), (Slot("client://phone", "ecdsa"),)):
         assert terms_for(POLICY, PLACED, own, slots).unroutable.startswith("it is a CA certificate")
-
-
-def test_a_ca_certificate_does_not_succeed_that_of_a_server() -> None:
-    present = life()
-    now = present.not_before
-    assert objection(replace(present, is_ca=True), present, now) == "it is a CA certificate"
-    assert objection(replace(present, is_ca=True), replace(present, is_ca=True), now) == ""

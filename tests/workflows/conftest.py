@@ -25,6 +25,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain import contracts as c
+from domain.lifecycle.standing import own_findings
 from domain.lifecycle.state import LifecycleState
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE, certificate_workflow
 from domain.people.messages import Decide, Receipt
@@ -54,6 +55,13 @@ class Stage:
     async def state(self) -> LifecycleState:
         handle = self.env.client.get_workflow_handle(self.handle.id)
         return await handle.query(CertificateLifecycle.query_state)
+
+    async def finding(self, kind: str) -> str | None:
+        return dict(own_findings(await self.state(), await self.now())).get(kind)
+
+    async def about(self, kind: str) -> str:
+        """What the open question of ``kind`` is about."""
+        return next(question.about for question in (await self.state()).questions if question.kind == kind)
 
     async def now(self) -> datetime:
         return await self.env.get_current_time()

@@ -127,7 +127,7 @@ async def test_a_replacement_by_hand_and_a_foreign_certificate(theatre: Theatre)
     await stage.pass_time(timedelta(minutes=1))
     await show(stage, life("foreign", world.now, 365 * DAY, trust_class=TrustClass.SELF_SIGNED), "n-1")
     await stage.pass_time(DAY)
-    assert (await stage.state()).finding("foreign-certificate")
+    assert await stage.finding("foreign-certificate")
     await show(stage, life("by hand", world.now, 365 * DAY), "n-2")
     await stage.pass_time(DAY)
     state = await stage.state()
@@ -142,8 +142,10 @@ async def test_a_silent_endpoint_becomes_unseen(theatre: Theatre) -> None:
     world.dead = set(world.served)
     await discover(stage, "n-1")
     await stage.pass_time(12 * DAY)
-    assert (await stage.state()).finding("unseen")
-    receipt = await stage.send("answer", Answer(stage.world.code(), "unseen", "retired"))
+    assert await stage.finding("unseen")
+    receipt = await stage.send(
+        "answer", Answer(stage.world.code(), "unseen", "retired", about=await stage.about("unseen"))
+    )
     assert receipt.outcome == "accepted"
     await stage.handle.result()
 

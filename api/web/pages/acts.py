@@ -73,11 +73,12 @@ async def acknowledge_on_page(
     days: Annotated[int, Form(ge=1, le=14)],
     since: Annotated[AwareDatetime, Form()],
     key: Key,
+    about: Annotated[bodies.About | None, Form()] = None,
 ) -> Response:
     # From when the page was read, so that the form sent twice is the same request; and a little less than the whole,
     # for the lifecycle's clock may be a moment behind ours.
     until: datetime = min(since, caller.parts.clock()) + timedelta(days=days) - timedelta(seconds=5)
-    body = bodies.AcknowledgementAsked(level=level, until=until)
+    body = bodies.AcknowledgementAsked(level=level, until=until, about=about)
     asked = commands.acknowledge(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("acknowledgement", asked))
 
@@ -90,7 +91,8 @@ async def answer_on_page(
     question: Annotated[bodies.Question, Form()],
     answer: Annotated[str, Form(min_length=1, max_length=200)],
     key: Key,
+    about: Annotated[bodies.About | None, Form()] = None,
 ) -> Response:
-    body = bodies.AnswerAsked(question=question, answer=answer)
+    body = bodies.AnswerAsked(question=question, answer=answer, about=about)
     asked = commands.answer_question(certificate_id, body, Response(), caller, key)
     return await _answer(request, caller, certificate_id, ("answer", asked))

@@ -169,7 +169,7 @@ def who_may(reading: words.Reader, row: words.Row) -> list[tuple[bool, str, str]
     """(may, who, why not): every head by name, then every other role."""
     asker, blocked = row.get("requested_by") or "", words.is_blocked(row)
     heads = [one for one in reading.people if one.role is Role.SECURITY_HEAD]
-    why = "first it must be said which names hold" if blocked else "asked for this renewal"
+    why = "first an open question must be answered" if blocked else "asked for this renewal"
     listed = [(not blocked and f"person/{one.id}" != asker, f"{one.name}, {one.role}", why) for one in heads]
     return [*listed, *((False, who, why) for who, why in OTHERS)]
 

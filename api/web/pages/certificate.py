@@ -115,8 +115,10 @@ def life_line_of(
     told = {"the renewal case opens": "case opens", "the order is placed without asking": "ordered without asking"}
     told |= {"the latest an approver may hold the order": "latest hold"}
     moments: list[charts.Moment] = []
-    heads = [line.at for line in explained.because if HEAD_IS_TOLD in line.what]
-    for line in explained.because:
+    # The ruler is of the present certificate; what else is served there has its own dates in the list of them.
+    because = [line for line in explained.because if line.whose == "present"]
+    heads = [line.at for line in because if HEAD_IS_TOLD in line.what]
+    for line in because:
         if line.at >= end:
             continue
         # Said once: it holds for the marks behind it as well.

@@ -1,0 +1,327 @@
+"""Why a certificate may not stand where another one should: a chain of named checks, each with reason and message.
+
+Succession, what a person brings for an order, and the last fence of our own CA each hold a certificate against a
+standard, with the checks that concern them.  To add one: a function below, and its line in the chains that ask it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from domain.certificate import Algorithm, Certificate, Life, TrustClass
+
+# RFC 5280 4.2.1.12: as good as no extension at all.
+ANY_USE = "2.5.29.37.0"
+# CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
+LEAST_BITS: dict[Algorithm, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
+WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
+TRUST_RANK = {TrustClass.SELF_SIGNED: 0, TrustClass.PRIVATE: 1, TrustClass.PUBLIC: 2}
+# Clocks of CAs differ: RFC 5280 gives no margin, so ours is the skew that a reader of certificates forgives.
+CLOCK_MARGIN = timedelta(minutes=5)
+
+# NIST SP 800-57 part 1, table 2: comparable strengths in bits.
+_RSA_STRENGTH = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
+
+
+def strength(algorithm: Algorithm, key_bits: int) -> int:
+    """The security of a key in bits; an elliptic curve has half of its size."""
+    if algorithm == "rsa":
+        return next((bits for size, bits in _RSA_STRENGTH if key_bits >= size), 0)
+    return key_bits // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """``reason``: the name of the check, for machines and tests; ``message``: the words for a person.
+
+    ``bad``: no answer helps.  ``different``: a named answer may accept exactly this, of exactly that certificate.
+    """
+
+    reason: str
+    message: str
+    sort: Literal["bad", "different"] = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is judged.  ``flaw``: why its path is bad; ``rooted``: it leads to a root that the policy names.
+
+    ``issuer_spki``: SHA-256 of the key that verifies its signature, empty where that is unknown.
+    """
+
+    names: tuple[str, ...]
+    other_names: tuple[str, ...]
+    usages: tuple[str, ...]
+    algorithm: Algorithm
+    key_bits: int
+    signature_hash: str
+    not_before: datetime
+    ends_at: datetime
+    trust_class: TrustClass
+    is_ca: bool = False
+    flaw: str = ""
+    rooted: bool = False
+    issuer_spki: str = ""
+    spki: str = ""
+
+    @property
+    def length(self) -> timedelta:
+        return self.ends_at - self.not_before
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What it is held against.  ``usages`` and ``names`` as dotted OIDs and SAN entries of what it would replace.
+
+    ``least_key_bits``: as ordered; ``strength``: of the key that it replaces, in bits.  ``ends_at``: of what it
+    replaces; ``shortest`` and ``longest``: the life that was planned, with its tolerance taken off or added.
+    ``issuer_spki``: of the CA of what it replaces.  What is None or empty asks nothing.
+    """
+
+    now: datetime
+    names: tuple[str, ...]
+    trust_class: TrustClass
+    other_names: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
+    algorithm: Algorithm | None = None
+    least_key_bits: int = 0
+    strength: int = 0
+    ends_at: datetime | None = None
+    shortest: timedelta | None = None
+    longest: timedelta | None = None
+    issuer_spki: str = ""
+    spki: str = ""
+    may_be_ca: bool = False
+
+
+Check = Callable[[Candidate, Standard], Objection | None]
+
+
+def of_life(life: Life, flaw: str = "", rooted: bool = False) -> Candidate:
+    """A certificate that was seen somewhere, with the worst path on which it was."""
+    return Candidate(
+        names=life.names,
+        other_names=life.other_names,
+        usages=life.extended_key_usages,
+        algorithm=life.algorithm,
+        key_bits=life.key_bits,
+        signature_hash=life.signature_hash,
+        not_before=life.not_before,
+        ends_at=life.ends_at,
+        trust_class=life.trust_class,
+        is_ca=life.is_ca,
+        flaw=flaw,
+        rooted=rooted,
+        issuer_spki=life.issuer_spki,
+    )
+
+
+def of_certificate(made: Certificate, trust_class: TrustClass, flaw: str = "") -> Candidate:
+    """A certificate that was made for an order."""
+    return Candidate(
+        names=made.names,
+        other_names=made.other_names,
+        usages=made.extended_key_usages,
+        algorithm=made.algorithm,
+        key_bits=made.key_bits,
+        signature_hash=made.signature_hash,
+        not_before=made.not_before,
+        ends_at=made.not_after,
+        trust_class=trust_class,
+        is_ca=made.is_ca,
+        flaw=flaw,
+        spki=made.spki_sha256,
+    )
+
+
+def objections(candidate: Candidate, standard: Standard, chain: tuple[Check, ...]) -> tuple[Objection, ...]:
+    """Everything that ``chain`` has against ``candidate``, in its order, so that one trip mends it all."""
+    return tuple(found for check in chain if (found := check(candidate, standard)) is not None)
+
+
+# --- the checks -----------------------------------------------------------------------------------------------------
+
+
+def ca_certificate(it: Candidate, standard: Standard) -> Objection | None:
+    if it.is_ca and not standard.may_be_ca:
+        return Objection("ca-certificate", "it is a CA certificate")
+    return None
+
+
+def other_key(it: Candidate, standard: Standard) -> Objection | None:
+    if standard.spki and it.spki != standard.spki:
+        return Objection("other-key", "it holds another key than the request")
+    return None
+
+
+def trust_class(it: Candidate, standard: Standard) -> Objection | None:
+    if it.trust_class is not standard.trust_class:
+        wanted = standard.trust_class.value
+        return Objection("trust-class", f"its trust class is {it.trust_class.value}, not {wanted}")
+    return None
+
+
+def lower_trust(it: Candidate, standard: Standard) -> Objection | None:
+    """What a person brings may be trusted by more than was ordered, never by fewer."""
+    if TRUST_RANK[it.trust_class] < TRUST_RANK[standard.trust_class]:
+        wanted = standard.trust_class.value
+        return Objection("trust-class", f"its trust class is {it.trust_class.value}, not {wanted}")
+    return None
+
+
+def other_ca(it: Candidate, standard: Standard) -> Objection | None:
+    """By the key that verifies it, never by a name: anybody may call a CA as they like (DESIGN rule 9)."""
+    if it.trust_class is TrustClass.SELF_SIGNED or it.rooted:
+        return None
+    if it.issuer_spki and it.issuer_spki == standard.issuer_spki:
+        return None
+    told = "it comes from another CA than the present one, and its path leads to no root that the policy names"
+    return Objection("other-ca", told)
+
+
+def bad_path(it: Candidate, standard: Standard) -> Objection | None:
+    return Objection("bad-path", f"its path is not good: {it.flaw}") if it.flaw else None
+
+
+def weaker_key(it: Candidate, standard: Standard) -> Objection | None:
+    if strength(it.algorithm, it.key_bits) < standard.strength:
+        return Objection("weaker-key", "its key is weaker than the present one's")
+    if it.key_bits < LEAST_BITS.get(it.algorithm, 0):
+        return Objection("weaker-key", f"its key has {it.key_bits} bits, fewer than anybody may rely on")
+    return None
+
+
+def ordered_key(it: Candidate, standard: Standard) -> Objection | None:
+    if standard.algorithm is not None and it.algorithm != standard.algorithm:
+        return Objection("other-algorithm", f"its key is {it.algorithm}, not {standard.algorithm}")
+    # A kind of key that nobody here knows has no least size that it could reach.
+    if it.algorithm not in LEAST_BITS or it.key_bits < max(LEAST_BITS[it.algorithm], standard.least_key_bits):
+        return Objection("short-key", f"its key has {it.key_bits} bits")
+    return None
+
+
+def weak_signature(it: Candidate, standard: Standard) -> Objection | None:
+    if it.signature_hash in WEAK_HASHES:
+        return Objection("weak-signature", f"it is signed with {it.signature_hash}")
+    return None
+
+
+def not_begun(it: Candidate, standard: Standard) -> Objection | None:
+    if it.not_before > standard.now:
+        return Objection("not-begun", f"it begins only at {_minute(it.not_before)}")
+    return None
+
+
+def begins_late(it: Candidate, standard: Standard) -> Objection | None:
+    if it.not_before > standard.now + CLOCK_MARGIN:
+        return Objection("not-begun", f"it begins only at {_minute(it.not_before)}")
+    return None
+
+
+def ended(it: Candidate, standard: Standard) -> Objection | None:
+    return Objection("ended", "it has ended") if it.ends_at <= standard.now else None
+
+
+def no_common_name(it: Candidate, standard: Standard) -> Objection | None:
+    if standard.names and not set(standard.names) & set(it.names):
+        return Objection("no-common-name", "it holds none of the names of the present one")
+    return None
+
+
+def names_lost(it: Candidate, standard: Standard) -> Objection | None:
+    lost = sorted(set(standard.names) - set(it.names))
+    if not lost:
+        return None
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    return Objection("names-lost", f"it does not hold {', '.join(lost[:3])}{more}", "different")
+
+
+def other_names_lost(it: Candidate, standard: Standard) -> Objection | None:
+    lost = sorted(set(standard.other_names) - set(it.other_names))
+    return Objection("other-names-lost", f"it does not hold {', '.join(lost[:3])}", "different") if lost else None
+
+
+def other_names_than_ordered(it: Candidate, standard: Standard) -> Objection | None:
+    if sorted(it.names) != sorted(standard.names):
+        return Objection("other-names", "its names are not the ordered ones")
+    return None
+
+
+def usages_lost(it: Candidate, standard: Standard) -> Objection | None:
+    if not it.usages or ANY_USE in it.usages:
+        return None
+    lost = sorted(set(standard.usages) - {ANY_USE} - set(it.usages))
+    return Objection("usages-lost", f"it may not be used for {', '.join(lost)}", "different") if lost else None
+
+
+def usages_gained(it: Candidate, standard: Standard) -> Objection | None:
+    """More uses than before are somebody's choice too: a key that may sign code is another risk."""
+    if not standard.usages or ANY_USE in standard.usages:
+        return None
+    gained = sorted(set(it.usages) - set(standard.usages)) if it.usages else [ANY_USE]
+    return (
+        Objection("usages-gained", f"it may be used for {', '.join(gained)} as well", "different") if gained else None
+    )
+
+
+def usages_not_covered(it: Candidate, standard: Standard) -> Objection | None:
+    if it.usages and not set(it.usages) >= set(standard.usages):
+        return Objection("usages-lost", "its usages do not cover the ordered ones")
+    return None
+
+
+def usages_not_exact(it: Candidate, standard: Standard) -> Objection | None:
+    if it.usages != standard.usages:
+        return Objection("other-usages", "its usages are not the ordered ones")
+    return None
+
+
+def ends_sooner(it: Candidate, standard: Standard) -> Objection | None:
+    """Lives shrink (398, 200, 100, 47 days), so an earlier end may be ordinary: as long as a new one would be."""
+    if standard.ends_at is None or it.ends_at >= standard.ends_at:
+        return None
+    told = f"it ends at {_minute(it.ends_at)}, before the present one"
+    if standard.shortest is None or it.length < standard.shortest:
+        return Objection("ends-too-soon", f"{told}, and lives shorter than a new one would")
+    return Objection("ends-sooner", told, "different")
+
+
+def too_short(it: Candidate, standard: Standard) -> Objection | None:
+    """What is brought must gain half of the ordered life, else the next case opens at once (DESIGN rule 1)."""
+    if standard.shortest is not None and it.ends_at - standard.now < standard.shortest:
+        return Objection("ends-too-soon", f"it ends at {_minute(it.ends_at)}, sooner than half the ordered life")
+    return None
+
+
+def too_long(it: Candidate, standard: Standard) -> Objection | None:
+    if standard.longest is not None and it.length > standard.longest:
+        return Objection("too-long", f"it lives {it.length}, longer than ordered")
+    return None
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+# --- the chains: bad before different, so that what no answer helps is read first -----------------------------------
+
+SUCCESSION: tuple[Check, ...] = (
+    ca_certificate,
+    trust_class,
+    other_ca,
+    bad_path,
+    weaker_key,
+    weak_signature,
+    not_begun,
+    ended,
+    no_common_name,
+    ends_sooner,
+    names_lost,
+    other_names_lost,
+    usages_lost,
+    usages_gained,
+)
+_ORDERED: tuple[Check, ...] = (other_key, other_names_than_ordered, ordered_key, weak_signature, ca_certificate)
+BROUGHT: tuple[Check, ...] = (*_ORDERED, usages_not_covered, lower_trust, bad_path, begins_late, too_short)
+LAST_FENCE: tuple[Check, ...] = (*_ORDERED, usages_not_exact, too_long)
