@@ -258,9 +258,7 @@ class Resolution:
             asked=self._asked(slot),
             trust_class=trust_class_of(self._ders[leaf], facts, self._policy.issuers),
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
-            is_chain_whole=self._served.is_whole(look),
-            is_out_of_order=self._served.is_out_of_order(look),
-            is_root_strange=self._served.brings_a_strange_root(look),
+            path=self._served.path(look),
             sharers=sharers[leaf],
         )
         return findings_of(subject, self._now)

@@ -1,0 +1,132 @@
+"""Name constraints of a CA held against the names below it (RFC 5280 4.2.1.10), as OpenSSL does."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from formats.extensions import UNREADABLE
+from formats.links import Link
+
+# A hostile pair of certificates may ask for more comparisons than a look has time for; OpenSSL stops there too.
+MOST_COMPARISONS = 1 << 18
+
+
+def violation(upper: Link, lower: Link, *, is_leaf: bool) -> str:
+    """Which name of ``lower`` the constraints of ``upper`` do not allow, in words; empty where they allow all.
+
+    The subject counts as a directory name, and a mail address in it as one; the common name of a leaf counts as a
+    DNS name where it has no other and the common name could be one, for old clients read it so.
+    """
+    for constraints in upper.extensions.all(x509.NameConstraints):
+        permitted, excluded = constraints.permitted_subtrees or (), constraints.excluded_subtrees or ()
+        names = list(_names(lower, is_leaf))
+        if len(names) * (len(permitted) + len(excluded)) > MOST_COMPARISONS:
+            return "more names and subtrees than can be compared"
+        for name in names:
+            found = _refused(name, permitted, excluded)
+            if found:
+                return found
+    return ""
+
+
+def _refused(
+    name: x509.GeneralName, permitted: Sequence[x509.GeneralName], excluded: Sequence[x509.GeneralName]
+) -> str:
+    allowed = [tree for tree in permitted if type(tree) is type(name)]
+    barred = [tree for tree in excluded if type(tree) is type(name)]
+    if (allowed or barred) and not isinstance(name, _COMPARED):
+        return f"a subtree of a kind that is not compared ({type(name).__name__})"
+    if allowed and not any(_is_within(name, tree) for tree in allowed):
+        return f"{_shown(name)} is in no permitted subtree"
+    if any(_is_within(name, tree) for tree in barred):
+        return f"{_shown(name)} is in an excluded subtree"
+    return ""
+
+
+_COMPARED = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.DirectoryName, x509.UniformResourceIdentifier)
+
+
+def _is_within(name: x509.GeneralName, tree: x509.GeneralName) -> bool:
+    if isinstance(name, x509.DNSName) and isinstance(tree, x509.DNSName):
+        return _is_below(name.value, tree.value)
+    if isinstance(name, x509.IPAddress) and isinstance(tree, x509.IPAddress):
+        return _is_in_network(name, tree)
+    if isinstance(name, x509.RFC822Name) and isinstance(tree, x509.RFC822Name):
+        return _is_mail_of(name.value, tree.value)
+    if isinstance(name, x509.DirectoryName) and isinstance(tree, x509.DirectoryName):
+        wanted, given = list(tree.value.rdns), list(name.value.rdns)
+        return [_canonical(rdn) for rdn in given[: len(wanted)]] == [_canonical(rdn) for rdn in wanted]
+    if isinstance(name, x509.UniformResourceIdentifier) and isinstance(tree, x509.UniformResourceIdentifier):
+        return _is_host_of(name.value, tree.value)
+    return False
+
+
+def _is_below(name: str, tree: str) -> bool:
+    """``tree`` itself or any number of labels before it; with a leading dot, at least one."""
+    name, tree = name.lower(), tree.lower()
+    if not tree or name == tree:
+        return True
+    return name.endswith(tree if tree.startswith(".") else f".{tree}")
+
+
+def _is_in_network(name: x509.IPAddress, tree: x509.IPAddress) -> bool:
+    address, network = name.value, tree.value
+    if not isinstance(network, IPv4Network | IPv6Network) or isinstance(address, IPv4Network | IPv6Network):
+        return False
+    return address.version == network.version and address in network
+
+
+def _is_mail_of(mail: str, tree: str) -> bool:
+    """One mailbox, its local part with its case; or every mailbox of a host, or of the hosts below ``.domain``."""
+    local, _, host = mail.rpartition("@")
+    if "@" in tree:
+        asked, _, domain = tree.rpartition("@")
+        return (local, host.lower()) == (asked, domain.lower())
+    tree = tree.lower()
+    return not tree or (host.lower().endswith(tree) if tree.startswith(".") else host.lower() == tree)
+
+
+def _is_host_of(uri: str, tree: str) -> bool:
+    try:
+        host = (urlsplit(uri).hostname or "").lower()
+    except ValueError:
+        return False
+    tree = tree.lower()
+    return bool(host) and (not tree or (host.endswith(tree) if tree.startswith(".") else host == tree))
+
+
+def _names(lower: Link, is_leaf: bool) -> Iterator[x509.GeneralName]:
+    alternative = [name for san in lower.extensions.all(x509.SubjectAlternativeName) for name in san]
+    yield from alternative
+    try:
+        subject = lower.loaded.subject
+    except UNREADABLE:
+        return
+    if subject.rdns:
+        yield x509.DirectoryName(subject)
+    for mail in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
+        yield x509.RFC822Name._init_without_validation(str(mail.value))
+    if is_leaf and not any(isinstance(name, x509.DNSName) for name in alternative):
+        for common in subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+            if _looks_like_a_host(str(common.value)):
+                yield x509.DNSName._init_without_validation(str(common.value))
+
+
+def _looks_like_a_host(text: str) -> bool:
+    labels = text.split(".")
+    return len(labels) > 1 and all(
+        label and label.isascii() and label.replace("-", "").replace("_", "").isalnum() and label.strip("-") == label
+        for label in labels
+    )
+
+
+def _canonical(rdn: x509.RelativeDistinguishedName) -> list[tuple[str, str]]:
+    return sorted((one.oid.dotted_string, " ".join(str(one.value).lower().split())) for one in rdn)
+
+
+def _shown(name: x509.GeneralName) -> str:
+    text = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else str(name.value)
+    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80])
