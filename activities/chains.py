@@ -1,17 +1,16 @@
 """Served chains held against the roots of the policy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from domain.certificate import Certificate, TrustClass
-from domain.errors import BadInput
 from domain.paths import Path
 from domain.tiers import Policy
 from formats.paths import PathBuilder, Ways
 from formats.x509 import fingerprint_of, load_pem_chain, trust_class_of
 
 # The looks of one discovery meet the same chain again and again; a chain that is met anew costs its signatures again.
-MOST_REMEMBERED = 10_000
+MOST_REMEMBERED = 2000
 
 
 class Chains:
@@ -31,24 +30,17 @@ class Chains:
         """E of ``chain`` as it is served; None where its leaf cannot be read."""
         return None if leaf is None else self._ways_of(chain).at_any_time().ends_at
 
-    def is_whole(self, chain: Sequence[bytes]) -> bool:
-        return self._is(chain, lambda path: path.is_good)
-
-    def is_good(self, chain: Sequence[bytes], leaf: Certificate | None, is_ours: bool) -> bool:
+    def is_good(
+        self, chain: Sequence[bytes], leaf: Certificate | None, is_ours: bool, at: datetime | None = None
+    ) -> bool:
         """Ours was judged when it was ordered or adopted, and need only be whole; a stranger's chain must lead where
         ours may (DESIGN rule 9): a private one to a root of the policy, where it names any."""
-        if leaf is None or not self.is_whole(chain):
+        if leaf is None:
             return False
-        if is_ours or not self._has_roots:
-            return True
-        is_private = trust_class_of(chain[0], leaf, self._issuers) is TrustClass.PRIVATE
-        return not is_private or self._ways_of(chain).at_any_time().rooted
-
-    def _is(self, chain: Sequence[bytes], asked: Callable[[Path], bool]) -> bool:
-        try:
-            return asked(self._ways_of(chain).at_any_time())
-        except BadInput:
-            return False
+        path = self._ways_of(chain).at(at) if at is not None else self._ways_of(chain).at_any_time()
+        if not path.is_good or is_ours or path.rooted or not self._has_roots:
+            return path.is_good
+        return trust_class_of(chain[0], leaf, self._issuers) is not TrustClass.PRIVATE
 
     def _ways_of(self, chain: Sequence[bytes]) -> Ways:
         prints = tuple(fingerprint_of(der) for der in chain)

@@ -9,8 +9,11 @@ from typing import NamedTuple
 SEQUENCE = 0x30
 BOOLEAN = 0x01
 INTEGER = 0x02
+BIT_STRING = 0x03
 OCTET_STRING = 0x04
 OBJECT_IDENTIFIER = 0x06
+# The bit of a tag that says that its content is values itself.
+CONSTRUCTED = 0x20
 # tbsCertificate (RFC 5280 4.1): [0] version first, [3] extensions last.
 VERSION = 0xA0
 EXTENSIONS = 0xA3

@@ -5,7 +5,7 @@ that is read: so its decoder stays the only one, and what it refuses costs nothi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cryptography import x509
@@ -49,6 +49,18 @@ _WORDS = {
     "1.3.6.1.4.1.11129.2.4.2": "signed certificate timestamps",
 }
 
+# What every client must understand (OpenSSL: EXFLAG_INVALID), and the DER type of each.
+_OUTER = {
+    "2.5.29.14": der.OCTET_STRING,
+    "2.5.29.15": der.BIT_STRING,
+    "2.5.29.17": der.SEQUENCE,
+    "2.5.29.19": der.SEQUENCE,
+    "2.5.29.30": der.SEQUENCE,
+    "2.5.29.31": der.SEQUENCE,
+    "2.5.29.35": der.SEQUENCE,
+    "2.5.29.37": der.SEQUENCE,
+}
+
 UNREAD_SAN = "its subjectAltName cannot be read"
 
 Value = TypeVar("Value", bound=x509.ExtensionType)
@@ -58,13 +70,14 @@ Value = TypeVar("Value", bound=x509.ExtensionType)
 class Extensions:
     """``values``: what could be read, by dotted OID, several where one is doubled.  ``critical``: OIDs so marked.
 
-    ``flaws``: what could not be read, or stands there twice, in plain words that name the extension; ``odd``: its OIDs.
+    ``flaws``: what could not be read, or stands there twice, in plain words that name the extension; ``refused``: the
+    OIDs of those for which OpenSSL refuses the whole certificate: a client that must understand them cannot.
     """
 
     values: dict[str, tuple[x509.ExtensionType, ...]] = field(default_factory=dict)
     critical: frozenset[str] = frozenset()
     present: frozenset[str] = frozenset()
-    odd: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
     flaws: tuple[str, ...] = ()
 
     def all(self, kind: type[Value]) -> tuple[Value, ...]:
@@ -76,6 +89,15 @@ class Extensions:
 
 def extensions_of(loaded: x509.Certificate) -> Extensions:
     """All that can be read of the extensions of ``loaded``.  Never raises for what a stranger wrote into them."""
+    read = _at_once(loaded)
+    if any(_allows_nothing(one) for one in read.all(x509.KeyUsage)):
+        # RFC 5280 4.2.1.3: at least one bit; OpenSSL takes no such certificate, whatever it is for.
+        told = (*read.flaws, "its keyUsage allows nothing")
+        return replace(read, refused=read.refused | {_USAGE}, flaws=told)
+    return read
+
+
+def _at_once(loaded: x509.Certificate) -> Extensions:
     try:
         whole = loaded.extensions
     except UNREADABLE:
@@ -84,6 +106,11 @@ def extensions_of(loaded: x509.Certificate) -> Extensions:
     values: dict[str, tuple[x509.ExtensionType, ...]] = {oid: (one.value,) for oid, one in found.items()}
     critical = frozenset(oid for oid, one in found.items() if one.critical)
     return Extensions(values, critical, frozenset(found))
+
+
+def _allows_nothing(usage: x509.KeyUsage) -> bool:
+    signs = usage.digital_signature or usage.content_commitment or usage.key_cert_sign or usage.crl_sign
+    return not (signs or usage.key_encipherment or usage.data_encipherment or usage.key_agreement)
 
 
 def word(oid: str) -> str:
@@ -97,16 +124,15 @@ def _each_apart(loaded: x509.Certificate) -> Extensions:
     except ValueError as error:
         return Extensions(flaws=(f"its extensions cannot be told apart ({error})",))
     values: dict[str, tuple[x509.ExtensionType, ...]] = {}
-    critical, odd, flaws = set(), set(), []
+    critical, refused, flaws = set(), set(), []
     for one in frame.extensions[:MOST_EXTENSIONS]:
         read = frame.read(one)
-        doubled = one.oid in values or one.oid in odd
-        if doubled:
+        if one.oid in values:
             flaws.append(f"it has more than one {word(one.oid)}")
         if read is None:
             flaws.append(UNREAD_SAN if one.oid == _SAN else f"its {word(one.oid)} cannot be read")
-        if doubled or read is None:
-            odd.add(one.oid)
+        if one.oid in values or (read is None and not _is_lenient(one.oid, one.value)):
+            refused.add(one.oid)
         if one.critical:
             critical.add(one.oid)
         values[one.oid] = (*values.get(one.oid, ()), *(() if read is None else (read,)))
@@ -117,10 +143,13 @@ def _each_apart(loaded: x509.Certificate) -> Extensions:
     if len(frame.extensions) > MOST_EXTENSIONS:
         flaws.append(f"it has {len(frame.extensions)} extensions, of which {MOST_EXTENSIONS} were read")
     present = frozenset(one.oid for one in frame.extensions)
-    return Extensions(values, frozenset(critical), present, frozenset(odd), tuple(dict.fromkeys(flaws)))
+    return Extensions(
+        values, frozenset(critical), present, frozenset(refused) & set(_OUTER), tuple(dict.fromkeys(flaws))
+    )
 
 
 _SAN = ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string
+_USAGE = ExtensionOID.KEY_USAGE.dotted_string
 _BASIC = ExtensionOID.BASIC_CONSTRAINTS.dotted_string
 
 
@@ -197,6 +226,23 @@ def _dotted(content: bytes) -> str:
     return ".".join(map(str, (top, first - 40 * top, *rest)))
 
 
+def _is_lenient(oid: str, value: bytes) -> bool:
+    """Whether OpenSSL's decoder takes what the library refuses: an empty list, say, or a kind that it does not know."""
+    if oid == _BASIC:
+        return bool(_plain_constraints(value))
+    try:
+        return oid in _OUTER and oid != _USAGE and _is_framed(der.only(value, _OUTER[oid]), _OUTER[oid])
+    except ValueError:
+        return False
+
+
+def _is_framed(content: bytes, tag: int, depth: int = 0) -> bool:
+    """Whether everything that is constructed can be taken apart down to its values.  Raises ValueError."""
+    if not tag & der.CONSTRUCTED or depth > 10:
+        return depth <= 10
+    return all(_is_framed(part.content, part.tag, depth + 1) for part in der.parts_of(content))
+
+
 def _plain_constraints(value: bytes) -> tuple[x509.BasicConstraints, ...]:
     """CA:TRUE as OpenSSL reads it, also where its BOOLEAN is BER or a pathLen stands where none may.
 
@@ -207,5 +253,7 @@ def _plain_constraints(value: bytes) -> tuple[x509.BasicConstraints, ...]:
     except ValueError:
         return ()
     is_ca = any(part.tag == der.BOOLEAN and any(part.content) for part in fields)
+    if any(part.tag == der.INTEGER and part.content[:1] >= b"\x80" for part in fields):
+        return ()
     lengths = [int.from_bytes(part.content, "big") for part in fields if part.tag == der.INTEGER and is_ca]
     return (x509.BasicConstraints(ca=is_ca, path_length=next(iter(lengths), None)),)

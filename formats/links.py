@@ -178,13 +178,16 @@ def signed_by(lower: Link, upper: Link) -> bool:
     """Whether the key of ``upper`` made the signature of ``lower``; nothing else is asked."""
     key, loaded = upper.key, lower.loaded
     try:
+        if not _names_one_algorithm(lower.der):
+            return False
         signed, signature = loaded.tbs_certificate_bytes, loaded.signature
         used, scheme = loaded.signature_hash_algorithm, loaded.signature_algorithm_parameters
-        if isinstance(key, rsa.RSAPublicKey) and used and isinstance(scheme, padding.PKCS1v15 | padding.PSS):
-            key.verify(signature, signed, scheme, used)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(scheme, ec.ECDSA):
-            key.verify(signature, signed, scheme)
-        elif isinstance(key, dsa.DSAPublicKey) and used and scheme is None:
+        # The library names no scheme for MD5, nor for SHA-1 with ECDSA; weak they are, and yet the issuer's.
+        if isinstance(key, rsa.RSAPublicKey) and used:
+            key.verify(signature, signed, scheme if isinstance(scheme, padding.PSS) else padding.PKCS1v15(), used)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and used:
+            key.verify(signature, signed, ec.ECDSA(used))
+        elif isinstance(key, dsa.DSAPublicKey) and used:
             key.verify(signature, signed, used)
         elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) and used is None:
             key.verify(signature, signed)
@@ -193,6 +196,12 @@ def signed_by(lower: Link, upper: Link) -> bool:
     except (InvalidSignature, *UNREADABLE):
         return False
     return True
+
+
+def _names_one_algorithm(whole: bytes) -> bool:
+    """RFC 5280 4.1.1.2: inside and outside of what is signed stands the same, or another could be put on it."""
+    tbs, algorithm, *_ = der.parts_of(der.only(whole, der.SEQUENCE))
+    return der.sequences(tbs.whole)[0].whole == algorithm.whole
 
 
 def _folded(value: str | bytes) -> str:

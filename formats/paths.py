@@ -11,6 +11,7 @@ from datetime import datetime
 
 from domain.errors import BadInput
 from domain.paths import Path, Reason
+from formats.extensions import word
 from formats.links import Link, Name, signed_by
 from formats.name_constraints import violation
 
@@ -22,7 +23,7 @@ MOST_STEPS = 500
 # The slowest signature that OpenSSL agrees to check takes some 2 ms.
 MOST_SIGNATURES = 200
 # Intermediates and roots are shared by thousands of leaves, and read once.
-MOST_REMEMBERED = 5000
+MOST_REMEMBERED = 2000
 
 _CONSTRAINTS = "2.5.29.30"
 
@@ -216,11 +217,16 @@ def _flaws(links: tuple[Link, ...], is_root: bool) -> Iterator[str]:
             yield f"{Reason.NOT_A_CA}: {upper}: {objection}"
         if upper.mismatch(lower):
             yield f"{Reason.KEY_IDENTIFIER}: {lower} asks for another issuer than {upper}"
+        if lower.is_self_issued and not lower.mismatch(lower):
+            # OpenSSL takes such a one for self-signed, asks no signature, and goes no further.
+            yield f"{Reason.KEY_IDENTIFIER}: {lower} is issued by its own name, and names no other key"
         if weakness := upper.key_facts.weakness:
             yield f"{Reason.WEAK_KEY}: {upper}: {weakness}"
         if upper.weak_signature and not is_top:
             yield f"{Reason.WEAK_SIGNATURE}: {upper}: {upper.weak_signature}"
     for link in links:
+        if refused := sorted(link.extensions.refused):
+            yield f"{Reason.UNREADABLE}: {link}: its {word(refused[0])} cannot be read, or is there twice"
         if link.unhandled:
             yield f"{Reason.CRITICAL_EXTENSION}: {link}: {link.unhandled}"
     yield from _too_long(links)
