@@ -26,18 +26,12 @@ class Chains:
         """The best path of ``chain`` as it is served ``at`` that time.  Raises BadInput where nothing of it is."""
         return self._ways_of(chain).at(at)
 
-    def end(self, chain: Sequence[bytes], leaf: Certificate | None) -> datetime | None:
-        """E of ``chain`` as it is served; None where its leaf cannot be read."""
-        return None if leaf is None else self._ways_of(chain).at_any_time().ends_at
-
-    def is_good(
-        self, chain: Sequence[bytes], leaf: Certificate | None, is_ours: bool, at: datetime | None = None
-    ) -> bool:
+    def is_good(self, chain: Sequence[bytes], leaf: Certificate | None, is_ours: bool, at: datetime) -> bool:
         """Ours was judged when it was ordered or adopted, and need only be whole; a stranger's chain must lead where
         ours may (DESIGN rule 9): a private one to a root of the policy, where it names any."""
         if leaf is None:
             return False
-        path = self._ways_of(chain).at(at) if at is not None else self._ways_of(chain).at_any_time()
+        path = self.path(chain, at)
         if not path.is_good or is_ours or path.rooted or not self._has_roots:
             return path.is_good
         return trust_class_of(chain[0], leaf, self._issuers) is not TrustClass.PRIVATE

@@ -26,10 +26,10 @@ class Served:
 
     def end(self, look: Look) -> datetime | None:
         """E of the path of ``look``; None where its leaf cannot be read."""
-        return self._chains.end(self.chain(look), self._facts.get(look.leaf or ""))
+        return self.path(look).ends_at if look.leaf in self._facts else None
 
     def is_good(self, look: Look, is_ours: bool) -> bool:
-        return self._chains.is_good(self.chain(look), self._facts.get(look.leaf or ""), is_ours)
+        return self._chains.is_good(self.chain(look), self._facts.get(look.leaf or ""), is_ours, look.at)
 
     def path(self, look: Look) -> Path:
         """As it was served at the time of ``look``.  Raises BadInput where its leaf cannot be read."""
