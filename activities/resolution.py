@@ -261,7 +261,11 @@ class Resolution:
             path=self._served.path(look),
             sharers=sharers[leaf],
         )
-        return findings_of(subject, self._now)
+        found = findings_of(subject, self._now)
+        if slot.endpoint.scheme == "file" and look.detail:
+            # Read with more care than its server has: that will refuse it at its next start.
+            return (*found, Finding(Kind.UNREADABLE, look.detail))
+        return found
 
     def _leaves(self) -> set[str]:
         return {look.leaf for look in self._looks.values() if look.leaf is not None}

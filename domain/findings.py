@@ -79,6 +79,7 @@ _SEVERITIES = {
     "foreign certificate": Severity.MAJOR,
     "weak key": Severity.MINOR,
     "weak signature": Severity.MINOR,
+    "unreadable": Severity.MINOR,
     "no owner": Severity.MINOR,
     "unplaced": Severity.MINOR,
     "names changed": Severity.MINOR,

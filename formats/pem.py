@@ -46,14 +46,14 @@ def _flaws(data: bytes) -> Iterator[str]:
     if data.startswith(_WIDE):
         yield "line 1: it is saved as UTF-16, which no server reads: save it as ASCII"
         return
-    if data.startswith(codecs.BOM_UTF8):
-        yield "line 1: a byte order mark stands before it, so that servers skip the first block: save it without"
     if b"\r" in data and b"\n" not in data:
         yield "line 1: its lines end in CR alone, which no server reads: end them in LF"
         return
-    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
+    for number, line in enumerate(data.split(b"\n"), 1):
         edges = list(_EDGE.finditer(line))
-        if edges and edges[0].start() > 0:
+        if edges and line[: edges[0].start()] == codecs.BOM_UTF8:
+            yield f"line {number}: a byte order mark stands before {_text(edges[0])}, so that servers do not see it"
+        elif edges and edges[0].start() > 0:
             yield f"line {number}: {_text(edges[0])} does not begin its line, so that servers do not see it"
         if edges and line[edges[0].end() :].strip():
             yield f"line {number}: something stands behind {_text(edges[0])}: end the line there"
