@@ -260,6 +260,7 @@ class Resolution:
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
             path=self._served.path(look),
             sharers=sharers[leaf],
+            longest_private=self._policy.longest_private,
         )
         found = findings_of(subject, self._now)
         if slot.endpoint.scheme == "file" and look.detail:

@@ -11,6 +11,7 @@ from domain.classify import Placement
 from domain.paths import Path, Reason, reason_of
 from domain.profiles import ANY_USE, USAGE_OIDS
 from domain.terms import LEAST_BITS
+from domain.tiers import LONGEST_PRIVATE
 
 CLIENT_AUTH = USAGE_OIDS["client"]
 # CA/B Forum BR 6.3.2 (ballots 193, SC31 and SC-081v3): how long a public certificate may live, by the day from which
@@ -22,8 +23,6 @@ LONGEST_PUBLIC = (
     (datetime(2020, 9, 1, tzinfo=UTC), timedelta(days=398)),
     (datetime.min.replace(tzinfo=UTC), timedelta(days=825)),
 )
-# Apple refuses servers that live longer, whoever issued them (since July 2019); a policy may say otherwise.
-LONGEST_PRIVATE = timedelta(days=825)
 # BR 6.3.2 counts the first and the last second of a certificate's life, RFC 5280 4.1.2.5 writes both down.
 LAST_SECOND = timedelta(seconds=1)
 WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})

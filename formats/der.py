@@ -75,6 +75,17 @@ def _frame(data: bytes, at: int) -> tuple[int, int]:
     return at + 2 + count, int.from_bytes(data[at + 2 : at + 2 + count], "big")
 
 
-def sequences(tbs: bytes) -> list[Part]:
-    """The sequences of a tbsCertificate: signature, issuer, validity, subject, subjectPublicKeyInfo (RFC 5280 4.1)."""
-    return [part for part in parts_of(only(tbs, SEQUENCE)) if part.tag == SEQUENCE]
+class Fields(NamedTuple):
+    """The sequences of a tbsCertificate (RFC 5280 4.1)."""
+
+    signature: Part
+    issuer: Part
+    validity: Part
+    subject: Part
+    subject_public_key_info: Part
+
+
+def fields_of(tbs: bytes) -> Fields:
+    """Of a tbsCertificate that could be loaded.  Raises ValueError."""
+    found = (part for part in parts_of(only(tbs, SEQUENCE)) if part.tag == SEQUENCE)
+    return Fields(*(next(found, Part(SEQUENCE, b"", b"")) for _ in Fields._fields))

@@ -41,18 +41,18 @@ class KeyFacts:
     flaw: str = ""
 
 
-def key_facts(loaded: x509.Certificate) -> KeyFacts:
-    """Never raises for what a stranger wrote."""
+def key_facts(loaded: x509.Certificate, spki: bytes) -> KeyFacts:
+    """``spki``: the content of its subjectPublicKeyInfo.  Never raises for what a stranger wrote."""
     try:
         key = loaded.public_key()
     except UNREADABLE as error:
-        return _unloaded(loaded, str(error))
+        return _unloaded(loaded.public_key_algorithm_oid.dotted_string, spki, str(error))
     if not isinstance(key, _KINDS):
         return KeyFacts(None, "other", 0, "its key signs nothing", "a key that signs nothing")
-    return _loaded(key, loaded)
+    return _loaded(key, spki)
 
 
-def _loaded(key: Key, loaded: x509.Certificate) -> KeyFacts:
+def _loaded(key: Key, spki: bytes) -> KeyFacts:
     if isinstance(key, rsa.RSAPublicKey):
         return KeyFacts(key, "rsa", key.key_size, _short(f"RSA of {key.key_size} bits", key.key_size, _LEAST_BITS))
     if isinstance(key, dsa.DSAPublicKey):
@@ -62,7 +62,7 @@ def _loaded(key: Key, loaded: x509.Certificate) -> KeyFacts:
     if isinstance(key, ec.EllipticCurvePublicKey):
         bits = key.curve.key_size
         # RFC 5480 2.1.1 forbids the curve written out: whoever checks the signature would trust its author's numbers.
-        flaw = f"{key.curve.name} written out instead of named" if _is_written_out(loaded) else ""
+        flaw = f"{key.curve.name} written out instead of named" if _is_written_out(spki) else ""
         return KeyFacts(
             key, "ecdsa", bits, _short(f"the curve {key.curve.name}", bits, _LEAST_CURVE_BITS) or flaw, flaw
         )
@@ -73,33 +73,27 @@ def _short(told: str, bits: int, least: int) -> str:
     return told if bits < least else ""
 
 
-def _unloaded(loaded: x509.Certificate, error: str) -> KeyFacts:
+def _unloaded(kind: str, spki: bytes, error: str) -> KeyFacts:
     """What can be said of a key that the library refuses."""
-    kind = loaded.public_key_algorithm_oid.dotted_string
-    try:
-        if kind == _RSA:
-            modulus, exponent = _rsa_numbers(loaded)
-            flaw = f"RSA with the exponent {exponent if exponent < 10**6 else 'of many digits'}"
-            return KeyFacts(None, "rsa", modulus.bit_length(), flaw, flaw)
-    except ValueError as damaged:
-        error = str(damaged)
     told = f"a public key that cannot be read ({error})"[:200]
+    if kind == _RSA and (numbers := _rsa_numbers(spki)) is not None:
+        modulus, exponent = numbers
+        if exponent < 3 or not exponent % 2:
+            told = f"RSA with the exponent {exponent}" if exponent < 10**9 else "RSA with an even exponent"
+        return KeyFacts(None, "rsa", modulus.bit_length(), told, told)
     return KeyFacts(None, "ecdsa" if kind == _EC else "other", 0, told, told)
 
 
-def _rsa_numbers(loaded: x509.Certificate) -> tuple[int, int]:
-    bits = list(der.parts_of(_spki(loaded)))[1].content
-    numbers = [int.from_bytes(part.content, "big") for part in der.parts_of(der.only(bits[1:], der.SEQUENCE))]
-    if len(numbers) != 2:
-        raise ValueError("its RSA key is not two numbers")
-    return numbers[0], numbers[1]
+def _rsa_numbers(spki: bytes) -> tuple[int, int] | None:
+    """Modulus and exponent (RFC 8017 A.1.1), or None where they are not there."""
+    try:
+        bits = next(part.content for part in der.parts_of(spki) if part.tag == der.BIT_STRING)
+        modulus, exponent = der.parts_of(der.only(bits[1:], der.SEQUENCE))
+    except (ValueError, StopIteration):
+        return None
+    return int.from_bytes(modulus.content, "big"), int.from_bytes(exponent.content, "big")
 
 
-def _is_written_out(loaded: x509.Certificate) -> bool:
-    algorithm = next(der.parts_of(_spki(loaded))).content
+def _is_written_out(spki: bytes) -> bool:
+    algorithm = next(der.parts_of(spki)).content
     return any(part.tag == der.SEQUENCE for part in der.parts_of(algorithm))
-
-
-def _spki(loaded: x509.Certificate) -> bytes:
-    """The content of subjectPublicKeyInfo: the fifth sequence of tbsCertificate (RFC 5280 4.1)."""
-    return der.sequences(loaded.tbs_certificate_bytes)[4].content

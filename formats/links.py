@@ -2,6 +2,7 @@
 
 import hashlib
 import string
+from collections.abc import Callable
 from functools import cached_property
 
 from cryptography import x509
@@ -65,16 +66,20 @@ class Link:
         return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80]) or "a certificate without name"
 
     @cached_property
+    def fields(self) -> der.Fields:
+        return der.fields_of(self.loaded.tbs_certificate_bytes)
+
+    @cached_property
     def subject(self) -> Name:
-        return self._name(is_subject=True)
+        return _named(self.fields.subject.whole, lambda: self.loaded.subject)
 
     @cached_property
     def issuer(self) -> Name:
-        return self._name(is_subject=False)
+        return _named(self.fields.issuer.whole, lambda: self.loaded.issuer)
 
     @cached_property
     def key_facts(self) -> KeyFacts:
-        return key_facts(self.loaded)
+        return key_facts(self.loaded, self.fields.subject_public_key_info.content)
 
     @property
     def key(self) -> Key | None:
@@ -85,10 +90,10 @@ class Link:
         """Of the bytes as they stand in it where the key cannot be loaded; empty where there are none."""
         try:
             if self.key is None:
-                spki = der.sequences(self.loaded.tbs_certificate_bytes)[4].whole
+                spki = self.fields.subject_public_key_info.whole
             else:
                 spki = self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        except (IndexError, *UNREADABLE):
+        except UNREADABLE:
             return ""
         return hashlib.sha256(spki).hexdigest()
 
@@ -103,6 +108,13 @@ class Link:
     @cached_property
     def is_self_signed(self) -> bool:
         return self.is_self_issued and signed_by(self, self)
+
+    @property
+    def names_one_algorithm(self) -> bool:
+        """RFC 5280 4.1.1.2: inside and outside of what is signed stands the same, or another could be put on it."""
+        parts = der.parts_of(der.only(self.der, der.SEQUENCE))
+        next(parts)
+        return self.fields.signature.whole == next(parts).whole
 
     @cached_property
     def weak_signature(self) -> str:
@@ -162,23 +174,12 @@ class Link:
         except UNREADABLE:
             return False
 
-    def _name(self, *, is_subject: bool) -> Name:
-        """As OpenSSL compares: letters without case, blanks as one, whatever string type (RFC 5280 7.1)."""
-        try:
-            name = self.loaded.subject if is_subject else self.loaded.issuer
-            return tuple(tuple(sorted((a.oid.dotted_string, _folded(a.value)) for a in rdn)) for rdn in name.rdns)
-        except UNREADABLE:
-            return (self._raw_name(is_subject),)
-
-    def _raw_name(self, is_subject: bool) -> bytes:
-        return der.sequences(self.loaded.tbs_certificate_bytes)[3 if is_subject else 1].whole
-
 
 def signed_by(lower: Link, upper: Link) -> bool:
     """Whether the key of ``upper`` made the signature of ``lower``; nothing else is asked."""
     key, loaded = upper.key, lower.loaded
     try:
-        if not _names_one_algorithm(lower.der):
+        if not lower.names_one_algorithm:
             return False
         signed, signature = loaded.tbs_certificate_bytes, loaded.signature
         used, scheme = loaded.signature_hash_algorithm, loaded.signature_algorithm_parameters
@@ -198,10 +199,25 @@ def signed_by(lower: Link, upper: Link) -> bool:
     return True
 
 
-def _names_one_algorithm(whole: bytes) -> bool:
-    """RFC 5280 4.1.1.2: inside and outside of what is signed stands the same, or another could be put on it."""
-    tbs, algorithm, *_ = der.parts_of(der.only(whole, der.SEQUENCE))
-    return der.sequences(tbs.whole)[0].whole == algorithm.whole
+# The names of CAs come again with every leaf; by their bytes, for a loaded name is slow to take apart.
+_NAMES: dict[bytes, Name] = {}
+MOST_NAMES = 5000
+
+
+def _named(raw: bytes, load: Callable[[], x509.Name]) -> Name:
+    """As OpenSSL compares: letters without case, blanks as one, whatever string type (RFC 5280 7.1)."""
+    found = _NAMES.get(raw)
+    if found is None:
+        try:
+            rdns = load().rdns
+            found = tuple(tuple(sorted((a.oid.dotted_string, _folded(a.value)) for a in rdn)) for rdn in rdns)
+        except UNREADABLE:
+            found = (raw,)
+        # Looks run in threads: one may empty it while another reads.
+        if len(_NAMES) >= MOST_NAMES:
+            _NAMES.clear()
+        _NAMES[raw] = found
+    return found
 
 
 def _folded(value: str | bytes) -> str:

@@ -6,7 +6,7 @@ refuses is refused here unless another way through the same certificates is good
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from domain.errors import BadInput
@@ -61,30 +61,32 @@ class Ways:
 
         Where none is good, its end is the earliest of all that was found: an alarm may come early, never late.
         """
-        flaws = {way: way.flaw_at(now) for way in self.found}
-        best, ends_at = self._best(flaws)
+        best, flaw, ends_at = self._best([(way, way.flaw_at(now)) for way in self.found])
         own = _untimely(self.leaf, now) or _own_flaw(self.leaf, best)
-        return replace(self._path(best, ends_at), flaw=flaws[best], own_flaw=own, superfluous=self._needless(best, now))
+        return self._path(best, ends_at, flaw, own, self._needless(best, now))
 
     def at_any_time(self) -> Path:
         """The same without a clock: of the ways that some client takes at some time, the one that ends last."""
-        best, ends_at = self._best({way: way.flaw for way in self.found})
-        return replace(self._path(best, ends_at), flaw=best.flaw, own_flaw=_own_flaw(self.leaf, best))
+        best, flaw, ends_at = self._best([(way, way.flaw) for way in self.found])
+        return self._path(best, ends_at, flaw, _own_flaw(self.leaf, best), "")
 
-    def _best(self, flaws: Mapping[Way, str]) -> tuple[Way, datetime]:
-        good = [way for way in self.found if not flaws[way]]
-        best = max(good or self.found, key=lambda way: (way.rooted, way.ends_at))
-        return best, best.ends_at if good else min(way.ends_at for way in self.found)
+    def _best(self, judged: Sequence[tuple[Way, str]]) -> tuple[Way, str, datetime]:
+        good = [(way, flaw) for way, flaw in judged if not flaw]
+        best, flaw = max(good or judged, key=lambda one: (one[0].rooted, one[0].ends_at))
+        return best, flaw, best.ends_at if good else min(way.ends_at for way, _ in judged)
 
-    def _path(self, best: Way, ends_at: datetime) -> Path:
+    def _path(self, best: Way, ends_at: datetime, flaw: str, own_flaw: str, superfluous: str) -> Path:
         row = self._row(best)
         issuer = best.links[1] if len(best.links) > 1 else best.links[0]
         return Path(
             ends_at=ends_at,
+            flaw=flaw,
+            own_flaw=own_flaw,
             rooted=best.rooted,
             has_strange_root=self.has_anchors and not best.rooted and best.has_root and len(best.links) > 1,
             issuer_spki=issuer.spki_sha256 if len(best.links) > 1 or issuer.is_self_signed else "",
             is_out_of_order=self.served[: len(row)] != row,
+            superfluous=superfluous,
         )
 
     def row(self) -> tuple[bytes, ...]:
@@ -96,6 +98,8 @@ class Ways:
 
     def _needless(self, best: Way, now: datetime) -> str:
         """A second way, for clients that know another root, is no fault; what has ended or leads nowhere is one."""
+        if len(self.found) == 1 and all(one in best.links for one in self.above):
+            return ""
         useful = {link for way in self.found for link in way.links}
         needless = [one for one in self.above if one not in best.links and (one not in useful or one.not_after <= now)]
         if not needless:
