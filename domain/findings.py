@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from domain.certificate import Certificate, TrustClass
 from domain.classify import Placement
 from domain.paths import Path, Reason, reason_of
-from domain.profiles import ANY_USE, USAGE_OIDS
+from domain.profiles import ANY_USE, USAGE_OIDS, WEAK_HASHES
 from domain.terms import LEAST_BITS
 from domain.tiers import LONGEST_PRIVATE
 
@@ -25,7 +25,6 @@ LONGEST_PUBLIC = (
 )
 # BR 6.3.2 counts the first and the last second of a certificate's life, RFC 5280 4.1.2.5 writes both down.
 LAST_SECOND = timedelta(seconds=1)
-WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 
 
 class Severity(StrEnum):

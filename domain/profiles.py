@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from domain.certificate import Certificate, TrustClass
 from domain.contracts import Plan
+from domain.paths import Reason
 from domain.tiers import Profile
 
 # RFC 5280 4.2.1.12.
@@ -25,6 +26,9 @@ _USAGE_WORDS = {
 
 # NIST SP 800-57 and CA/B Forum BR 6.1.5: weaker keys are not signed by anybody we would ask.
 LEAST_KEY_BITS = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
+
+# CA/B Forum BR 7.1.3.2 and RFC 6151: whoever can make two of one hash can make a certificate.
+WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 
 # DESIGN rule 1: back-dating is at most L/20; five minutes span the clock skew of what reads it.
 LARGEST_BACKDATE = timedelta(minutes=5)
@@ -81,7 +85,7 @@ def breaches(made: Certificate, plan: Plan, spki_sha256: str) -> tuple[str, ...]
         (made.names == tuple(sorted(plan.names)), "its names are not the ordered ones"),
         (made.algorithm == plan.algorithm, f"its key is {made.algorithm}, not {plan.algorithm}"),
         (made.key_bits >= max(least, plan.key_bits), f"its key has {made.key_bits} bits"),
-        (made.signature_hash not in ("md5", "sha1"), f"it is signed with {made.signature_hash}"),
+        (made.signature_hash not in WEAK_HASHES, f"it is signed with {made.signature_hash}"),
         (not made.is_ca, "it is a CA certificate"),
     )
     return tuple(problem for holds, problem in checks if not holds)
@@ -97,17 +101,19 @@ def own_breaches(made: Certificate, plan: Plan, spki_sha256: str) -> tuple[str, 
     return tuple(found)
 
 
-def brought_breaches(made: Certificate, plan: Plan, proof: tuple[str, TrustClass, bool, datetime]) -> tuple[str, ...]:
-    """The same for what a person brought; ``proof`` = (request's key, trust class found, chain is whole, now)."""
-    spki_sha256, trust_class, is_whole, now = proof
+def brought_breaches(made: Certificate, plan: Plan, proof: tuple[str, TrustClass, str, datetime]) -> tuple[str, ...]:
+    """The same for what a person brought; ``proof`` = (request's key, trust class found, flaw of its path, now)."""
+    spki_sha256, trust_class, flaw, now = proof
     found = list(breaches(made, plan, spki_sha256))
     usages = set(made.extended_key_usages)
     if usages and not usages >= set(usage_oids(plan)):
         found.append("its usages do not cover the ordered ones")
     if TRUST_RANK[trust_class] < TRUST_RANK[plan.trust_class]:
         found.append(f"its trust class is {trust_class.value}, not {plan.trust_class.value}")
-    if not is_whole:
+    if flaw.startswith(Reason.MISSING_ISSUER):
         found.append("its chain does not lead from the certificate to its CA: add the CA's certificate")
+    elif flaw:
+        found.append(f"clients refuse its chain ({flaw})")
     if made.not_before > now + LARGEST_BACKDATE:
         found.append(f"it begins only at {made.not_before:%Y-%m-%d %H:%M} UTC")
     # A renewal must gain at least half a life (DESIGN rule 1), else the next case opens at once.

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from domain.errors import BadInput
-from domain.findings import WEAK_HASHES
+from domain.profiles import WEAK_HASHES
 from formats import der
 from formats.extensions import UNREADABLE, Extensions, extensions_of, word
 from formats.keys import Key, KeyFacts, key_facts

@@ -24,5 +24,5 @@ def wrong_with(
     leaf, *_ = [parse_certificate(der) for der in chain]
     request = x509.load_der_x509_csr(csr).public_key()
     key = fingerprint_of(request.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    proof = (key, trust_class_of(chain[0], leaf, issuers), PathBuilder().ways(chain).at(now).is_good, now)
+    proof = (key, trust_class_of(chain[0], leaf, issuers), PathBuilder().ways(chain).at(now).flaw, now)
     return brought_breaches(leaf, plan, proof)
