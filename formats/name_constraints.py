@@ -1,7 +1,8 @@
 """Name constraints of a CA held against the names below it (RFC 5280 4.2.1.10), as OpenSSL does."""
 
-from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -12,6 +13,11 @@ from formats.links import Link
 
 # A hostile pair of certificates may ask for more comparisons than a look has time for; OpenSSL stops there too.
 MOST_COMPARISONS = 1 << 18
+
+
+# A name as it is compared: its kind, and its value as `cryptography` gives it.  Made by hand where it comes out of a
+# subject, for a stranger's mail address need not be one.
+Named = tuple[type[x509.GeneralName], Any]
 
 
 def violation(upper: Link, lower: Link, *, is_leaf: bool) -> str:
@@ -32,36 +38,20 @@ def violation(upper: Link, lower: Link, *, is_leaf: bool) -> str:
     return ""
 
 
-def _refused(
-    name: x509.GeneralName, permitted: Sequence[x509.GeneralName], excluded: Sequence[x509.GeneralName]
-) -> str:
-    allowed = [tree for tree in permitted if type(tree) is type(name)]
-    barred = [tree for tree in excluded if type(tree) is type(name)]
-    if (allowed or barred) and not isinstance(name, _COMPARED):
-        return f"a subtree of a kind that is not compared ({type(name).__name__})"
-    if allowed and not any(_is_within(name, tree) for tree in allowed):
-        return f"{_shown(name)} is in no permitted subtree"
-    if any(_is_within(name, tree) for tree in barred):
-        return f"{_shown(name)} is in an excluded subtree"
+def _refused(name: Named, permitted: Sequence[x509.GeneralName], excluded: Sequence[x509.GeneralName]) -> str:
+    kind, value = name
+    allowed = [tree.value for tree in permitted if type(tree) is kind]
+    barred = [tree.value for tree in excluded if type(tree) is kind]
+    if not allowed and not barred:
+        return ""
+    is_within = _COMPARED.get(kind)
+    if is_within is None:
+        return f"a subtree of a kind that is not compared ({kind.__name__})"
+    if allowed and not any(is_within(value, tree) for tree in allowed):
+        return f"{_shown(value)} is in no permitted subtree"
+    if any(is_within(value, tree) for tree in barred):
+        return f"{_shown(value)} is in an excluded subtree"
     return ""
-
-
-_COMPARED = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.DirectoryName, x509.UniformResourceIdentifier)
-
-
-def _is_within(name: x509.GeneralName, tree: x509.GeneralName) -> bool:
-    if isinstance(name, x509.DNSName) and isinstance(tree, x509.DNSName):
-        return _is_below(name.value, tree.value)
-    if isinstance(name, x509.IPAddress) and isinstance(tree, x509.IPAddress):
-        return _is_in_network(name, tree)
-    if isinstance(name, x509.RFC822Name) and isinstance(tree, x509.RFC822Name):
-        return _is_mail_of(name.value, tree.value)
-    if isinstance(name, x509.DirectoryName) and isinstance(tree, x509.DirectoryName):
-        wanted, given = list(tree.value.rdns), list(name.value.rdns)
-        return [_canonical(rdn) for rdn in given[: len(wanted)]] == [_canonical(rdn) for rdn in wanted]
-    if isinstance(name, x509.UniformResourceIdentifier) and isinstance(tree, x509.UniformResourceIdentifier):
-        return _is_host_of(name.value, tree.value)
-    return False
 
 
 def _is_below(name: str, tree: str) -> bool:
@@ -72,9 +62,9 @@ def _is_below(name: str, tree: str) -> bool:
     return name.endswith(tree if tree.startswith(".") else f".{tree}")
 
 
-def _is_in_network(name: x509.IPAddress, tree: x509.IPAddress) -> bool:
-    address, network = name.value, tree.value
-    if not isinstance(network, IPv4Network | IPv6Network) or isinstance(address, IPv4Network | IPv6Network):
+def _is_in_network(address: Any, network: Any) -> bool:
+    """A SAN may hold what is no address, and a constraint what is no network: then nothing is within."""
+    if not isinstance(network, IPv4Network | IPv6Network) or not isinstance(address, IPv4Address | IPv6Address):
         return False
     return address.version == network.version and address in network
 
@@ -89,6 +79,11 @@ def _is_mail_of(mail: str, tree: str) -> bool:
     return not tree or (host.lower().endswith(tree) if tree.startswith(".") else host.lower() == tree)
 
 
+def _begins_with(name: x509.Name, tree: x509.Name) -> bool:
+    wanted = list(tree.rdns)
+    return [_canonical(rdn) for rdn in list(name.rdns)[: len(wanted)]] == [_canonical(rdn) for rdn in wanted]
+
+
 def _is_host_of(uri: str, tree: str) -> bool:
     try:
         host = (urlsplit(uri).hostname or "").lower()
@@ -98,21 +93,30 @@ def _is_host_of(uri: str, tree: str) -> bool:
     return bool(host) and (not tree or (host.endswith(tree) if tree.startswith(".") else host == tree))
 
 
-def _names(lower: Link, is_leaf: bool) -> Iterator[x509.GeneralName]:
+_COMPARED: dict[type[x509.GeneralName], Callable[[Any, Any], bool]] = {
+    x509.DNSName: _is_below,
+    x509.IPAddress: _is_in_network,
+    x509.RFC822Name: _is_mail_of,
+    x509.DirectoryName: _begins_with,
+    x509.UniformResourceIdentifier: _is_host_of,
+}
+
+
+def _names(lower: Link, is_leaf: bool) -> Iterator[Named]:
     alternative = [name for san in lower.extensions.all(x509.SubjectAlternativeName) for name in san]
-    yield from alternative
+    yield from ((type(name), name.value) for name in alternative)
     try:
         subject = lower.loaded.subject
     except UNREADABLE:
         return
     if subject.rdns:
-        yield x509.DirectoryName(subject)
+        yield x509.DirectoryName, subject
     for mail in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
-        yield x509.RFC822Name._init_without_validation(str(mail.value))
+        yield x509.RFC822Name, str(mail.value)
     if is_leaf and not any(isinstance(name, x509.DNSName) for name in alternative):
         for common in subject.get_attributes_for_oid(NameOID.COMMON_NAME):
             if _looks_like_a_host(str(common.value)):
-                yield x509.DNSName._init_without_validation(str(common.value))
+                yield x509.DNSName, str(common.value)
 
 
 def _looks_like_a_host(text: str) -> bool:
@@ -127,6 +131,6 @@ def _canonical(rdn: x509.RelativeDistinguishedName) -> list[tuple[str, str]]:
     return sorted((one.oid.dotted_string, " ".join(str(one.value).lower().split())) for one in rdn)
 
 
-def _shown(name: x509.GeneralName) -> str:
-    text = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else str(name.value)
+def _shown(value: Any) -> str:
+    text = value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
     return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80])
