@@ -45,6 +45,9 @@ class Link:
     def __init__(self, whole: bytes) -> None:
         self.der = whole
         self.loaded = load_certificate(whole)
+        # What name constraints said of it, by the DER of who set them, and what that has cost.
+        self.violations: dict[tuple[bytes, bool], str] = {}
+        self.comparisons = 0
         try:
             self.not_before = self.loaded.not_valid_before_utc
             self.not_after = self.loaded.not_valid_after_utc

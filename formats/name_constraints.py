@@ -11,8 +11,9 @@ from cryptography.x509.oid import NameOID
 from formats.extensions import UNREADABLE
 from formats.links import Link
 
-# A hostile pair of certificates may ask for more comparisons than a look has time for; OpenSSL stops there too.
-MOST_COMPARISONS = 1 << 18
+# Hostile certificates may ask for more comparisons than a look has time for: OpenSSL stops at a bound as well.  For one
+# certificate below any number of constraints, so that many CAs cost no more than one.
+MOST_COMPARISONS = 1 << 17
 
 
 # A name as it is compared: its kind, and its value as `cryptography` gives it.  Made by hand where it comes out of a
@@ -25,11 +26,20 @@ def violation(upper: Link, lower: Link, *, is_leaf: bool) -> str:
 
     The subject counts as a directory name, and a mail address in it as one; the common name of a leaf counts as a
     DNS name where it has no other and the common name could be one, for old clients read it so.
+    Compared once for each pair: many ways may lead through both.
     """
+    pair = (upper.der, is_leaf)
+    if pair not in lower.violations:
+        lower.violations[pair] = _compared(upper, lower, is_leaf)
+    return lower.violations[pair]
+
+
+def _compared(upper: Link, lower: Link, is_leaf: bool) -> str:
     for constraints in upper.extensions.all(x509.NameConstraints):
         permitted, excluded = constraints.permitted_subtrees or (), constraints.excluded_subtrees or ()
         names = list(_names(lower, is_leaf))
-        if len(names) * (len(permitted) + len(excluded)) > MOST_COMPARISONS:
+        lower.comparisons += len(names) * (len(permitted) + len(excluded))
+        if lower.comparisons > MOST_COMPARISONS:
             return "more names and subtrees than can be compared"
         for name in names:
             found = _refused(name, permitted, excluded)

@@ -141,7 +141,8 @@ class PathBuilder:
         rooted = top in self._anchors.get(top.subject, ())
         is_root = rooted or top.is_self_signed
         below = links[:-1] if len(links) > 1 and top.is_self_signed else links
-        found = next(_flaws(links, is_root), "") or flaw
+        # A way that ends nowhere is not looked at any closer: a maze has hundreds of them.
+        found = flaw or next(_flaws(links, is_root), "")
         return Way(links, rooted, top.is_self_signed, found, min(link.not_after for link in below))
 
     def _remembered(self, der: bytes) -> Link | None:

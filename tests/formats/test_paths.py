@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain.errors import BadInput
 from domain.paths import Path, Reason, reason_of
-from formats import links, paths
+from formats import links, name_constraints, paths
 from formats.links import Link
 from formats.paths import MOST_SIGNATURES, MOST_STEPS, PathBuilder
 from formats.x509 import fingerprint_of, life_of
@@ -187,3 +187,16 @@ def test_a_chain_that_was_made_to_be_slow_is_bounded(monkeypatch: pytest.MonkeyP
     assert len(asked) <= MOST_SIGNATURES
     assert reason_of(ways.at(NOW).flaw) is Reason.MISSING_ISSUER
     assert len(PathBuilder().ways((LEAF, *[STRANGER] * 5000)).above) == 1
+
+
+def test_constraints_that_were_made_to_be_slow_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(name_constraints, "MOST_COMPARISONS", 100)
+    trees = tuple(x509.DNSName(f"t{number}.example") for number in range(101))
+    slow = replace(CA, excluded=trees).signed(ROOT)
+    quick = replace(CA, excluded=trees[:100]).signed(ROOT)
+    nameless = replace(SERVER, names=(), name="no host").signed(CA)
+    path = path_of(LEAF, slow, roots=(TOP,))
+    assert path.flaw == f"name constraints violated: {Link(slow)}: more names and subtrees than can be compared"
+    # Its subject is a name as well.
+    assert path_of(nameless, quick, roots=(TOP,)).is_accepted
+    assert not path_of(LEAF, quick, roots=(TOP,)).is_accepted
