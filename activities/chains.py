@@ -3,44 +3,43 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from domain.certificate import Certificate
+from domain.certificate import Certificate, TrustClass
+from domain.paths import Path
 from domain.tiers import Policy
-from formats.x509 import (
-    brings_a_strange_root,
-    is_chain_whole,
-    is_out_of_order,
-    is_root_known,
-    life_of,
-    load_pem_chain,
-    trust_class_of,
-)
+from formats.paths import PathBuilder, Ways
+from formats.x509 import fingerprint_of, load_pem_chain, trust_class_of
+
+# The looks of one discovery meet the same chain again and again; a chain that is met anew costs its signatures again.
+MOST_REMEMBERED = 2000
 
 
 class Chains:
-    """``chain``: DER as served, leaf first."""
+    """``chain``: DER as served, leaf first.  Each is built once, whatever the times at which it is asked for."""
 
     def __init__(self, policy: Policy) -> None:
         self._issuers = policy.issuers
-        self._roots = tuple(der for pem in policy.roots for der in load_pem_chain(pem.encode()))
+        self._has_roots = bool(policy.roots)
+        self._builder = PathBuilder([der for pem in policy.roots for der in load_pem_chain(pem.encode())])
+        self._ways: dict[tuple[str, ...], Ways] = {}
 
-    def end(self, chain: Sequence[bytes], leaf: Certificate | None) -> datetime | None:
-        """E of ``chain`` as it is served; None where its leaf cannot be read."""
-        return None if leaf is None else life_of(chain, self._issuers).ends_at
+    def path(self, chain: Sequence[bytes], at: datetime) -> Path:
+        """The best path of ``chain`` as it is served ``at`` that time.  Raises BadInput where nothing of it is."""
+        return self._ways_of(chain).at(at)
 
-    def is_whole(self, chain: Sequence[bytes]) -> bool:
-        return is_chain_whole(chain, self._roots)
-
-    def is_out_of_order(self, chain: Sequence[bytes]) -> bool:
-        return is_out_of_order(chain, self._roots)
-
-    def brings_a_strange_root(self, chain: Sequence[bytes]) -> bool:
-        return brings_a_strange_root(chain, self._roots)
-
-    def is_good(self, chain: Sequence[bytes], leaf: Certificate | None, is_ours: bool) -> bool:
+    def is_good(self, chain: Sequence[bytes], leaf: Certificate | None, is_ours: bool, at: datetime) -> bool:
         """Ours was judged when it was ordered or adopted, and need only be whole; a stranger's chain must lead where
-        ours may (DESIGN rule 9)."""
-        if not self.is_whole(chain):
+        ours may (DESIGN rule 9): a private one to a root of the policy, where it names any."""
+        if leaf is None:
             return False
-        if is_ours or leaf is None:
-            return True
-        return is_root_known(chain, self._roots, trust_class_of(chain[0], leaf, self._issuers))
+        path = self.path(chain, at)
+        if not path.is_good or is_ours or path.rooted or not self._has_roots:
+            return path.is_good
+        return trust_class_of(chain[0], leaf, self._issuers) is not TrustClass.PRIVATE
+
+    def _ways_of(self, chain: Sequence[bytes]) -> Ways:
+        prints = tuple(fingerprint_of(der) for der in chain)
+        if prints not in self._ways:
+            if len(self._ways) >= MOST_REMEMBERED:
+                self._ways.clear()
+            self._ways[prints] = self._builder.ways(chain)
+        return self._ways[prints]

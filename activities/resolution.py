@@ -258,12 +258,15 @@ class Resolution:
             asked=self._asked(slot),
             trust_class=trust_class_of(self._ders[leaf], facts, self._policy.issuers),
             placement=classify(self._policy, Seen.at(slots, facts.names, facts.issuer)),
-            is_chain_whole=self._served.is_whole(look),
-            is_out_of_order=self._served.is_out_of_order(look),
-            is_root_strange=self._served.brings_a_strange_root(look),
+            path=self._served.path(look),
             sharers=sharers[leaf],
+            longest_private=self._policy.longest_private,
         )
-        return findings_of(subject, self._now)
+        found = findings_of(subject, self._now)
+        if slot.endpoint.scheme == "file" and look.detail:
+            # Read with more care than its server has: that will refuse it at its next start.
+            return (*found, Finding(Kind.UNREADABLE, look.detail))
+        return found
 
     def _leaves(self) -> set[str]:
         return {look.leaf for look in self._looks.values() if look.leaf is not None}

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from activities.chains import Chains
 from domain.certificate import Certificate, Life, Look
+from domain.paths import Path
 from domain.tiers import Policy
 from formats.x509 import life_of
 
@@ -25,19 +26,14 @@ class Served:
 
     def end(self, look: Look) -> datetime | None:
         """E of the path of ``look``; None where its leaf cannot be read."""
-        return self._chains.end(self.chain(look), self._facts.get(look.leaf or ""))
+        return self.path(look).ends_at if look.leaf in self._facts else None
 
     def is_good(self, look: Look, is_ours: bool) -> bool:
-        return self._chains.is_good(self.chain(look), self._facts.get(look.leaf or ""), is_ours)
+        return self._chains.is_good(self.chain(look), self._facts.get(look.leaf or ""), is_ours, look.at)
 
-    def is_whole(self, look: Look) -> bool:
-        return self._chains.is_whole(self.chain(look))
-
-    def is_out_of_order(self, look: Look) -> bool:
-        return self._chains.is_out_of_order(self.chain(look))
-
-    def brings_a_strange_root(self, look: Look) -> bool:
-        return self._chains.brings_a_strange_root(self.chain(look))
+    def path(self, look: Look) -> Path:
+        """As it was served at the time of ``look``.  Raises BadInput where its leaf cannot be read."""
+        return self._chains.path(self.chain(look), look.at)
 
     def life(self, leaf: str) -> Life:
         """With the earliest end of all chains with which ``leaf`` was served; of the leaf alone where it was not."""

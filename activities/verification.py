@@ -15,12 +15,13 @@ from activities.scanners.base import Ask, Clock, Patience, Sight
 from activities.scanners.sweep import seen_certificate
 from domain.certificate import Life, LookOutcome, Slot
 from domain.contracts import LookAgain, LookReport, SlotLook
+from domain.paths import Reason
 from domain.tiers import Policy, Scope
 from formats.x509 import fingerprint_of, life_of
 from store.sightings.adoptions import record_looks
 from store.sightings.looks import SeenCertificate, keep_certificates
 
-# What one call may take in all; slots that no time is left for are answered as not reached and looked at again.
+# What one call may take in all; slots that no time is left for are told as not looked at, and asked for again.
 TOTAL_SECONDS = 30.0
 
 
@@ -48,13 +49,20 @@ class VerificationActivities:
         def look(slot: Slot, sight: Sight) -> SlotLook:
             if not sight.chain:
                 return SlotLook(slot, sight.at, sight.outcome)
-            leaf = fingerprint_of(sight.chain[0])
-            is_good = chains.is_good(sight.chain, facts[leaf], leaf == asked.expected)
-            seen = SlotLook(slot, sight.at, sight.outcome, leaf, is_good)
-            if facts[leaf] is None:
-                return seen
-            lives.append(life_of(sight.chain, policy.issuers))
-            return replace(seen, ends_at=lives[-1].ends_at)
+            seen = SlotLook(slot, sight.at, sight.outcome, fingerprint_of(sight.chain[0]))
+            leaf = facts[seen.fingerprint]
+            if leaf is None:
+                return replace(seen, chain_ok=False, flaw=f"{Reason.UNREADABLE}: its bytes are not readable X.509")
+            path = chains.path(sight.chain, sight.at)
+            lives.append(life_of(sight.chain, policy.issuers, path))
+            return replace(
+                seen,
+                chain_ok=chains.is_good(sight.chain, leaf, seen.fingerprint == asked.expected, sight.at),
+                ends_at=path.ends_at,
+                not_before=leaf.not_before,
+                flaw=path.flaw,
+                rooted=path.rooted,
+            )
 
         looks = tuple(look(slot, sight) for slot, sight in zip(asked.slots, sights, strict=True))
         await asyncio.to_thread(self._keep, certificates, looks)
@@ -66,7 +74,8 @@ class VerificationActivities:
     def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
         now = self.clock()
         keep_certificates(self.engine, certificates, now)
-        record_looks(self.engine, looks)
+        # What was not tried says nothing of its place, and counts as no look in vain.
+        record_looks(self.engine, [look for look in looks if look.outcome is not LookOutcome.NOT_LOOKED])
 
     async def _look(self, asked: LookAgain, scope: Scope) -> tuple[Sight, ...]:
         deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
@@ -94,7 +103,7 @@ class VerificationActivities:
         return tuple(answers[index] for index in range(len(asks)))
 
     def _not_looked(self, slot: Slot, is_inside: bool) -> Sight:
-        outcome = LookOutcome.CONNECT_TIMEOUT if is_inside else LookOutcome.OUT_OF_SCOPE
+        outcome = LookOutcome.NOT_LOOKED if is_inside else LookOutcome.OUT_OF_SCOPE
         return Sight(Ask(slot.endpoint), self.clock(), outcome)
 
 

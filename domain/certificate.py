@@ -26,6 +26,10 @@ class Certificate:
     ``names``: DNS names and addresses of the SAN, or the common name where there is no SAN; lower case, sorted, unique.
     ``extended_key_usages``: dotted OIDs, empty when the extension is absent (RFC 5280 4.2.1.12: any use).
     ``other_names``: what else its SAN names, each with its kind, such as ``URI:spiffe://a/b``: no order can give that.
+    ``false_names``: those of ``names`` that recognise it and that no client of today takes (RFC 9525 6): the common
+    name of one without a SAN, an address written as a DNS name.
+    ``key_flaw``: what is odd about its key beyond its length; ``flaws``: what of it could not be read, or stands there
+    twice; both in plain words.
     """
 
     fingerprint: str
@@ -43,6 +47,9 @@ class Certificate:
     is_ca: bool = False
     is_self_signed: bool = False
     other_names: tuple[str, ...] = ()
+    false_names: tuple[str, ...] = ()
+    key_flaw: str = ""
+    flaws: tuple[str, ...] = ()
 
     @property
     def lifetime(self) -> timedelta:
@@ -56,6 +63,7 @@ class Life:
     ``ends_at`` is E: the earliest ``not_after`` on the served path below the root, so never later than the leaf's own.
     ``signature_hash``: lower case, "sha256"; empty where the scheme has none.  ``issuer_spki``: SHA-256 (hex) of the
     public key that verifies its signature; empty where its issuer was neither served nor is named by the policy.
+    ``key_flaw``: why its key is not safe, as of its certificate.
     """
 
     fingerprint: str
@@ -72,6 +80,7 @@ class Life:
     other_names: tuple[str, ...] = ()
     signature_hash: str = ""
     issuer_spki: str = ""
+    key_flaw: str = ""
 
     @property
     def length(self) -> timedelta:

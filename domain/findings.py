@@ -1,22 +1,30 @@
-"""What is wrong with what was seen, and how bad things stand (X.733 words; the defaults of the look)."""
+"""What is wrong with what was seen, and how bad each finding is (X.733 words; the defaults of the look)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 
 from domain.certificate import Certificate, TrustClass
 from domain.classify import Placement
-from domain.objections import LEAST_BITS
-from domain.tiers import FULL_LIFE
+from domain.objections import ANY_USE, LEAST_BITS, WEAK_HASHES
+from domain.paths import Path, Reason, reason_of
+from domain.profiles import USAGE_OIDS
+from domain.tiers import LONGEST_PRIVATE
 
-CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
-# CA/B Forum BR 6.3.2 (until 15 Mar 2026; later limits are shorter, and what is longer was issued before them).
-LONGEST_PUBLIC = timedelta(days=398)
-# Within a week of the end, a duty week of people is the last chance.
-CRITICAL_BEFORE_END = timedelta(days=7)
-WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
+CLIENT_AUTH = USAGE_OIDS["client"]
+# CA/B Forum BR 6.3.2 (ballots 193, SC31 and SC-081v3): how long a public certificate may live, by the day from which
+# it is issued.  Older ones keep the limit of their day.
+LONGEST_PUBLIC = (
+    (datetime(2029, 3, 15, tzinfo=UTC), timedelta(days=47)),
+    (datetime(2027, 3, 15, tzinfo=UTC), timedelta(days=100)),
+    (datetime(2026, 3, 15, tzinfo=UTC), timedelta(days=200)),
+    (datetime(2020, 9, 1, tzinfo=UTC), timedelta(days=398)),
+    (datetime.min.replace(tzinfo=UTC), timedelta(days=825)),
+)
+# BR 6.3.2 counts the first and the last second of a certificate's life, RFC 5280 4.1.2.5 writes both down.
+LAST_SECOND = timedelta(seconds=1)
 
 
 class Severity(StrEnum):
@@ -40,7 +48,10 @@ class Kind(StrEnum):
     WEAK_KEY = "weak key"
     WEAK_SIGNATURE = "weak signature"
     WRONG_NAME = "wrong name"
+    MISSING_SAN = "missing SAN"
+    EXPIRED_ISSUER = "expired issuer"
     BROKEN_CHAIN = "broken chain"
+    UNTIDY_CHAIN = "untidy chain"
     UNKNOWN_ROOT = "unknown root"
     NO_OWNER = "no owner"
     PUBLIC_CLIENT_AUTH = "public clientAuth"
@@ -50,14 +61,23 @@ class Kind(StrEnum):
     FOREIGN = "foreign certificate"
     NAMES_CHANGED = "names changed"
     UNREADABLE = "unreadable"
+    MALFORMED = "malformed"
     MISSED = "missed"
 
 
-# What is not here is a warning.  Lifecycles write what they find with hyphens; the last four only they find.
+# What clients refuse today is major, or critical where its time is over; what is not here is a warning.  Lifecycles
+# write what they find with hyphens; the last four only they find.
 _SEVERITIES = {
     "expired": Severity.CRITICAL,
+    "expired issuer": Severity.CRITICAL,
     "not yet valid": Severity.MAJOR,
+    "wrong name": Severity.MAJOR,
+    "missing SAN": Severity.MAJOR,
+    "broken chain": Severity.MAJOR,
     "foreign certificate": Severity.MAJOR,
+    "weak key": Severity.MINOR,
+    "weak signature": Severity.MINOR,
+    "unreadable": Severity.MINOR,
     "no owner": Severity.MINOR,
     "unplaced": Severity.MINOR,
     "names changed": Severity.MINOR,
@@ -86,63 +106,44 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the severity of a managed certificate depends on.  ``escalates``: the unscaled mark of its tier."""
-
-    not_before: datetime
-    ends_at: datetime
-    escalates: timedelta
-    is_replacement_verified: bool = False
-    is_broken: bool = False
-    needs_person: bool = False
-    has_findings: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Subject:
     """One certificate as seen at one place.
 
-    ``asked``: the names that were asked for there; ``sharers``: how many other certificates have its key;
-    ``is_out_of_order``: what makes the chain whole is there, elsewhere than it belongs;
-    ``is_root_strange``: the chain ends in a root of its own that nobody named.
+    ``asked``: the names that were asked for there; ``path``: of the chain as it is served there, None where nothing
+    is known of it; ``sharers``: how many other certificates have its key; ``longest_private``: how long a private
+    certificate may live under the policy.
     """
 
     certificate: Certificate
     asked: tuple[str, ...]
     trust_class: TrustClass
     placement: Placement
-    is_chain_whole: bool = True
-    is_out_of_order: bool = False
-    is_root_strange: bool = False
+    path: Path | None = None
     sharers: int = 0
-
-
-def severity_of(standing: Standing, now: datetime) -> Severity:
-    """How bad it stands: the worst of time left, breakage, a person awaited, and findings.
-
-    ``is_broken``: rolled back or drifted.  Marks shrink with the life of the certificate (DESIGN rule 1).
-    """
-    scale = min(1.0, (standing.ends_at - standing.not_before) / FULL_LIFE)
-    left = standing.ends_at - now
-    if not standing.is_replacement_verified:
-        if left <= CRITICAL_BEFORE_END * scale:
-            return Severity.CRITICAL
-        if left <= standing.escalates * scale:
-            return Severity.MAJOR
-    if standing.is_broken:
-        return Severity.MAJOR
-    if standing.needs_person:
-        return Severity.MINOR
-    return Severity.WARNING if standing.has_findings else Severity.CLEARED
+    longest_private: timedelta = LONGEST_PRIVATE
 
 
 def findings_of(subject: Subject, now: datetime) -> tuple[Finding, ...]:
-    """Everything wrong with one certificate at one place, in the order of ``Kind``."""
-    found = (
-        *_of_certificate(subject.certificate, subject.trust_class, now),
+    """Everything wrong with one certificate at one place: at most one finding of a kind, in the order of ``Kind``."""
+    leaf = subject.certificate
+    found = [
+        *_of_dates(leaf, now),
+        *_of_strength(leaf),
+        *_of_names(subject),
+        *_of_path(subject.path),
+        *_of_use(subject),
         *_of_place(subject),
-    )
-    return tuple(sorted(found, key=lambda finding: list(Kind).index(finding.kind)))
+    ]
+    found += [Finding(Kind.MALFORMED, flaw) for flaw in leaf.flaws]
+    return _one_of_a_kind(found)
+
+
+def _one_of_a_kind(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """A leaf and its issuer may both be weak; a place has one finding of each kind, with all that is said of it."""
+    told: dict[Kind, list[str]] = {}
+    for finding in found:
+        told.setdefault(finding.kind, []).append(finding.detail)
+    return tuple(Finding(kind, "; ".join(told[kind])) for kind in Kind if kind in told)
 
 
 def sharers_of(spki_by_fingerprint: Mapping[str, str]) -> dict[str, int]:
@@ -153,57 +154,115 @@ def sharers_of(spki_by_fingerprint: Mapping[str, str]) -> dict[str, int]:
     return {print_: counts[spki] - 1 if spki else 0 for print_, spki in spki_by_fingerprint.items()}
 
 
-def _of_certificate(leaf: Certificate, trust_class: TrustClass, now: datetime) -> list[Finding]:
-    found: list[Finding] = []
-    if leaf.not_after <= now:
-        found.append(Finding(Kind.EXPIRED, f"ended at {leaf.not_after.isoformat()}"))
-    if leaf.not_before > now:
-        told = f"begins only at {leaf.not_before.isoformat()}, and clients refuse it until then"
-        found.append(Finding(Kind.NOT_YET_VALID, told))
-    if leaf.key_bits < LEAST_BITS.get(leaf.algorithm, 0):
-        found.append(Finding(Kind.WEAK_KEY, f"{leaf.algorithm} of {leaf.key_bits} bits"))
-    if leaf.signature_hash in WEAK_HASHES:
-        found.append(Finding(Kind.WEAK_SIGNATURE, f"signed with {leaf.signature_hash}"))
-    if trust_class is not TrustClass.PUBLIC:
-        return found
-    if CLIENT_AUTH in leaf.extended_key_usages:
-        told = "browsers' CAs end clientAuth in 2026; move it to the private CA"
-        found.append(Finding(Kind.PUBLIC_CLIENT_AUTH, told))
-    if leaf.lifetime > LONGEST_PUBLIC:
-        told = f"lives {leaf.lifetime.days} days; {LONGEST_PUBLIC.days} are allowed"
-        found.append(Finding(Kind.TOO_LONG_LIVED, told))
-    return found
-
-
-def _of_place(subject: Subject) -> list[Finding]:
-    found: list[Finding] = []
-    wanted = next((name for name in subject.asked if not covers(subject.certificate.names, name)), None)
-    if wanted is not None:
-        told = f"asked for {wanted}, got {', '.join(subject.certificate.names[:3]) or 'no name'}"
-        found.append(Finding(Kind.WRONG_NAME, told))
-    if not subject.is_chain_whole:
-        gap = "the served chain has a gap, or is a lone leaf of no root that we know"
-        order = "the served chain is out of order, or holds what does not belong to it: strict clients refuse it"
-        found.append(Finding(Kind.BROKEN_CHAIN, order if subject.is_out_of_order else gap))
-    if subject.is_root_strange:
-        found.append(Finding(Kind.UNKNOWN_ROOT, "the served chain ends in a root that the policy does not name"))
-    if subject.sharers:
-        told = f"its key serves {subject.sharers} more certificate(s)"
-        found.append(Finding(Kind.SHARED_KEY, told))
-    if not subject.placement.placed:
-        found.append(Finding(Kind.UNPLACED, subject.placement.reason))
-    elif not subject.placement.owner:
-        found.append(Finding(Kind.NO_OWNER, f"nobody owns service {subject.placement.service}"))
-    return found
+def longest_public(not_before: datetime) -> timedelta:
+    """How long a public certificate that begins then may live, both its first and its last second counted."""
+    return next(longest for since, longest in LONGEST_PUBLIC if not_before >= since)
 
 
 def covers(names: Sequence[str], name: str) -> bool:
-    """``name`` is one of ``names`` or one label below a wildcard of them (RFC 6125 6.4.3); an address only itself."""
-    if name in names:
-        return True
+    """``name`` is one of ``names``, or one label below a wildcard that is the whole first label of one of them.
+
+    RFC 9525 6.3: without regard to case; an address only itself, however it is written, and never by a wildcard.
+    """
+    wanted = name.lower().removesuffix(".")
     try:
-        ip_address(name)
+        address = str(ip_address(wanted))
     except ValueError:
-        parent = name.partition(".")[2]
-        return bool(parent) and f"*.{parent}" in names
-    return False
+        parent = wanted.partition(".")[2]
+        return wanted in names or (bool(parent) and f"*.{parent}" in names)
+    return address in names
+
+
+def true_names(leaf: Certificate) -> tuple[str, ...]:
+    """The names by which a client of today may know ``leaf``: of its SAN alone, addresses as addresses."""
+    return tuple(name for name in leaf.names if name not in leaf.false_names)
+
+
+def _of_dates(leaf: Certificate, now: datetime) -> Iterator[Finding]:
+    if leaf.not_after <= now:
+        yield Finding(Kind.EXPIRED, f"ended at {leaf.not_after.isoformat()}")
+    if leaf.not_before > now:
+        told = f"begins only at {leaf.not_before.isoformat()}, and clients refuse it until then"
+        yield Finding(Kind.NOT_YET_VALID, told)
+
+
+def _of_strength(leaf: Certificate) -> Iterator[Finding]:
+    if leaf.key_flaw:
+        yield Finding(Kind.WEAK_KEY, leaf.key_flaw)
+    elif leaf.key_bits < LEAST_BITS.get(leaf.algorithm, 0):
+        yield Finding(Kind.WEAK_KEY, f"{leaf.algorithm} of {leaf.key_bits} bits")
+    if leaf.signature_hash in WEAK_HASHES:
+        yield Finding(Kind.WEAK_SIGNATURE, f"signed with {leaf.signature_hash}")
+
+
+def _of_names(subject: Subject) -> Iterator[Finding]:
+    leaf, names = subject.certificate, true_names(subject.certificate)
+    wanted = next((name for name in subject.asked if not covers(names, name)), None)
+    if wanted is not None:
+        got = ", ".join(names[:3]) or "no name"
+        common = "; its common name is none to a client of today (RFC 9525)" if covers(leaf.false_names, wanted) else ""
+        yield Finding(Kind.WRONG_NAME, f"asked for {wanted}, got {got}{common}")
+    if not names and not leaf.is_ca and _is_for_servers(leaf):
+        yield Finding(Kind.MISSING_SAN, "no subjectAltName that clients could match: Go, Python and browsers refuse it")
+
+
+def _is_for_servers(leaf: Certificate) -> bool:
+    """By its own words: without the extension it is for any use (RFC 5280 4.2.1.12)."""
+    usages = leaf.extended_key_usages
+    return not usages or USAGE_OIDS["server"] in usages or ANY_USE in usages
+
+
+# As what the fault of a path is told; what is not here breaks the chain.
+_KINDS = {
+    Reason.EXPIRED: Kind.EXPIRED_ISSUER,
+    Reason.NOT_YET_VALID: Kind.NOT_YET_VALID,
+    Reason.WEAK_SIGNATURE: Kind.WEAK_SIGNATURE,
+    Reason.WEAK_KEY: Kind.WEAK_KEY,
+}
+
+
+def _of_path(path: Path | None) -> Iterator[Finding]:
+    """What stands above the leaf; its own dates and strength are findings of their own."""
+    if path is None:
+        return
+    if path.flaw:
+        yield Finding(_KINDS.get(reason_of(path.flaw), Kind.BROKEN_CHAIN), path.flaw)
+    if path.is_out_of_order:
+        told = "the served chain is out of order: clients that go from one to the next refuse it"
+        yield Finding(Kind.UNTIDY_CHAIN, told)
+    if path.superfluous:
+        yield Finding(Kind.UNTIDY_CHAIN, f"the served chain holds {path.superfluous}: serve it no more")
+    if path.has_strange_root:
+        yield Finding(Kind.UNKNOWN_ROOT, "the served chain ends in a root that the policy does not name")
+
+
+def _of_use(subject: Subject) -> Iterator[Finding]:
+    leaf = subject.certificate
+    if subject.trust_class is TrustClass.PUBLIC and CLIENT_AUTH in leaf.extended_key_usages:
+        told = "browsers' CAs end clientAuth in 2026; move it to the private CA"
+        yield Finding(Kind.PUBLIC_CLIENT_AUTH, told)
+    longest = _longest(subject)
+    if longest is not None and not leaf.is_ca and leaf.lifetime + LAST_SECOND > longest + _GRACE[subject.trust_class]:
+        told = f"lives {leaf.lifetime / timedelta(days=1):.6g} days; {longest.days} are allowed"
+        yield Finding(Kind.TOO_LONG_LIVED, f"{told} to one of {leaf.not_before:%d %b %Y}")
+
+
+# Nobody but public CAs counts the last second: 825 days from one midnight to another are 825 in a private one.
+_GRACE = {TrustClass.PUBLIC: timedelta(), TrustClass.PRIVATE: LAST_SECOND}
+
+
+def _longest(subject: Subject) -> timedelta | None:
+    """None where nobody limits it: a self-signed one is trusted by name, for as long as somebody likes."""
+    if subject.trust_class is TrustClass.SELF_SIGNED:
+        return None
+    is_public = subject.trust_class is TrustClass.PUBLIC
+    return longest_public(subject.certificate.not_before) if is_public else subject.longest_private
+
+
+def _of_place(subject: Subject) -> Iterator[Finding]:
+    if subject.sharers:
+        yield Finding(Kind.SHARED_KEY, f"its key serves {subject.sharers} more certificate(s)")
+    if not subject.placement.placed:
+        yield Finding(Kind.UNPLACED, subject.placement.reason)
+    elif not subject.placement.owner:
+        yield Finding(Kind.NO_OWNER, f"nobody owns service {subject.placement.service}")

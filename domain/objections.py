@@ -1,5 +1,7 @@
 """Why a certificate may not stand where another one should: a chain of named checks, each with reason and message.
 
+Longer than 300 lines because it is one list: every check that there is, and who asks it.
+
 Succession, what a person brings for an order, and the last fence of our own CA each hold a certificate against a
 standard, with the checks that concern them.  To add one: a function below, and its line in the chains that ask it.
 """
@@ -10,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from domain.certificate import Algorithm, Certificate, Life, TrustClass
+from domain.paths import Reason
 
 # RFC 5280 4.2.1.12: as good as no extension at all.
 ANY_USE = "2.5.29.37.0"
@@ -64,6 +67,7 @@ class Candidate:
     rooted: bool = False
     issuer_spki: str = ""
     spki: str = ""
+    key_flaw: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -114,6 +118,7 @@ def of_life(life: Life, flaw: str = "", rooted: bool = False) -> Candidate:
         flaw=flaw,
         rooted=rooted,
         issuer_spki=life.issuer_spki,
+        key_flaw=life.key_flaw,
     )
 
 
@@ -132,6 +137,7 @@ def of_certificate(made: Certificate, trust_class: TrustClass, flaw: str = "") -
         is_ca=made.is_ca,
         flaw=flaw,
         spki=made.spki_sha256,
+        key_flaw=made.key_flaw,
     )
 
 
@@ -181,12 +187,17 @@ def other_ca(it: Candidate, standard: Standard) -> Objection | None:
 
 
 def bad_path(it: Candidate, standard: Standard) -> Objection | None:
-    return Objection("bad-path", f"its path is not good: {it.flaw}") if it.flaw else None
+    if it.flaw.startswith(Reason.MISSING_ISSUER):
+        told = "its chain does not lead from the certificate to its CA: add the CA's certificate"
+        return Objection("bad-path", told)
+    return Objection("bad-path", f"clients refuse its chain ({it.flaw})") if it.flaw else None
 
 
 def weaker_key(it: Candidate, standard: Standard) -> Objection | None:
     if strength(it.algorithm, it.key_bits) < standard.strength:
         return Objection("weaker-key", "its key is weaker than the present one's")
+    if it.key_flaw:
+        return Objection("weaker-key", f"its key is not safe: {it.key_flaw}")
     if it.key_bits < LEAST_BITS.get(it.algorithm, 0):
         return Objection("weaker-key", f"its key has {it.key_bits} bits, fewer than anybody may rely on")
     return None

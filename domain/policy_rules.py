@@ -35,6 +35,7 @@ def problems(policy: Policy) -> tuple[Problem, ...]:
         policy_places.scope,
         _matchers,
         _doubles,
+        _longest_private,
     )
     return tuple(problem for check in checks for problem in check(policy))
 
@@ -80,6 +81,12 @@ def _tier(path: Path, row: TierPolicy) -> Iterator[Problem]:
     if not row.opens >= row.issues > row.escalates:
         told = f"opens {_days(row.opens)} >= issues {_days(row.issues)} > escalation {_days(row.escalates)} must hold"
         yield Problem(path, told, "Open first, issue then, escalate last.")
+
+
+def _longest_private(policy: Policy) -> Iterator[Problem]:
+    if not timedelta(0) < policy.longest_private <= LONGEST:
+        told = f"must be longer than nothing and at most {_days(LONGEST)}"
+        yield Problem(("longest_private",), told, "Write for example 825d, or leave it out.")
 
 
 def _days(lead: timedelta) -> str:

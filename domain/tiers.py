@@ -11,6 +11,10 @@ from domain.certificate import Algorithm, TrustClass
 FULL_LIFE = timedelta(days=180)
 
 
+# Apple refuses servers that live longer, whoever issued them (since July 2019); a policy may say otherwise.
+LONGEST_PRIVATE = timedelta(days=825)
+
+
 class Tier(StrEnum):
     CUSTOMER_FACING = "customer-facing"
     NETWORK_CRITICAL = "network-critical"
@@ -185,7 +189,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole table.  ``version``: ``sha256:`` and the hash of the file's bytes."""
+    """The whole table.  ``version``: ``sha256:`` and the hash of the file's bytes.
+
+    ``longest_private``: how long a certificate of a private CA may live before that is a finding.
+    """
 
     version: str
     tiers: tuple[TierPolicy, ...]
@@ -199,6 +206,7 @@ class Policy:
     targets: tuple[TargetRule, ...]
     scope: Scope
     roots: tuple[str, ...] = ()
+    longest_private: timedelta = LONGEST_PRIVATE
 
     def tier(self, tier: Tier) -> TierPolicy:
         return next(row for row in self.tiers if row.tier is tier)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from cryptography import x509
-
 from domain.errors import BadInput
-from formats.paths import MAX_CHAIN, issued_by
+from formats.links import Link, signed_by
 from formats.x509 import in_path_order, load_pem_chain, may_issue, parse_certificate
+
+# More than this is a store of roots, and its square more signatures than are worth checking.
+MAX_CHAIN = 12
 
 _REMEDY = "Give each a file of its own, or take this one out of the scope."
 
@@ -30,7 +31,7 @@ def load_bundle(data: bytes) -> tuple[bytes, ...]:
 def _leaf(ders: Sequence[bytes]) -> bytes:
     own = [der for der in ders if not may_issue(der)]
     if len(ders) > MAX_CHAIN:
-        # More signatures than are worth checking: a store of roots, or one leaf with a store behind it.
+        # A store of roots, or one leaf with a store behind it.
         found = own
     else:
         lowest = [der for der in ders if not any(_issued(der, other) for other in ders if other != der)]
@@ -45,4 +46,5 @@ def _leaf(ders: Sequence[bytes]) -> bytes:
 
 
 def _issued(upper: bytes, lower: bytes) -> bool:
-    return issued_by(x509.load_der_x509_certificate(lower), x509.load_der_x509_certificate(upper))
+    above, below = Link(upper), Link(lower)
+    return below.issuer == above.subject and signed_by(below, above)

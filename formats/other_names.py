@@ -1,5 +1,7 @@
 """Names of a certificate that no order of ours can give: URIs, directory names, and what else its SAN may hold."""
 
+from collections.abc import Iterable
+
 from cryptography import x509
 
 # One is enough to say that they would be lost, some more to tell two certificates apart; strangers write them.
@@ -7,16 +9,13 @@ MOST = 20
 LONGEST = 200
 
 
-def other_names(loaded: x509.Certificate) -> tuple[str, ...]:
-    """What the SAN holds beside DNS names, addresses and mail addresses, each with its kind; sorted, at most 20.
+def other_names(sans: Iterable[x509.SubjectAlternativeName]) -> tuple[str, ...]:
+    """What ``sans`` hold beside DNS names, addresses and mail addresses, each with its kind; sorted, at most 20.
 
-    Raises what ``cryptography`` raises for an extension that it cannot read.
+    Raises what ``cryptography`` raises for a name that it cannot read.
     """
-    try:
-        san = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    others = [name for name in san if not isinstance(name, x509.DNSName | x509.IPAddress | x509.RFC822Name)]
+    plain = x509.DNSName | x509.IPAddress | x509.RFC822Name
+    others = [name for san in sans for name in san if not isinstance(name, plain)]
     return tuple(sorted({_with_kind(name)[:LONGEST] for name in others}))[:MOST]
 
 

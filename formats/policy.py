@@ -14,6 +14,7 @@ from domain.errors import BadPolicy
 from domain.policy_rules import Path, Problem, problems, too_late
 from domain.tiers import (
     DEFAULT_TIERS,
+    LONGEST_PRIVATE,
     Audience,
     Issuer,
     Matcher,
@@ -38,6 +39,11 @@ from formats.roots import root_problems
 MOST_TOLD = 50
 
 
+def _shown(default: str) -> Any:
+    """A default as an author would write it: the schema's own spelling of it would be refused by its pattern."""
+    return Field(json_schema_extra={"default": default})
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,7 +60,7 @@ class _Tier(_Part):
     asks: bool
     rungs: tuple[_Rung, ...]
     retry_failures: Annotated[int, Field(ge=0, le=100)] = 3
-    retry_for: Duration = timedelta(hours=24)
+    retry_for: Annotated[Duration, _shown("24h")] = timedelta(hours=24)
 
 
 class _Person(_Part):
@@ -148,6 +154,7 @@ class PolicyFile(_Part):
     targets: tuple[_Target, ...] = ()
     scope: _Scope = _Scope()
     roots: Pems = ()
+    longest_private: Annotated[Duration, _shown("825d")] = LONGEST_PRIVATE
 
 
 def policy_json_schema() -> dict[str, Any]:
@@ -250,6 +257,7 @@ def _to_domain(read: PolicyFile, version: str) -> Policy:
         targets=tuple(_target(row) for row in read.targets),
         scope=Scope(**dict(read.scope)),
         roots=read.roots,
+        longest_private=read.longest_private,
     )
 
 

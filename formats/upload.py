@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from domain.contracts import Plan
 from domain.profiles import brought_breaches
 from domain.tiers import Issuer
-from formats.x509 import fingerprint_of, is_chain_whole, parse_certificate, trust_class_of
+from formats.paths import PathBuilder
+from formats.x509 import fingerprint_of, parse_certificate, trust_class_of
 
 
 def wrong_with(
@@ -23,6 +24,5 @@ def wrong_with(
     leaf, *_ = [parse_certificate(der) for der in chain]
     request = x509.load_der_x509_csr(csr).public_key()
     key = fingerprint_of(request.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    flaw = "" if is_chain_whole(chain) else "it does not lead from the certificate to its CA: add the CA's certificate"
-    proof = (key, trust_class_of(chain[0], leaf, issuers), flaw, now)
+    proof = (key, trust_class_of(chain[0], leaf, issuers), PathBuilder().ways(chain).at(now).flaw, now)
     return brought_breaches(leaf, plan, proof)

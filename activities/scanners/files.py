@@ -18,6 +18,7 @@ from domain.classify import Seen, match
 from domain.errors import BadInput
 from domain.tiers import Matcher
 from formats.bundle import load_bundle
+from formats.pem import pem_flaws
 
 MOST_BYTES = 1024 * 1024
 # A glob that names a whole disk must not fill a page.
@@ -106,7 +107,7 @@ class FileScanner:
         except BadInput as error:
             outcome = LookOutcome.UNREADABLE if b"-----BEGIN CERTIFICATE" in data else LookOutcome.NO_CERTIFICATE
             return Sight(ask, self._clock(), outcome, (), error.problem[:300])
-        return Sight(ask, self._clock(), LookOutcome.SEEN, chain)
+        return Sight(ask, self._clock(), LookOutcome.SEEN, chain, "; ".join(pem_flaws(data))[:300])
 
 
 def _shown(path: str) -> str:

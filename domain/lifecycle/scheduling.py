@@ -1,4 +1,7 @@
-"""What is due at an instant: a case opens, a wait ends, a rung fires, a question climbs."""
+"""What is due at an instant: a case opens, a wait ends, a rung fires, a question climbs.
+
+Longer than 300 lines because all that can be due at an instant is settled in one order.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

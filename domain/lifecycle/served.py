@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from domain.certificate import Life, Slot
+from domain.findings import covers
 from domain.lifecycle.ladder import scaled
 from domain.lifecycle.state import LifecycleState, Place, SeenLife
 
@@ -212,10 +213,3 @@ def _covers(state: LifecycleState, seen: SeenLife, sni: str) -> bool:
     facts = facts_of(state, seen.fingerprint)
     # Of what nobody could read nothing is said here; that it is foreign is said anyway.
     return facts is None or covers(facts.names, sni)
-
-
-def covers(names: Iterable[str], name: str) -> bool:
-    """``name`` is one of ``names``, or one label below a wildcard of them (RFC 9525 6.3); DNS names have no case."""
-    held, wanted = {one.lower() for one in names}, name.lower()
-    parent = wanted.partition(".")[2]
-    return wanted in held or (bool(parent) and f"*.{parent}" in held)

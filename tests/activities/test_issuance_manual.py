@@ -21,12 +21,12 @@ DAY = timedelta(days=1)
 class OutsideCA:
     """A CA that is not ours."""
 
-    def __init__(self, now: datetime, name: str = "Bharat Trust") -> None:
+    def __init__(self, now: datetime, name: str = "Bharat Trust", is_ca: bool = True) -> None:
         self.now = now
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(self.key.public_key(), self.name, now - DAY, now + 3650 * DAY)
-        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        builder = builder.add_extension(x509.BasicConstraints(is_ca, None), critical=True)
         self.certificate = builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def _builder(self, key: object, subject: x509.Name, begins: datetime, ends: datetime) -> x509.CertificateBuilder:
@@ -85,6 +85,7 @@ def test_a_manual_order_is_pending_until_something_good_is_brought(house: House,
         ("names", "names are not the ordered ones"),
         ("key", "another key than the request"),
         ("chain", "chain does not lead"),
+        ("issuer", "clients refuse its chain (issuer is no CA"),
         ("short", "sooner than half the ordered life"),
         ("trust", "trust class is private"),
         ("garbage", "cannot be read"),
@@ -92,7 +93,7 @@ def test_a_manual_order_is_pending_until_something_good_is_brought(house: House,
 )
 def test_what_is_brought_wrong_fails_the_order_and_says_why(house: House, plan: Plan, wrong: str, said: str) -> None:
     csr = placed(house, plan)
-    outside = OutsideCA(house.clock(), "Somebody" if wrong == "trust" else "Bharat Trust")
+    outside = OutsideCA(house.clock(), "Somebody" if wrong == "trust" else "Bharat Trust", wrong != "issuer")
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
     made = outside.sign(
         csr,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.engine import Engine
 
-from domain.certificate import Slot
-from domain.contracts import Consult, LookAgain, Observation
+from activities import verification
+from domain.certificate import Life, LookOutcome, Slot
+from domain.contracts import Consult, LookAgain, Observation, SlotLook
 from domain.lifecycle.commands import NoticeArrived, StepDone
 from domain.lifecycle.decide import decide
 from domain.lifecycle.evolve import evolve
@@ -21,6 +23,7 @@ from domain.lifecycle.served import present
 from domain.lifecycle.standing import own_findings, severity
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.view import is_escalated
+from domain.paths import Reason, reason_of
 from store import tables
 from tests.activities.estates import TestCA, clock, context, listening, name_of, policy
 from tests.activities.test_adoption import House
@@ -28,6 +31,7 @@ from tests.activities.test_adoption import House
 pytestmark = pytest.mark.server
 
 DAY = timedelta(days=1)
+DER, SPKI = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
 
 
 class Tower:
@@ -215,3 +219,60 @@ async def test_a_chain_out_of_order_is_told_as_such_and_its_earliest_end_counts(
     with database.connect() as connection:
         details = connection.scalars(sa.select(tables.findings.c.detail)).all()
     assert [detail for detail in details if "out of order" in detail]
+
+
+async def test_a_look_tells_why_a_chain_is_refused_where_it_leads_and_when_its_leaf_began(
+    database: Engine, tmp_path: Path
+) -> None:
+    tower, path = Tower(), tmp_path / "a.pem"
+    leaf = tower.leaf(path, "a.example")
+    write(path, leaf, tower.intermediate(3000))
+    house = House(database, policy(tower.root, (), (), (str(path),)))
+    await house.discover("d1")
+    slot = Slot(f"file://localhost{path}", "ecdsa")
+    issuer = sha256(tower.key.public_key().public_bytes(DER, SPKI)).hexdigest()
+
+    async def look() -> tuple[SlotLook, Life]:
+        report = await house.verification.look_again(LookAgain("mc-0", (slot,)))
+        return report.looks[0], report.candidates[0]
+
+    seen, life = await look()
+    assert (seen.chain_ok, seen.flaw, seen.rooted, seen.connections) == (True, "", True, 1)
+    assert (seen.not_before, seen.ends_at) == (leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+    assert (life.signature_hash, life.issuer_spki) == ("sha256", issuer)
+    write(path, leaf, tower.intermediate(-2))
+    seen, life = await look()
+    assert (seen.chain_ok, seen.rooted) == (False, True)
+    assert reason_of(seen.flaw) is Reason.EXPIRED
+    assert round((life.ends_at - clock()) / DAY) == -2
+    write(path, leaf)
+    seen, life = await look()
+    assert (seen.chain_ok, seen.rooted, life.issuer_spki) == (False, False, "")
+    assert reason_of(seen.flaw) is Reason.MISSING_ISSUER
+
+
+async def test_a_place_that_no_time_was_left_for_is_told_as_not_looked_at(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower, path = Tower(), tmp_path / "a.pem"
+    write(path, tower.leaf(path, "a.example"), tower.intermediate(3000))
+    house = House(database, policy(tower.root, (), (), (str(path),)))
+    await house.discover("d1")
+    monkeypatch.setattr(verification, "TOTAL_SECONDS", -1.0)
+    slot = Slot(f"file://localhost{path}", "ecdsa")
+    (seen,) = (await house.verification.look_again(LookAgain("mc-0", (slot,)))).looks
+    assert (seen.outcome, seen.fingerprint, seen.ends_at) == (LookOutcome.NOT_LOOKED, "", None)
+    with database.connect() as connection:
+        row = connection.execute(sa.select(tables.slots)).one()
+    assert (row.last_outcome, row.misses) == ("seen", 0)
+
+
+async def test_a_file_that_no_server_would_read_is_a_finding_with_its_line(database: Engine, tmp_path: Path) -> None:
+    tower, path = Tower(), tmp_path / "a.pem"
+    write(path, tower.leaf(path, "a.example"), tower.intermediate(3000))
+    path.write_bytes(path.read_bytes().replace(b"-----\n-----", b"----------"))
+    house = House(database, policy(tower.root, (), (), (str(path),)))
+    assert (await house.discover("d1")).new == 1
+    with database.connect() as connection:
+        details = connection.scalars(sa.select(tables.findings.c.detail)).all()
+    assert [detail for detail in details if "something stands behind -----END CERTIFICATE-----" in detail]

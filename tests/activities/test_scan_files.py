@@ -114,3 +114,14 @@ async def test_a_name_that_is_not_text_is_looked_at_too(live: Path) -> None:
     sight = (await looks(f"{live}/*.pem"))[strange]
     assert sight.outcome is LookOutcome.SEEN
     assert sight.ask.endpoint.url.endswith("/live/%FF%E9.pem")
+
+
+async def test_a_file_that_no_server_would_read_is_seen_and_told_with_its_line(live: Path) -> None:
+    whole = (live / "cert.pem").read_bytes()
+    (live / "glued.pem").write_bytes(whole.replace(b"-----\n-----", b"----------"))
+    (live / "whole.pem").write_bytes(whole)
+    seen = {Path(path).stem: sight for path, sight in (await looks(f"{live}/*.pem")).items()}
+    assert {name: len(seen[name].chain) for name in ("glued", "whole")} == {"glued": 2, "whole": 2}
+    line = whole[: whole.index(b"-----END")].count(b"\n") + 1
+    assert seen["glued"].detail.startswith(f"line {line}: something stands behind -----END CERTIFICATE-----")
+    assert seen["whole"].detail == ""

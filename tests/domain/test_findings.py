@@ -1,10 +1,13 @@
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from domain.certificate import Certificate, TrustClass
+from domain.certificate import Algorithm, Certificate, TrustClass
 from domain.classify import Placement
-from domain.findings import Kind, Severity, Standing, Subject, covers, findings_of, severity_of, sharers_of
+from domain.findings import CLIENT_AUTH, Kind, Severity, Subject, covers, findings_of, severity_of_kind, sharers_of
+from domain.paths import Path, Reason
 from domain.tiers import Tier
 from tests.domain.policies import NOW
 
@@ -14,27 +17,13 @@ LEAF = Certificate(
 PLACED = Placement(Tier.INTERNAL, "nms", "core", "rule")
 
 
-@pytest.mark.parametrize(
-    ("days_left", "severity"),
-    [
-        (-1, Severity.CRITICAL),
-        (7, Severity.CRITICAL),
-        (8, Severity.MAJOR),
-        (30, Severity.MAJOR),
-        (31, Severity.CLEARED),
-    ],
-)
-def test_severity_rises_towards_the_end(days_left: int, severity: Severity) -> None:
-    ends = NOW + timedelta(days=days_left)
-    assert severity_of(Standing(ends - timedelta(days=365), ends, timedelta(days=30)), NOW) is severity
+def found(leaf: Certificate, now: datetime = NOW, **subject: Any) -> list[tuple[Kind, str]]:
+    told = {"asked": (), "trust_class": TrustClass.PRIVATE, "placement": PLACED, **subject}
+    return [(finding.kind, finding.detail) for finding in findings_of(Subject(leaf, **told), now)]
 
 
-def test_marks_shrink_with_short_lives_and_a_verified_replacement_lowers_them() -> None:
-    ends = NOW + timedelta(minutes=20)
-    short = Standing(NOW - timedelta(minutes=20), ends, timedelta(days=30))
-    assert severity_of(short, NOW) is Severity.CLEARED
-    late = Standing(NOW - timedelta(days=365), NOW + timedelta(days=1), timedelta(days=30), True, needs_person=True)
-    assert severity_of(late, NOW) is Severity.MINOR
+def kinds(leaf: Certificate, now: datetime = NOW, **subject: Any) -> list[Kind]:
+    return [kind for kind, _ in found(leaf, now, **subject)]
 
 
 def test_every_finding_is_found() -> None:
@@ -43,21 +32,152 @@ def test_every_finding_is_found() -> None:
         "f" * 64, "CN=a", "CN=ca", "1", ("a.example",), old, NOW, "rsa", 1024, "sha1", "s" * 64, ("1.3.6.1.5.5.7.3.2",)
     )
     nobody = Placement(Tier.INTERNAL, "nms", "", "rule")
-    subject = Subject(
-        bad, ("b.example",), TrustClass.PUBLIC, nobody, is_chain_whole=False, is_root_strange=True, sharers=1
-    )
-    assert [finding.kind for finding in findings_of(subject, NOW)] == [
+    path = Path(NOW, "missing issuer: x", has_strange_root=True, is_out_of_order=True)
+    odd = replace(bad, flaws=("its keyUsage cannot be read",))
+    told: dict[str, Any] = {
+        "asked": ("b.example",),
+        "trust_class": TrustClass.PUBLIC,
+        "placement": nobody,
+        "path": path,
+        "sharers": 1,
+    }
+    assert kinds(odd, **told) == [
         Kind.EXPIRED,
         Kind.WEAK_KEY,
         Kind.WEAK_SIGNATURE,
         Kind.WRONG_NAME,
         Kind.BROKEN_CHAIN,
+        Kind.UNTIDY_CHAIN,
         Kind.UNKNOWN_ROOT,
         Kind.NO_OWNER,
         Kind.PUBLIC_CLIENT_AUTH,
         Kind.TOO_LONG_LIVED,
         Kind.SHARED_KEY,
+        Kind.MALFORMED,
     ]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_the_reason_of_a_path_is_the_finding_and_its_words_the_detail(reason: Reason) -> None:
+    flaw = f"{reason}: CN=ca says so"
+    kind = {
+        Reason.EXPIRED: Kind.EXPIRED_ISSUER,
+        Reason.NOT_YET_VALID: Kind.NOT_YET_VALID,
+        Reason.WEAK_KEY: Kind.WEAK_KEY,
+        Reason.WEAK_SIGNATURE: Kind.WEAK_SIGNATURE,
+    }.get(reason, Kind.BROKEN_CHAIN)
+    assert found(LEAF, path=Path(LEAF.not_after, flaw)) == [(kind, flaw)]
+
+
+def test_a_weak_leaf_is_weak_and_its_chain_is_not_broken() -> None:
+    weak = replace(LEAF, signature_hash="sha1")
+    path = Path(LEAF.not_after, own_flaw="weak signature: it is signed with sha1")
+    assert found(weak, path=path) == [(Kind.WEAK_SIGNATURE, "signed with sha1")]
+
+
+def test_what_is_said_twice_of_one_kind_is_one_finding() -> None:
+    path = Path(LEAF.not_after, "weak signature: CN=ca: it is signed with md5")
+    told = "signed with sha1; weak signature: CN=ca: it is signed with md5"
+    assert found(replace(LEAF, signature_hash="sha1"), path=path) == [(Kind.WEAK_SIGNATURE, told)]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bits", "flaw", "is_weak"),
+    [
+        ("rsa", 2047, "", True),
+        ("rsa", 2048, "", False),
+        ("rsa", 4096, "RSA with the exponent 1", True),
+        ("ecdsa", 224, "", True),
+        ("ecdsa", 256, "", False),
+        ("ecdsa", 512, "", False),
+        ("ed25519", 256, "", False),
+        ("other", 456, "", False),
+        ("other", 3072, "DSA of 3072 bits, which no client of today takes", True),
+    ],
+)
+def test_a_weak_key_is_found_whatever_is_weak_about_it(
+    algorithm: Algorithm, bits: int, flaw: str, is_weak: bool
+) -> None:
+    leaf = replace(LEAF, algorithm=algorithm, key_bits=bits, key_flaw=flaw)
+    assert kinds(leaf) == [Kind.WEAK_KEY] * is_weak
+
+
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("begins", "days"),
+    [
+        ("2020-08-31 23:59:59", 825),
+        ("2020-09-01 00:00:00", 398),
+        ("2026-02-01 00:00:00", 398),
+        ("2026-03-14 23:59:59", 398),
+        ("2026-03-15 00:00:00", 200),
+        ("2026-10-01 00:00:00", 200),
+        ("2027-03-14 23:59:59", 200),
+        ("2027-03-15 00:00:00", 100),
+        ("2029-03-14 23:59:59", 100),
+        ("2029-03-15 00:00:00", 47),
+    ],
+)
+def test_a_public_certificate_lives_too_long_by_the_day_of_its_issue(begins: str, days: int) -> None:
+    start = datetime.fromisoformat(f"{begins}+00:00")
+    for life, is_too_long in ((days * DAY - SECOND, False), (days * DAY, True)):
+        leaf = replace(LEAF, not_before=start, not_after=start + life)
+        told = found(leaf, start + DAY, trust_class=TrustClass.PUBLIC)
+        assert [kind for kind, _ in told] == [Kind.TOO_LONG_LIVED] * is_too_long
+        assert all(f"{days} are allowed" in detail for _, detail in told)
+        assert kinds(replace(leaf, is_ca=True), start + DAY, trust_class=TrustClass.PUBLIC) == []
+
+
+def test_a_private_certificate_lives_as_long_as_the_policy_lets_it() -> None:
+    long = replace(LEAF, not_after=NOW + 825 * DAY)
+    longer = replace(LEAF, not_after=NOW + 825 * DAY + SECOND)
+    assert (kinds(long), kinds(longer)) == ([], [Kind.TOO_LONG_LIVED])
+    assert kinds(longer, longest_private=826 * DAY) == []
+    assert kinds(long, longest_private=824 * DAY) == [Kind.TOO_LONG_LIVED]
+    assert kinds(longer, trust_class=TrustClass.SELF_SIGNED) == []
+
+
+def test_a_common_name_is_no_name() -> None:
+    bare = replace(LEAF, names=("a.example",), false_names=("a.example",))
+    told = dict(found(bare, asked=("a.example",)))
+    assert list(told) == [Kind.WRONG_NAME, Kind.MISSING_SAN]
+    assert "its common name is none" in told[Kind.WRONG_NAME]
+    assert kinds(bare, asked=()) == [Kind.MISSING_SAN]
+    assert kinds(replace(bare, extended_key_usages=(CLIENT_AUTH,))) == []
+    assert kinds(replace(bare, is_ca=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "is_covered"),
+    [
+        (("*.example.in",), "a.example.in", True),
+        (("*.example.in",), "A.Example.IN.", True),
+        (("*.example.in",), "a.b.example.in", False),
+        (("*.example.in",), "example.in", False),
+        (("a*.example.in",), "ab.example.in", False),
+        (("a.*.in",), "a.b.in", False),
+        (("*",), "localhost", False),
+        (("*.0.0.1",), "127.0.0.1", False),
+        (("127.0.0.1",), "127.0.0.1", True),
+        (("::1",), "0:0:0:0:0:0:0:1", True),
+    ],
+)
+def test_names_cover_as_rfc_9525_has_it(names: tuple[str, ...], asked: str, is_covered: bool) -> None:
+    assert covers(names, asked) is is_covered
+
+
+def test_an_address_that_is_written_as_a_dns_name_covers_nothing() -> None:
+    leaf = replace(LEAF, names=("10.0.0.1", "a.example"), false_names=("10.0.0.1",))
+    assert kinds(leaf, asked=("10.0.0.1",)) == [Kind.WRONG_NAME]
+    assert kinds(leaf, asked=("a.example",)) == []
+
+
+def test_what_clients_refuse_today_is_no_mere_warning() -> None:
+    refused = ("expired", "expired-issuer", "not-yet-valid", "wrong name", "missing SAN", "broken-chain")
+    assert all(severity_of_kind(kind).rank <= Severity.MAJOR.rank for kind in refused)
+    assert severity_of_kind("untidy chain") is severity_of_kind("too long-lived") is Severity.WARNING
 
 
 def test_a_certificate_that_begins_later_is_found() -> None:
@@ -69,7 +189,5 @@ def test_a_good_certificate_has_no_finding() -> None:
     assert findings_of(Subject(LEAF, ("a.example",), TrustClass.PRIVATE, PLACED), NOW) == ()
 
 
-def test_sharers_and_coverage() -> None:
+def test_sharers_are_counted_by_their_key() -> None:
     assert sharers_of({"a": "k", "b": "k", "c": "l", "d": ""}) == {"a": 1, "b": 1, "c": 0, "d": 0}
-    assert covers(("*.example.in",), "a.example.in") and not covers(("*.example.in",), "a.b.example.in")
-    assert not covers(("*.0.0.1",), "127.0.0.1")

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,15 @@ def test_a_good_policy_is_read_with_the_standard_tiers() -> None:
     assert policy.profiles[1].validity == timedelta(0)
     assert policy.version.startswith("sha256:")
     assert parse_policy(GOOD.encode()) == policy
+
+
+def test_how_long_a_private_certificate_may_live_is_a_setting() -> None:
+    assert parse_policy(GOOD.encode()).longest_private == timedelta(days=825)
+    assert parse_policy(f"{GOOD}longest_private: 400d\n".encode()).longest_private == timedelta(days=400)
+    for wrong in ("0d", "4000d", "-1d", "long"):
+        with pytest.raises(BadPolicy) as refused:
+            parse_policy(f"{GOOD}longest_private: {wrong}\n".encode())
+        assert (refused.value.line, refused.value.field) == (GOOD.count("\n") + 1, "longest_private")
 
 
 GOOD_TARGETS = ("mode: '0640'\n    owner: root:ssl-cert", "mode: '0440'\n    owner: :ssl-cert", "owner: www-data")
@@ -155,3 +165,12 @@ def test_the_schema_describes_durations_as_text() -> None:
     schema: dict[str, Any] = policy_json_schema()
     assert schema["$defs"]["_Rung"]["properties"]["lead"]["type"] == "string"
     assert "people" in schema["required"]
+
+
+def test_what_the_schema_shows_as_a_default_may_be_written() -> None:
+    schema = policy_json_schema()
+    shown = [schema["properties"]["longest_private"], schema["$defs"]["_Tier"]["properties"]["retry_for"]]
+    assert [(one["default"], bool(re.match(one["pattern"], one["default"]))) for one in shown] == [
+        ("825d", True),
+        ("24h", True),
+    ]

@@ -1,0 +1,63 @@
+"""PEM as a careful reader takes it, and what no server would take (RFC 7468)."""
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from domain.errors import BadInput
+from formats.extensions import UNREADABLE
+
+BEGIN = b"-----BEGIN CERTIFICATE-----"
+_EDGE = re.compile(rb"-----(BEGIN|END) [A-Z0-9 ]+-----")
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A file of a hundred slips is told by its first ones.
+MOST_FLAWS = 5
+
+
+def load_pem_chain(data: bytes) -> tuple[bytes, ...]:
+    """The DER of every certificate in ``data``, in its order.  Other PEM blocks are skipped.  Raises BadInput."""
+    text = _readable(data)
+    if BEGIN not in text:
+        raise BadInput("chain", "holds no certificate", "Give PEM: -----BEGIN CERTIFICATE-----, leaf first.")
+    try:
+        return tuple(c.public_bytes(Encoding.DER) for c in x509.load_pem_x509_certificates(text))
+    except UNREADABLE as error:
+        raise BadInput("chain", f"cannot be read ({error})", "Give PEM certificates, leaf first.") from error
+
+
+def pem_flaws(data: bytes) -> tuple[str, ...]:
+    """Why OpenSSL, and with it every server, refuses ``data`` or skips a part of it, each with its line."""
+    return tuple(flaw for _, flaw in zip(range(MOST_FLAWS), _flaws(data), strict=False))
+
+
+def _readable(data: bytes) -> bytes:
+    if data.startswith(_WIDE):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise BadInput("chain", f"is no text ({error.reason})", "Save the file as ASCII.") from error
+    return data.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _flaws(data: bytes) -> Iterator[str]:
+    if data.startswith(_WIDE):
+        yield "line 1: it is saved as UTF-16, which no server reads: save it as ASCII"
+        return
+    if b"\r" in data and b"\n" not in data:
+        yield "line 1: its lines end in CR alone, which no server reads: end them in LF"
+        return
+    for number, line in enumerate(data.split(b"\n"), 1):
+        edges = list(_EDGE.finditer(line))
+        # A byte order mark is passed over where the file begins (OpenSSL 3), not where two were joined.
+        before = line[: edges[0].start()] if edges else b""
+        if before and not (number == 1 and before == codecs.BOM_UTF8):
+            yield f"line {number}: {_text(edges[0])} does not begin its line, so that servers do not see it"
+        if edges and line[edges[0].end() :].strip():
+            yield f"line {number}: something stands behind {_text(edges[0])}: end the line there"
+
+
+def _text(edge: re.Match[bytes]) -> str:
+    return edge[0].decode()

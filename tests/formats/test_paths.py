@@ -1,0 +1,202 @@
+"""Which path a chain has, what it says of E, and that no chain costs more than its bounds."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from domain.errors import BadInput
+from domain.paths import Path, Reason, reason_of
+from formats import links, name_constraints, paths
+from formats.links import Link
+from formats.paths import MOST_SIGNATURES, MOST_STEPS, PathBuilder
+from formats.x509 import fingerprint_of, life_of
+from tests.formats.chains import DAY, NOW, Recipe
+
+KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(5)]
+ROOT = Recipe("root", KEYS[0], ends=NOW + 3000 * DAY)
+CA = Recipe("CA", KEYS[1], ends=NOW + 1000 * DAY)
+SERVER = Recipe("leaf", KEYS[2], ends=NOW + 90 * DAY, is_ca=False, names=(x509.DNSName("a.example"),))
+OTHER = Recipe("another", KEYS[3], ends=NOW + 1000 * DAY)
+LEAF, ISSUING, TOP = SERVER.signed(CA), CA.signed(ROOT), ROOT.signed(ROOT)
+STRANGER = OTHER.signed(OTHER)
+
+
+def path_of(*chain: bytes, roots: tuple[bytes, ...] = ()) -> Path:
+    return PathBuilder(roots).ways(chain).at(NOW)
+
+
+def days_left(path: Path) -> int:
+    return (path.ends_at - NOW) // DAY
+
+
+def test_an_expired_cross_certificate_of_a_root_that_the_policy_names_ends_nothing() -> None:
+    cross = replace(ROOT, ends=NOW - 60 * DAY).signed(OTHER)
+    path = path_of(LEAF, ISSUING, cross, roots=(TOP,))
+    assert (path.is_accepted, path.rooted, days_left(path)) == (True, True, 90)
+    assert path.superfluous == "CN=root,O=Everleaf Test, which has ended"
+    # To a client that does not know the root, that certificate is the way, and it has ended.
+    unknown = path_of(LEAF, ISSUING, cross)
+    assert (reason_of(unknown.flaw), days_left(unknown)) == (Reason.EXPIRED, -60)
+    assert path_of(LEAF, ISSUING, cross, TOP).is_accepted
+
+
+def test_of_two_intermediates_of_one_key_the_one_that_lasts_counts() -> None:
+    ended, ending = (replace(CA, ends=NOW + days * DAY).signed(ROOT) for days in (-10, 30))
+    for chain in ((LEAF, ended, ISSUING), (LEAF, ISSUING, ended)):
+        assert path_of(*chain, roots=(TOP,)).is_accepted
+        assert days_left(path_of(*chain, roots=(TOP,))) == 90
+    assert days_left(path_of(LEAF, ended, ending, roots=(TOP,))) == 30
+    alone = path_of(LEAF, ended, roots=(TOP,))
+    assert (reason_of(alone.flaw), days_left(alone)) == (Reason.EXPIRED, -10)
+
+
+def test_where_no_path_is_good_the_earliest_end_counts() -> None:
+    """An alarm may come early, never late."""
+    ended, no_ca = replace(CA, ends=NOW - DAY).signed(ROOT), replace(CA, is_ca=False).signed(ROOT)
+    path = path_of(LEAF, no_ca, ended, roots=(TOP,))
+    assert not path.is_good
+    assert days_left(path) == -1
+
+
+def test_the_faults_of_a_leaf_are_its_own_and_no_fault_of_its_chain() -> None:
+    ended = replace(SERVER, ends=NOW - DAY).signed(CA)
+    later = replace(SERVER, begins=NOW + DAY).signed(CA)
+    for leaf, reason in ((ended, Reason.EXPIRED), (later, Reason.NOT_YET_VALID)):
+        path = path_of(leaf, ISSUING, TOP, roots=(TOP,))
+        assert path.is_good and not path.is_accepted
+        assert reason_of(path.own_flaw) is reason
+
+
+@pytest.mark.parametrize(
+    ("moment", "flaw"),
+    [
+        (CA.ends - timedelta(seconds=1), ""),
+        (CA.ends, Reason.EXPIRED),
+        (CA.begins, ""),
+        (CA.begins - timedelta(seconds=1), Reason.NOT_YET_VALID),
+    ],
+)
+def test_dates_are_held_against_the_time_that_is_given(moment: datetime, flaw: str) -> None:
+    told = PathBuilder((TOP,)).ways((LEAF, ISSUING)).at(moment)
+    assert told.flaw.partition(":")[0] == flaw
+
+
+def test_a_root_that_has_ended_is_refused_and_its_end_is_not_e() -> None:
+    ending, ended = (replace(ROOT, ends=NOW + days * DAY).signed(ROOT) for days in (10, -1))
+    assert days_left(path_of(LEAF, ISSUING, ending, roots=(ending,))) == 90
+    path = path_of(LEAF, ISSUING, ended, roots=(ended,))
+    assert (reason_of(path.flaw), days_left(path)) == (Reason.EXPIRED, 90)
+
+
+def test_an_intermediate_that_is_named_as_a_root_ends_a_path_and_counts_for_e() -> None:
+    named = replace(CA, ends=NOW + 40 * DAY).signed(ROOT)
+    path = path_of(LEAF, roots=(named,))
+    assert (path.is_accepted, path.rooted, days_left(path)) == (True, True, 40)
+
+
+@pytest.mark.parametrize(
+    ("chain", "roots", "reason"),
+    [
+        ((LEAF,), (), Reason.MISSING_ISSUER),
+        ((LEAF,), (TOP,), Reason.MISSING_ISSUER),
+        ((LEAF, TOP), (), Reason.MISSING_ISSUER),
+        ((LEAF, STRANGER), (), Reason.MISSING_ISSUER),
+        ((LEAF, b"damaged"), (), Reason.MISSING_ISSUER),
+        ((LEAF, ISSUING), (), ""),
+        ((LEAF, ISSUING, TOP), (), ""),
+        ((LEAF, ISSUING), (STRANGER,), ""),
+        ((LEAF,), (ISSUING,), ""),
+        ((STRANGER,), (), ""),
+    ],
+)
+def test_a_chain_is_whole_where_it_reaches_a_root_or_leaves_only_that_out(
+    chain: tuple[bytes, ...], roots: tuple[bytes, ...], reason: str
+) -> None:
+    assert path_of(*chain, roots=roots).flaw.partition(":")[0] == reason
+
+
+def test_a_server_that_sends_a_root_of_its_own_proves_nothing() -> None:
+    twin = replace(ROOT, key=KEYS[4])
+    twin_root = twin.signed(twin)
+    for roots, is_strange, is_rooted in (
+        ((), False, False),
+        ((TOP,), False, True),
+        ((twin_root,), True, False),
+        ((twin_root, TOP), False, True),
+    ):
+        path = path_of(LEAF, ISSUING, TOP, roots=roots)
+        assert (path.has_strange_root, path.rooted, path.is_accepted) == (is_strange, is_rooted, True)
+    own = path_of(STRANGER, roots=(TOP,))
+    assert (own.has_strange_root, own.rooted, own.is_accepted) == (False, False, True)
+
+
+def test_another_order_is_good_and_is_told() -> None:
+    assert not path_of(LEAF, ISSUING, TOP).is_out_of_order
+    assert not path_of(LEAF, ISSUING).is_out_of_order
+    for chain in ((LEAF, TOP, ISSUING), (LEAF, STRANGER, ISSUING), (LEAF, LEAF, ISSUING)):
+        path = path_of(*chain, roots=(TOP,))
+        assert (path.is_accepted, path.is_out_of_order) == (True, True)
+    extra = path_of(LEAF, ISSUING, STRANGER, roots=(TOP,))
+    assert (extra.is_out_of_order, extra.superfluous) == (
+        False,
+        "CN=another,O=Everleaf Test, which issued nothing of it",
+    )
+
+
+def test_a_second_way_for_clients_of_another_root_is_not_superfluous() -> None:
+    cross = replace(ROOT, ends=NOW + 300 * DAY).signed(OTHER)
+    assert path_of(LEAF, ISSUING, cross, roots=(TOP,)).superfluous == ""
+
+
+def test_the_key_that_verifies_the_leaf_is_told_where_its_issuer_is_there() -> None:
+    spki = Link(ISSUING).spki_sha256
+    assert path_of(LEAF, ISSUING).issuer_spki == path_of(LEAF, roots=(ISSUING,)).issuer_spki == spki
+    assert path_of(LEAF).issuer_spki == path_of(LEAF, TOP).issuer_spki == ""
+    assert path_of(TOP).issuer_spki == Link(TOP).spki_sha256
+    assert life_of((LEAF, ISSUING), (), path_of(LEAF, ISSUING)).issuer_spki == spki
+    assert life_of((LEAF,), ()).fingerprint == fingerprint_of(LEAF)
+
+
+def test_names_are_compared_as_openssl_compares_them() -> None:
+    spelt = replace(SERVER, spelling=lambda name: f" {name.lower()} ").signed(CA)
+    assert path_of(spelt, ISSUING, roots=(TOP,)).is_accepted
+
+
+def test_a_chain_without_a_readable_leaf_is_refused() -> None:
+    for chain in ((), (b"damaged", ISSUING)):
+        with pytest.raises(BadInput):
+            path_of(*chain)
+
+
+def test_a_chain_that_was_made_to_be_slow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of CAs of two names that issued each other: the ways through them have no end."""
+    asked: list[object] = []
+
+    def counted(lower: Link, upper: Link) -> bool:
+        asked.append(upper)
+        return links.signed_by(lower, upper)
+
+    monkeypatch.setattr(paths, "signed_by", counted)
+    one, two = replace(CA, name="one", aki=""), replace(ROOT, name="two", aki="")
+    maze = [low.signed(high) for _ in range(80) for low, high in ((one, two), (two, one))]
+    ways = PathBuilder().ways((replace(SERVER, aki="").signed(one), *maze))
+    assert len(ways.found) <= MOST_STEPS
+    assert len(asked) <= MOST_SIGNATURES
+    assert reason_of(ways.at(NOW).flaw) is Reason.MISSING_ISSUER
+    assert len(PathBuilder().ways((LEAF, *[STRANGER] * 5000)).above) == 1
+
+
+def test_constraints_that_were_made_to_be_slow_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(name_constraints, "MOST_COMPARISONS", 100)
+    trees = tuple(x509.DNSName(f"t{number}.example") for number in range(101))
+    slow = replace(CA, excluded=trees).signed(ROOT)
+    quick = replace(CA, excluded=trees[:100]).signed(ROOT)
+    nameless = replace(SERVER, names=(), name="no host").signed(CA)
+    path = path_of(LEAF, slow, roots=(TOP,))
+    assert path.flaw == f"name constraints violated: {Link(slow)}: more names and subtrees than can be compared"
+    # Its subject is a name as well.
+    assert path_of(nameless, quick, roots=(TOP,)).is_accepted
+    assert not path_of(LEAF, quick, roots=(TOP,)).is_accepted
