@@ -83,6 +83,10 @@ class AdoptionReport:
     notices: int = 0
 
 
+# The most slots, and the most looks, of one Observation: a payload is bounded, and so is the state that it becomes.  A
+# certificate with more places than this has the finding "too many places", and those beyond are not deployed.
+MOST_PLACES = 5000
+
 # --- what a lifecycle is told ---------------------------------------------------------------------------------------
 
 
@@ -161,7 +165,9 @@ class Observation:
     ``adopted``: the first thing a lifecycle ever hears: its terms, its life, its slots.
     ``looked``: slots seen otherwise than before (another leaf, another end of its path, a chain that broke or was
     mended), with the life of every certificate seen there that is not the present one.
-    ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.
+    ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.  Of a slot that moved away
+    the old owner gets the look too, with the life that is served there now: the place stays on its ladder until its
+    owner answers.  At most ``MOST_PLACES`` slots, and as many looks.
     """
 
     notice_id: str
