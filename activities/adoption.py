@@ -4,23 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.discovery import heartbeat
-from activities.resolution import Resolution
+from activities.resolution.resolving import Given, resolve
 from activities.scanners.base import Clock
 from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observation
 from domain.tiers import Policy
-from store.sightings import adoptions as store
-from store.sightings.looks import discovery_of, mark_scanned
+from store.sightings.looks import mark_scanned
 from store.sightings.notices import mark_sent, notice_of, unsent
 
 AT_ONCE = 16
 # Notices that are read and sent together.
 PAGE = 1000
-REPORT = TypeAdapter(AdoptionReport)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,14 @@ class AdoptionActivities:
         policy = await asyncio.to_thread(self.load_policy)
         self.failpoint("adopt.begun")
         await asyncio.to_thread(mark_scanned, self.engine, asked.discovery_id)
-        report = await asyncio.to_thread(self._resolve, asked.discovery_id, policy)
+        loop = asyncio.get_running_loop()
+
+        def beat() -> None:
+            # Resolving has a thread of its own, and Temporal's heartbeat belongs to the loop.
+            loop.call_soon_threadsafe(heartbeat)
+
+        given = Given(self.engine, asked.discovery_id, policy, self.clock(), self.new_id)
+        report = await asyncio.to_thread(resolve, given, beat)
         self.failpoint("adopt.committed")
         await self._send_unsent()
         return report
@@ -53,16 +57,6 @@ class AdoptionActivities:
     def consult(self, asked: Consult) -> Observation:
         """What a notice says.  Raises NotFound, also where the notice is another certificate's."""
         return notice_of(self.engine, asked.managed_id, asked.notice_id)
-
-    def _resolve(self, discovery_id: str, policy: Policy) -> AdoptionReport:
-        now = self.clock()
-        with store.adopting(self.engine) as connection:
-            discovery = discovery_of(connection, discovery_id)
-            if discovery.state == "adopted":
-                return REPORT.validate_python(discovery.report)
-            adoption = Resolution(connection, discovery, policy, now).adoption(self.new_id)
-            store.write(connection, adoption, now)
-            return adoption.report
 
     async def _send_unsent(self) -> None:
         """Page by page.  All are tried before the first failure is raised: one broken lifecycle must not keep others
