@@ -124,8 +124,8 @@ class Discovered:
         served, judge = [ders[print_] for print_ in chain], self._judge
         if chain[0] not in self.leaves:
             self.leaves[chain[0]] = Leaf(facts, trust_class_of(served[0], facts, self.policy.issuers))
-        is_fit = judge.is_good(served, facts, is_ours=False, at=at)
-        self.chains[chain] = ServedChain(judge.path(served, at), is_fit)
+        path = judge.path(served, at)
+        self.chains[chain] = ServedChain(path, judge.is_fit(path, self.leaves[chain[0]].trust_class))
 
 
 def read(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat: Callable[[], None]) -> Discovered:

@@ -193,11 +193,25 @@ def _notice(managed_id: str, told: Observation, now: datetime) -> tuple[object, 
 
 
 def _slot_row(row: SlotRow, discovery_id: str) -> dict[str, Any]:
-    fields = {name: value for name, value in asdict(row).items() if name != "slot"}
-    for name in ("last_seen_at", "last_looked_at", "last_ends_at"):
-        fields[name] = value.isoformat() if (value := fields[name]) is not None else None
-    own = {"looked_in": discovery_id, "found": list(row.found), "found_of": row.last_fingerprint}
-    return {"url": row.slot.url, "algorithm": row.slot.algorithm, **fields, **own}
+    return {
+        "url": row.slot.url,
+        "algorithm": row.slot.algorithm,
+        "managed_id": row.managed_id,
+        "last_outcome": row.last_outcome,
+        "last_fingerprint": row.last_fingerprint,
+        "last_seen_at": None if row.last_seen_at is None else row.last_seen_at.isoformat(),
+        "last_looked_at": row.last_looked_at.isoformat(),
+        "misses": row.misses,
+        "last_ends_at": None if row.last_ends_at is None else row.last_ends_at.isoformat(),
+        "last_chain_ok": row.last_chain_ok,
+        "last_flaw": row.last_flaw,
+        "last_rooted": row.last_rooted,
+        "target_key": row.target_key,
+        "target_chain": row.target_chain,
+        "looked_in": discovery_id,
+        "found": row.found,
+        "found_of": row.last_fingerprint,
+    }
 
 
 def _finding_row(row: FindingRow, discovery_id: str) -> dict[str, Any]:
