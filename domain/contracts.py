@@ -17,9 +17,14 @@ from domain.tiers import Tier, TierPolicy
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRequest:
-    """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>"); empty lists: all of
-    the policy's scope.  Anything outside the scope is refused before the first look.  ``discovery_id`` empty: the
-    workflow's own id and run are taken."""
+    """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>").
+
+    All lists empty: all of the policy's scope.  Where one is given, that part is looked at and no other: ``paths``
+    alone no network, ``cidrs`` no files, ``names`` alone the addresses where these are; ``ports`` narrow the network,
+    and alone mean all of it.  Of a network, every name of the scope is asked for unless ``names`` are given.
+    Anything outside the scope is refused before the first look.  ``discovery_id`` empty: the workflow's own id and run
+    are taken.
+    """
 
     discovery_id: str = ""
     source: str = "temporal"
