@@ -3,12 +3,13 @@
 No role of a process may make temporary tables (store.roles), so a list is one array, and its caller bounds it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from psycopg import sql
+from sqlalchemy.dialects.postgresql import JSONB, Insert
 from sqlalchemy.engine import Connection
 
 T = TypeVar("T")
@@ -45,3 +46,24 @@ def copy_rows(table: sa.Table, connection: Connection, columns: Sequence[str], r
             copy.write_row(row)
             count += 1
     return count
+
+
+def given_rows(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> sa.TableValuedAlias:
+    """``rows`` (values as JSON has them) as rows of ``table``, in one parameter; what they leave out is NULL."""
+    shape: sa.ColumnClause[Any] = sa.literal_column(f"NULL::{table.name}")
+    columns = [sa.column(column.name, column.type) for column in table.columns]
+    return sa.func.jsonb_populate_recordset(shape, sa.literal(list(rows), JSONB)).table_valued(*columns, name="given")
+
+
+def put_rows(
+    connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]], changed: Mapping[str, Any]
+) -> None:
+    """Insert ``rows``, all with the same fields; ``changed``: what becomes of the ones whose key is there already."""
+    if not rows:
+        return
+    table, names = statement.table, list(rows[0])
+    assert isinstance(table, sa.Table), "an insert is into a table"
+    given = given_rows(table, rows)
+    filled = statement.from_select(names, sa.select(*(given.c[name] for name in names)), include_defaults=False)
+    keys = [column.name for column in table.primary_key.columns]
+    connection.execute(filled.on_conflict_do_update(index_elements=keys, set_=changed))

@@ -51,7 +51,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("events", "histories", "log_queue", "policies", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
-        **dict.fromkeys(("people", "slots"), ALL),
+        **dict.fromkeys(("judged_chains", "people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "requests": "SELECT, DELETE",

@@ -80,6 +80,18 @@ looks = Table(
     UniqueConstraint("discovery_id", "url", "algorithm", name="one_look_per_slot_and_discovery"),
 )
 
+judged_chains = Table(
+    # What path building said of a chain: the same until the next date of one of its certificates, or another judge.
+    "judged_chains",
+    metadata,
+    Column("chain_sha256", String(64), primary_key=True),
+    Column("judged_by", String(64), nullable=False),
+    instant("holds_from", required=False),
+    instant("holds_until", required=False),
+    Column("path", JSONB, nullable=False),
+    Index("judged_chains_by_end", "holds_until"),
+)
+
 managed = Table(
     # Identity alone: what a managed certificate *is* lies in the read model below.
     "managed",

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from activities.chains import Chains
+from activities.resolution.verdicts import Chain, Verdicts
 from domain.certificate import Certificate, Endpoint, Life, Look, LookOutcome, Slot, TrustClass
 from domain.paths import Path
 from domain.tiers import Policy
 from formats.x509 import trust_class_of
+from store.sightings.chains import JudgedChain, keep_judged
 from store.sightings.looks import certificates_of, digest_of_looks, looks_of
-
-Chain = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Leaf:
 class Discovered:
     """What one discovery saw, kept small: no DER, and one judgement for all places that serve the same chain."""
 
-    def __init__(self, policy: Policy, now: datetime) -> None:
+    def __init__(self, policy: Policy, now: datetime, verdicts: Verdicts) -> None:
         self.policy, self.now = policy, now
         self.looks: dict[Slot, Look] = {}
         self.chains: dict[Chain, ServedChain] = {}
@@ -71,7 +71,8 @@ class Discovered:
         # Address -> the names that were asked for there by name.
         self.names_asked: dict[str, set[str]] = {}
         self.digest = ""
-        self._judge = Chains(policy)
+        self._judge, self._verdicts = Chains(policy), verdicts
+        self._shared: dict[Chain, Chain] = {}
         self._lives: dict[str, Life] = {}
 
     def served(self, look: Look) -> ServedChain | None:
@@ -99,43 +100,65 @@ class Discovered:
             first[chain[0]] = replace(best, ends_at=min(best.ends_at, path.ends_at), issuer_spki=spki)
         return {print_: self.leaves[print_].life(one.ends_at, one.issuer_spki) for print_, one in first.items()}
 
-    def add(self, looks: Sequence[Look], ders: Mapping[str, bytes], facts: Mapping[str, Certificate]) -> None:
-        """``looks`` with the certificates of those of their chains that are ``unjudged``."""
-        shared: dict[Chain, Chain] = {}
+    def add(self, looks: Sequence[Look], evidence: "Evidence") -> list[JudgedChain]:
+        """``looks`` with what is known of their chains; gives what was judged anew and may be kept."""
+        judged: list[JudgedChain] = []
         for look in looks:
             if look.outcome is LookOutcome.NOT_LOOKED:
                 continue
             # One tuple for all places that serve the same chain: a hundred thousand places are a few chains.
-            chain = shared.setdefault(look.chain, look.chain)
-            slot = Slot(look.url, look.algorithm)
-            self.looks[slot] = look if chain is look.chain else replace(look, chain=chain)
+            chain = self._shared.setdefault(look.chain, look.chain)
+            self.looks[Slot(look.url, look.algorithm)] = look if chain is look.chain else replace(look, chain=chain)
             place = Endpoint.parse(look.url)
             if place.sni:
                 self.names_asked.setdefault(place.host, set()).add(place.sni)
-            if chain and chain not in self.chains and chain[0] in facts:
-                self._add_chain(chain, ders, facts[chain[0]], look.at)
+            if chain and chain not in self.chains and chain[0] in evidence.facts:
+                judged += self._add_chain(look, evidence)
+        return judged
 
-    def unjudged(self, looks: Iterable[Look]) -> set[str]:
-        """The fingerprints of all certificates in chains of ``looks`` that were not met before."""
-        return {print_ for look in looks if look.chain not in self.chains for print_ in look.chain}
+    def unjudged(self, looks: Iterable[Look]) -> dict[Chain, datetime]:
+        """The chains of ``looks`` that were not met before, each with the time of its first look."""
+        met: dict[Chain, datetime] = {}
+        for look in looks:
+            if look.chain and look.chain not in self.chains:
+                met.setdefault(look.chain, look.at)
+        return met
 
-    def _add_chain(self, chain: Chain, ders: Mapping[str, bytes], facts: Certificate, at: datetime) -> None:
+    def _add_chain(self, look: Look, evidence: "Evidence") -> list[JudgedChain]:
         """Judged at the time of its first look: within one discovery, minutes decide nothing."""
-        served, judge = [ders[print_] for print_ in chain], self._judge
+        chain, judge = look.chain, self._judge
+        facts = evidence.facts[chain[0]]
         if chain[0] not in self.leaves:
-            self.leaves[chain[0]] = Leaf(facts, trust_class_of(served[0], facts, self.policy.issuers))
-        path = judge.path(served, at)
+            trust_class = trust_class_of(evidence.ders[chain[0]], facts, self.policy.issuers)
+            self.leaves[chain[0]] = Leaf(facts, trust_class)
+        known = evidence.judged.get(chain)
+        path = known.path if known is not None else judge.path([evidence.ders[p] for p in chain], look.at)
         self.chains[chain] = ServedChain(path, judge.is_fit(path, self.leaves[chain[0]].trust_class))
+        if known is not None or not evidence.facts.keys() >= set(chain):
+            # Of what cannot be read no dates are known, and so not how long this holds.
+            return []
+        return self._verdicts.kept(chain, look.at, path, [evidence.facts[print_] for print_ in chain])
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """By fingerprint, what the store has of a batch's certificates; ``judged``: chains of it that need no signature
+    checked, of which only the leaf is there."""
+
+    ders: Mapping[str, bytes]
+    facts: Mapping[str, Certificate]
+    judged: Mapping[Chain, JudgedChain]
 
 
 def read(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat: Callable[[], None]) -> Discovered:
-    """Everything that ``discovery_id`` saw, under ``rules``: the policy and the time by which paths are judged.
+    """Everything that ``discovery_id`` saw, under ``rules``: the policy and the time by which findings are dated.
 
     Outside the lock and in short transactions: signatures are checked here, for minutes where there are many, and
     nobody may wait for that.  Looks and certificates of a scanned discovery do not change; should they all the same,
     ``digest`` is another one by then.
     """
-    seen, last = Discovered(*rules), None
+    verdicts = Verdicts(rules[0])
+    seen, last = Discovered(*rules, verdicts), None
     with engine.connect() as connection:
         seen.digest = digest_of_looks(connection, discovery_id)
     while True:
@@ -143,7 +166,13 @@ def read(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat
             looks = looks_of(connection, discovery_id, last)
             if not looks:
                 return seen
-            ders, facts = certificates_of(connection, seen.unjudged(looks))
-        seen.add(looks, ders, facts)
+            evidence = _evidence(connection, seen.unjudged(looks), verdicts)
+        keep_judged(engine, seen.add(looks, evidence), rules[1])
         last = Slot(looks[-1].url, looks[-1].algorithm)
         beat()
+
+
+def _evidence(connection: Connection, unjudged: Mapping[Chain, datetime], verdicts: Verdicts) -> Evidence:
+    known = verdicts.of(connection, unjudged)
+    wanted = {print_ for chain in unjudged for print_ in (chain[:1] if chain in known else chain)}
+    return Evidence(*certificates_of(connection, wanted), known)

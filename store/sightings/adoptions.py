@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 
 from domain.certificate import Slot
 from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
 from store import tables
-from store.batches import copy_rows, listed
+from store.batches import copy_rows, given_rows, listed, put_rows
 from store.changes import note_change
 from store.sightings.known import TERMS
 from store.sightings.notices import OBSERVATION
@@ -115,7 +115,7 @@ def write_target_files(connection: Connection, rows: Iterable[SlotRow]) -> None:
         }
         for row in rows
     ]
-    given = _given(tables.slots, values)
+    given = given_rows(tables.slots, values)
     here = sa.and_(c.url == given.c.url, c.algorithm == given.c.algorithm)
     differs = sa.or_(
         c.target_key.is_distinct_from(given.c.target_key), c.target_chain.is_distinct_from(given.c.target_chain)
@@ -131,13 +131,6 @@ def mark_looked_at(connection: Connection, managed_ids: Iterable[str], policy_ve
     connection.execute(sa.update(tables.managed).where(mine).values(policy_version=policy_version))
 
 
-def _given(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> sa.TableValuedAlias:
-    """``rows`` as rows of ``table``, in one parameter; what they leave out is NULL."""
-    shape: sa.ColumnClause[Any] = sa.literal_column(f"NULL::{table.name}")
-    columns = [sa.column(column.name, column.type) for column in table.columns]
-    return sa.func.jsonb_populate_recordset(shape, sa.literal(list(rows), JSONB)).table_valued(*columns, name="given")
-
-
 # What a managed certificate was adopted with stays; everything else of a row follows the newest discovery.
 _KEPT = frozenset({"adopted_at", "discovery_id"})
 
@@ -146,7 +139,7 @@ def _upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str,
     keys = [column.name for column in table.primary_key.columns]
     statement = insert(table)
     changed = {name: statement.excluded[name] for name in (rows[0] if rows else ()) if name not in {*keys, *_KEPT}}
-    _put(connection, table, rows, changed)
+    put_rows(connection, insert(table), rows, changed)
 
 
 def _upsert_slots(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -159,17 +152,7 @@ def _upsert_slots(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
         for name in (rows[0] if rows else ())
         if name not in ("url", "algorithm")
     }
-    _put(connection, tables.slots, rows, changed)
-
-
-def _put(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], changed: dict[str, Any]) -> None:
-    if not rows:
-        return
-    given = _given(table, rows)
-    names = list(rows[0])
-    statement = insert(table).from_select(names, sa.select(*(given.c[name] for name in names)), include_defaults=False)
-    keys = [column.name for column in table.primary_key.columns]
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+    put_rows(connection, insert(tables.slots), rows, changed)
 
 
 def _managed_row(row: ManagedRow, discovery_id: str, now: datetime) -> dict[str, Any]:

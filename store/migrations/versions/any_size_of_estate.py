@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0002"
 down_revision = "0001"
@@ -31,8 +32,21 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_with={"fastupdate": "off"},
     )
+    _judged_chains()
     op.create_index("managed_by_fingerprint", "managed_certificates", ["fingerprint"])
     op.create_index("certificates_by_key", "certificates", [sa.text("(facts ->> 'spki_sha256')")])
+
+
+def _judged_chains() -> None:
+    op.create_table(
+        "judged_chains",
+        sa.Column("chain_sha256", sa.String(64), primary_key=True),
+        sa.Column("judged_by", sa.String(64), nullable=False),
+        sa.Column("holds_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("holds_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("path", JSONB, nullable=False),
+    )
+    op.create_index("judged_chains_by_end", "judged_chains", ["holds_until"])
 
 
 def _notices() -> None:
