@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from activities.resolution.seen import Leaf
@@ -22,6 +23,12 @@ class Estate:
         self._connection, self._beat = connection, beat
         self.managed: dict[str, GovernedRow] = {}
         self.slots: dict[Slot, SlotRow] = {}
+
+    def touch(self) -> None:
+        """Say to PostgreSQL that we are there: it ends a transaction in which nobody asks for anything, and deciding
+        over a hundred thousand places takes seconds, on a busy machine many."""
+        self._connection.execute(sa.select(1))
+        self._beat()
 
     def know_slots_at(self, urls: Iterable[str]) -> None:
         """The slots at ``urls`` that are governed, and their owners."""

@@ -23,6 +23,9 @@ from store.sightings.rows import Changes, FindingRow, SlotRow
 
 Beat = Callable[[], None]
 
+# Sorting them into lists is quick.
+OWNERS_AT_ONCE = 20_000
+
 
 class Resolution:
     """One discovery against what is known, inside the adopting transaction.
@@ -77,8 +80,11 @@ class Resolution:
             for slot, look in seen.looks.items()
             if look.leaf is not None and look.leaf in seen.leaves
         ]
+        estate.touch()
         estate.know_holders_of(unsettled(sightings, estate.known(seen.looks)))
-        found = adopt(sightings, estate.known(seen.looks), _ids(new_id))
+        known = estate.known(seen.looks)
+        estate.touch()
+        found = adopt(sightings, known, _ids(new_id))
         estate.know_all_their_slots()
         return found
 
@@ -98,12 +104,15 @@ class Resolution:
                 owners.update(dict.fromkeys(change.slots, change.managed_id))
             elif isinstance(change, Moved):
                 lost.setdefault(change.managed_id, []).append(change.slot)
-        rows = {
-            slot: self._after(slot, look, owners[slot]) for slot, look in self._seen.looks.items() if slot in owners
-        }
+        rows: dict[Slot, SlotRow] = {}
+        for batch in batches(self._seen.looks.items()):
+            rows |= {slot: self._after(slot, look, owners[slot]) for slot, look in batch if slot in owners}
+            self._estate.touch()
         owned: dict[str, list[Slot]] = {}
-        for slot in sorted(owners, key=_place):
-            owned.setdefault(owners[slot], []).append(slot)
+        for slots in batches(sorted(owners, key=_place), OWNERS_AT_ONCE):
+            for slot in slots:
+                owned.setdefault(owners[slot], []).append(slot)
+            self._estate.touch()
         return Settled(rows, owned, fresh, gained, lost)
 
     def _after(self, slot: Slot, look: Look, owner: str) -> SlotRow:
