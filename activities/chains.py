@@ -32,9 +32,12 @@ class Chains:
         if leaf is None:
             return False
         path = self.path(chain, at)
-        if not path.is_good or is_ours or path.rooted or not self._has_roots:
-            return path.is_good
-        return trust_class_of(chain[0], leaf, self._issuers) is not TrustClass.PRIVATE
+        return path.is_good if is_ours else self.is_fit(path, trust_class_of(chain[0], leaf, self._issuers))
+
+    def is_fit(self, path: Path, trust_class: TrustClass) -> bool:
+        """Whether the ``path`` of a stranger of ``trust_class`` is good and leads where ours may."""
+        leads = path.rooted or not self._has_roots or trust_class is not TrustClass.PRIVATE
+        return path.is_good and leads
 
     def _ways_of(self, chain: Sequence[bytes]) -> Ways:
         prints = tuple(fingerprint_of(der) for der in chain)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from itertools import islice
@@ -68,13 +68,34 @@ class FixedScope:
 
 
 async def fix_scope(request: DiscoveryRequest, scope: Scope) -> FixedScope:
-    """The scope of ``request``, its names resolved.  Raises BadInput for anything outside the policy's scope."""
-    cidrs = _cidrs(request.cidrs, scope.cidrs)
+    """The scope of ``request``, its names resolved.  Raises BadInput for anything outside the policy's scope.
+
+    Whoever names a part means that part: paths alone look at no network, a network at no files, names alone only where
+    these are.  Ports narrow the network that is looked at, and alone mean all of it.
+    """
+    asks_network = bool(request.cidrs or request.ports or request.names)
+    permitted = _cidrs(request.cidrs, scope.cidrs)
     ports = tuple(sorted(set(_among("ports", request.ports, scope.ports))))
     paths = tuple(sorted(set(_among("paths", request.paths, scope.paths))))
-    names = await _resolve(tuple(sorted(set(_among("names", request.names, scope.names)))), _networks(cidrs))
-    bare = FixedScope(cidrs, ports, names, paths, PAGE_TARGETS)
-    return FixedScope(cidrs, ports, names, paths, max(PAGE_TARGETS, -(-bare.targets // MOST_PAGES)))
+    asked = tuple(sorted(set(_among("names", request.names, scope.names))))
+    if request.paths and not asks_network:
+        return FixedScope((), ports, {}, paths, PAGE_TARGETS)
+    names = await _resolve(asked, _networks(permitted))
+    if request.names and not request.cidrs:
+        permitted = _where(names, permitted)
+    if asks_network and not request.paths:
+        paths = ()
+    bare = FixedScope(permitted, ports, names, paths, PAGE_TARGETS)
+    return FixedScope(permitted, ports, names, paths, max(PAGE_TARGETS, -(-bare.targets // MOST_PAGES)))
+
+
+def _where(names: Mapping[str, tuple[str, ...]], permitted: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses at which ``names`` are asked for, as far as they are permitted; all of the permitted ones where DNS
+    does not know one of the names."""
+    if "*" in names:
+        return permitted
+    inside = [a for a in names if any(ip_address(a) in network for network in _networks(permitted))]
+    return tuple(str(network) for network in _networks(inside))
 
 
 def _among(field: str, asked: Sequence[Any], allowed: Sequence[Any]) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -101,7 +102,7 @@ class Slot:
 
     @property
     def endpoint(self) -> "Endpoint":
-        return Endpoint.parse(self.url)
+        return _endpoint(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,12 @@ class Endpoint:
         if parts.scheme == "client" and parts.netloc:
             return cls("client", parts.netloc, path=unquote(parts.path))
         raise BadInput("endpoint", f"{url!r} is not an endpoint", "Write tls://host:port?sni=name or file://host/path.")
+
+
+# Rules, targets and findings all ask for the parts of a slot's URL, a dozen times in a row.
+@lru_cache(maxsize=4096)
+def _endpoint(url: str) -> Endpoint:
+    return Endpoint.parse(url)
 
 
 class LookOutcome(StrEnum):

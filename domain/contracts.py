@@ -17,9 +17,14 @@ from domain.tiers import Tier, TierPolicy
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRequest:
-    """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>"); empty lists: all of
-    the policy's scope.  Anything outside the scope is refused before the first look.  ``discovery_id`` empty: the
-    workflow's own id and run are taken."""
+    """What starts a ``Discovery``.  ``source``: who asked ("schedule", "first", "api/<actor>").
+
+    All lists empty: all of the policy's scope.  Where one is given, that part is looked at and no other: ``paths``
+    alone no network, ``cidrs`` no files, ``names`` alone the addresses where these are; ``ports`` narrow the network,
+    and alone mean all of it.  Of a network, every name of the scope is asked for unless ``names`` are given.
+    Anything outside the scope is refused before the first look.  ``discovery_id`` empty: the workflow's own id and run
+    are taken.
+    """
 
     discovery_id: str = ""
     source: str = "temporal"
@@ -82,6 +87,10 @@ class AdoptionReport:
     missed: int = 0
     notices: int = 0
 
+
+# The most slots, and the most looks, of one Observation: a payload is bounded, and so is the state that it becomes.  A
+# certificate with more places than this has the finding "too many places", and those beyond are not deployed.
+MOST_PLACES = 5000
 
 # --- what a lifecycle is told ---------------------------------------------------------------------------------------
 
@@ -163,7 +172,9 @@ class Observation:
     ``adopted``: the first thing a lifecycle ever hears: its terms, its life, its slots.
     ``looked``: slots seen otherwise than before (another leaf, another end of its path, a chain that broke or was
     mended), with the life of every certificate seen there that is not the present one.
-    ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.
+    ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.  Of a slot that moved away
+    the old owner gets the look too, with the life that is served there now: the place stays on its ladder until its
+    owner answers.  At most ``MOST_PLACES`` slots, and as many looks.
     ``findings``: what discovery found of it now that no look shows, as (kind, detail); None: it says nothing of that.
     """
 

@@ -63,6 +63,7 @@ class Kind(StrEnum):
     UNREADABLE = "unreadable"
     MALFORMED = "malformed"
     MISSED = "missed"
+    TOO_MANY_PLACES = "too many places"
 
 
 # What clients refuse today is major, or critical where its time is over; what is not here is a warning.  Lifecycles
@@ -81,6 +82,7 @@ _SEVERITIES = {
     "no owner": Severity.MINOR,
     "unplaced": Severity.MINOR,
     "names changed": Severity.MINOR,
+    "too many places": Severity.MAJOR,
     "rolled back": Severity.MAJOR,
     "not served": Severity.MAJOR,
     "drift": Severity.MAJOR,

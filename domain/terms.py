@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
@@ -123,11 +123,11 @@ def _ca_stays(slots: Sequence[Slot]) -> str:
 
 def plan_version(plan: Plan) -> str:
     """SHA-256 (hex) over the canonical JSON of every other field: what a decision is bound to (DESIGN rule 8)."""
-    fields = {name: value for name, value in asdict(plan).items() if name != "version" and value is not None}
+    told = {name: value for name, value in _fields(plan).items() if name != "version" and value is not None}
     if not plan.loses:
         # A field of later: what was asked before must not read as another plan.
-        del fields["loses"]
-    return _sha256(fields)
+        del told["loses"]
+    return _sha256(told)
 
 
 def digest_of(targets: Sequence[Target]) -> str:
@@ -135,7 +135,12 @@ def digest_of(targets: Sequence[Target]) -> str:
 
     A plan names its targets alone; with this it is another plan when the policy does something else there.
     """
-    return _sha256([asdict(target) for target in targets])
+    return _sha256([_fields(target) for target in targets])
+
+
+def _fields(value: Plan | Target) -> dict[str, object]:
+    """As ``asdict`` gives them, which copies deeply: there may be a hundred thousand plans to make."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _sha256(value: object) -> str:

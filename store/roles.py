@@ -51,7 +51,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("events", "histories", "log_queue", "policies", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
-        **dict.fromkeys(("people", "slots"), ALL),
+        **dict.fromkeys(("judged_chains", "people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "requests": "SELECT, DELETE",
@@ -70,7 +70,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
         "slots": (
             "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses, last_ends_at, "
-            "last_chain_ok)"
+            "last_chain_ok, last_flaw, last_rooted)"
         ),
     },
     # Signs.  The only role that sees the wrapped keys of our CAs.

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from domain.certificate import Certificate, Look, LookOutcome, Slot
 from domain.errors import NotFound
 from store import tables
+from store.batches import AT_ONCE, listed
 from store.changes import note_change
 
 FACTS = TypeAdapter(Certificate)
@@ -133,12 +134,12 @@ def find(engine: Engine, discovery_id: str) -> Discovery:
 
 
 def slots_at(engine: Engine, hosts: Iterable[str]) -> tuple[Slot, ...]:
-    """The known slots on ``hosts``, sorted."""
-    wanted = set(hosts)
-    query = sa.select(tables.slots.c.url, tables.slots.c.algorithm)
+    """The known slots on ``hosts``, sorted.  ``hosts``: of one page of a scan."""
+    c = tables.slots.c
+    wanted = listed("host", hosts)
+    query = sa.select(c.url, c.algorithm).join(wanted, c.host == wanted.c.host)
     with engine.connect() as connection:
-        known = [Slot(row.url, row.algorithm) for row in connection.execute(query)]
-    return tuple(sorted(slot for slot in known if slot.endpoint.host in wanted))
+        return tuple(sorted(Slot(row.url, row.algorithm) for row in connection.execute(query)))
 
 
 def save_page(
@@ -196,22 +197,38 @@ def _certificate_row(seen: SeenCertificate, now: datetime | None) -> dict[str, A
     }
 
 
-def looks_of(connection: Connection, discovery_id: str) -> tuple[Look, ...]:
-    """Every look of a discovery, sorted by slot."""
+def looks_of(connection: Connection, discovery_id: str, after: Slot | None = None) -> list[Look]:
+    """The next looks of a discovery behind ``after``, sorted by slot, a batch at a time; empty at the end."""
     c = tables.looks.c
-    query = sa.select(tables.looks).where(c.discovery_id == discovery_id).order_by(c.url, c.algorithm)
-    return tuple(
+    query = sa.select(tables.looks).where(c.discovery_id == discovery_id).order_by(c.url, c.algorithm).limit(AT_ONCE)
+    if after is not None:
+        query = query.where(
+            sa.tuple_(c.url, c.algorithm) > sa.tuple_(sa.literal(after.url), sa.literal(after.algorithm))
+        )
+    return [
         Look(row.url, row.algorithm, row.at, LookOutcome(row.outcome), tuple(row.chain), row.detail)
         for row in connection.execute(query)
-    )
+    ]
+
+
+def digest_of_looks(connection: Connection, discovery_id: str) -> str:
+    """Another one as soon as one look of the discovery is another one."""
+    c = tables.looks.c
+    words = (c.url, c.algorithm, c.outcome, sa.func.array_to_string(c.chain, ","), c.detail, sa.cast(c.at, sa.String))
+    one = sa.func.hashtextextended(sa.func.concat_ws("|", *words), 0)
+    query = sa.select(sa.func.count(), sa.func.sum(one)).where(c.discovery_id == discovery_id)
+    count, total = connection.execute(query).one()
+    return f"{count}:{total}"
 
 
 def certificates_of(
     connection: Connection, fingerprints: Iterable[str]
 ) -> tuple[dict[str, bytes], dict[str, Certificate]]:
-    """DER and facts by fingerprint; what could not be parsed has no facts."""
-    c = tables.certificates.c
-    rows = connection.execute(sa.select(c.fingerprint, c.der, c.facts).where(c.fingerprint.in_(set(fingerprints))))
+    """DER and facts by fingerprint, of one batch; what could not be parsed has no facts."""
+    c, wanted = tables.certificates.c, listed("fingerprint", fingerprints)
+    rows = connection.execute(
+        sa.select(c.fingerprint, c.der, c.facts).join(wanted, c.fingerprint == wanted.c.fingerprint)
+    )
     ders: dict[str, bytes] = {}
     facts: dict[str, Certificate] = {}
     for row in rows:

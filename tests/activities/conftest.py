@@ -17,8 +17,9 @@ from activities.keys.custodian import StoreCustodian
 from domain.certificate import Slot, TrustClass
 from domain.contracts import AdoptionReport, Plan, Terms
 from domain.tiers import DEFAULT_TIERS, Issuer, Profile, Tier
-from store.sightings.adoptions import Adoption, ManagedRow, SlotRow, adopting, write
+from store.sightings.adoptions import adopting, finish, write
 from store.sightings.looks import Discovery, begin
+from store.sightings.rows import Changes, ManagedRow, SlotRow
 
 CA_KEK = bytes(range(32))
 LEAF_KEK = bytes(range(32, 64))
@@ -51,7 +52,8 @@ def govern(engine: Engine, managed_id: str, *slots: Slot) -> None:
     managed = [ManagedRow(managed_id, (print_,), ("nms.example.in",), terms)]
     owned = [SlotRow(slot, managed_id, "seen", print_, now, now) for slot in slots]
     with adopting(engine) as connection:
-        write(connection, Adoption("d-1", managed, owned, [], [], AdoptionReport("d-1", new=1)), now)
+        write(connection, "d-1", Changes(managed=managed, slots=owned), now)
+        finish(connection, AdoptionReport("d-1", new=1), now)
 
 
 class Clock:

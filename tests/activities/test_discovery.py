@@ -1,6 +1,7 @@
 """Discovery against real listeners and a real PostgreSQL."""
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy.engine import Engine
 
 from activities.discovery import DiscoveryActivities
-from activities.scope import FixedScope
+from activities.scope import FixedScope, fix_scope
 from domain.contracts import DiscoveryFailure, DiscoveryRequest, ScanPage, ScanReport
 from domain.errors import BadInput, NotFound
-from domain.tiers import Policy
+from domain.tiers import Policy, Scope
 from store import tables
 from store.sightings import looks
 from tests.activities.estates import TestCA, clock, context, listening, policy
@@ -89,6 +90,69 @@ async def test_what_is_outside_the_scope_is_refused_before_the_first_look(
         await scanning.begin_discovery(request_)
     with pytest.raises(NotFound):
         await scanning.scan_page(ScanPage("x", 0))
+
+
+SCOPE = Scope(
+    ("10.0.0.0/24", "10.0.1.0/24"),
+    (443, 8443),
+    ("a.example@10.0.0.7", "b.example@192.0.2.1"),
+    ("/srv/*.pem", "/etc/x.pem"),
+)
+EVERY_NAME = {"10.0.0.7": ("a.example",), "192.0.2.1": ("b.example",)}
+NETWORK = ("10.0.0.0/23",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cidrs", "ports", "names", "paths"),
+    [
+        ({}, NETWORK, (443, 8443), EVERY_NAME, ("/etc/x.pem", "/srv/*.pem")),
+        ({"paths": ("/etc/x.pem",)}, (), (443, 8443), {}, ("/etc/x.pem",)),
+        ({"cidrs": ("10.0.1.0/28",)}, ("10.0.1.0/28",), (443, 8443), EVERY_NAME, ()),
+        ({"cidrs": ("10.0.1.0/28",), "ports": (443,)}, ("10.0.1.0/28",), (443,), EVERY_NAME, ()),
+        ({"ports": (443,)}, NETWORK, (443,), EVERY_NAME, ()),
+        ({"names": ("a.example@10.0.0.7",)}, ("10.0.0.7/32",), (443, 8443), {"10.0.0.7": ("a.example",)}, ()),
+        ({"names": ("b.example@192.0.2.1",)}, (), (443, 8443), {"192.0.2.1": ("b.example",)}, ()),
+        (
+            {"names": ("a.example@10.0.0.7",), "paths": ("/etc/x.pem",)},
+            ("10.0.0.7/32",),
+            (443, 8443),
+            {"10.0.0.7": ("a.example",)},
+            ("/etc/x.pem",),
+        ),
+        ({"ports": (443,), "paths": ("/etc/x.pem",)}, NETWORK, (443,), EVERY_NAME, ("/etc/x.pem",)),
+    ],
+)
+async def test_whoever_names_a_part_of_the_scope_has_that_part_looked_at_and_no_other(
+    asked: dict[str, tuple[str, ...]],
+    cidrs: tuple[str, ...],
+    ports: tuple[int, ...],
+    names: dict[str, tuple[str, ...]],
+    paths: tuple[str, ...],
+) -> None:
+    request: DiscoveryRequest = replace(DiscoveryRequest("x"), **asked)  # type: ignore[arg-type]  # one list of each kind
+    fixed = await fix_scope(request, SCOPE)
+
+    assert (fixed.cidrs, fixed.ports, fixed.names, fixed.paths) == (cidrs, ports, names, paths)
+
+
+async def test_a_name_that_dns_does_not_know_is_asked_for_everywhere() -> None:
+    scope = replace(SCOPE, names=("nowhere.invalid",))
+    fixed = await fix_scope(DiscoveryRequest("x", names=("nowhere.invalid",)), scope)
+
+    assert (fixed.cidrs, fixed.names) == (NETWORK, {"*": ("nowhere.invalid",)})
+
+
+async def test_paths_alone_are_one_page_and_no_network_is_looked_at(database: Engine, tmp_path: Path) -> None:
+    ca = TestCA()
+    leaf = ca.issue(tmp_path / "a.pem", "a.example")
+    async with listening(context(tmp_path / "a.pem")) as port:
+        rules = policy(ca, (port,), (), (str(tmp_path / "*.pem"),))
+        scanning = DiscoveryActivities(database, lambda: rules, clock)
+        plan = await scanning.begin_discovery(DiscoveryRequest("d1", paths=rules.scope.paths))
+        await scanning.scan_page(ScanPage("d1", 0))
+
+    assert (plan.pages, plan.targets) == (1, 0)
+    assert looked(database) == {(f"file://localhost{tmp_path}/a.pem", "ecdsa"): leaf}
 
 
 def test_pages_cut_a_scope_without_gap_or_overlap() -> None:

@@ -28,7 +28,7 @@ from domain.tiers import Policy
 from formats.policy import parse_policy
 from formats.x509 import fingerprint_of
 from store import tables
-from store.sightings.adoptions import TERMS
+from store.sightings.known import TERMS
 from tests.activities.estates import clock
 
 PROJECT = Path(__file__).parents[2]

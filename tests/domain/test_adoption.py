@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.adoption import Change, Changed, Joined, Known, KnownManaged, Moved, NewManaged, Sighting, adopt
+from domain.adoption import Change, Changed, Joined, Known, KnownManaged, Moved, NewManaged, Sighting, adopt, unsettled
 from domain.certificate import Slot
 from tests.domain.policies import NOW
 
@@ -72,9 +72,40 @@ def test_a_successor_brings_its_new_slot_along_and_is_not_governed_twice() -> No
     assert changes == (Changed("m1", slot(1), "n", "successor"), Joined("m1", slot(9), "n"))
 
 
+NAMED = Slot("tls://10.0.0.1:443?sni=x.example", "ecdsa")
+KNOWN_BY_NAME = Known({NAMED: "m1"}, KNOWN.managed)
+
+
+def at_name(fingerprint: str, *names: str) -> tuple[Change, ...]:
+    return run([Sighting(NAMED, NOW, fingerprint, names)], KNOWN_BY_NAME)
+
+
+def test_a_disjoint_leaf_that_lacks_the_name_asked_for_is_a_stranger_and_never_a_move() -> None:
+    assert at_name("n", "default.host") == (Changed("m1", NAMED, "n", "stranger"),)
+    # Another's certificate too: the place is still ours, and what it serves is wrong there.
+    assert at_name("b", "z.example") == (Changed("m1", NAMED, "b", "stranger"),)
+
+
+def test_a_disjoint_leaf_that_holds_the_name_asked_for_takes_the_slot() -> None:
+    assert at_name("n", "*.example") == (Moved("m1", NAMED, "n"), NewManaged("mc-0", "n", (NAMED,)))
+
+
+def test_a_stranger_in_a_place_of_ours_is_new_where_nobody_was() -> None:
+    seen = [Sighting(NAMED, NOW, "n", ("default.host",)), saw(9, "n", "default.host")]
+    assert run(seen, KNOWN_BY_NAME) == (
+        Changed("m1", NAMED, "n", "stranger"),
+        NewManaged("mc-0", "n", (slot(9),)),
+    )
+
+
+def place(number: int) -> Slot:
+    """Every other one is asked for by a name that only some leaves have."""
+    return slot(number) if number % 2 else Slot(f"tls://10.0.0.{number}:443?sni=a.example", "ecdsa")
+
+
 SIGHTINGS = st.lists(
     st.tuples(st.integers(1, 6), st.sampled_from("abcdefg"), st.integers(0, 3)).map(
-        lambda t: Sighting(slot(t[0]), NOW + timedelta(seconds=t[2]), t[1], (f"{t[1]}.example",))
+        lambda t: Sighting(place(t[0]), NOW + timedelta(seconds=t[2]), t[1], (f"{t[1]}.example",))
     ),
     max_size=20,
 )
@@ -90,7 +121,7 @@ def known_sets(draw: st.DrawFn) -> Known:
         for n in range(draw(st.integers(1, 4)))
     }
     owned = draw(st.dictionaries(st.integers(1, 6), st.sampled_from(sorted(managed)), max_size=6))
-    return Known({slot(n): owner for n, owner in owned.items()}, managed)
+    return Known({place(n): owner for n, owner in owned.items()}, managed)
 
 
 @given(SIGHTINGS, known_sets(), st.randoms(use_true_random=False), st.integers(1, 4))
@@ -101,6 +132,15 @@ def test_any_order_sharding_and_repetition_gives_the_same_managed_set(
     chance.shuffle(shuffled)
     pages = [shuffled[n::shards] for n in range(shards)]
     assert run([s for page in pages for s in page], known) == run(sightings, known)
+
+
+@given(SIGHTINGS, known_sets())
+def test_what_the_looks_do_not_touch_changes_nothing(sightings: list[Sighting], known: Known) -> None:
+    looked = {s.slot for s in sightings}
+    slots = {s: owner for s, owner in known.slots.items() if s in looked}
+    holders = unsettled(sightings, Known(slots, {m: known.managed[m] for m in slots.values()}))
+    touched = {m: row for m, row in known.managed.items() if m in slots.values() or row.fingerprints & holders}
+    assert run(sightings, Known(slots, touched)) == run(sightings, known)
 
 
 @given(SIGHTINGS, known_sets())

@@ -72,7 +72,7 @@ FORBIDDEN = {
         "SELECT * FROM tokens",
         "SELECT * FROM warrants",
         "SELECT * FROM managed",
-        "INSERT INTO slots SELECT * FROM slots",
+        "INSERT INTO slots (url, algorithm) SELECT url, algorithm FROM slots",
         "UPDATE slots SET managed_id = 'mc-mine'",
         "DELETE FROM slots",
         "UPDATE certificates SET der = ''",

@@ -19,11 +19,14 @@ from store.engine import conninfo, create_engine
 from store.migrate import upgrade
 from store.roles import MIGRATOR
 from store.sightings import adoptions, looks
+from tests.activities.sightings import NOW as SEEN_AT
+from tests.activities.sightings import Sky, place, url
 from tests.production.conftest import Installation
 
 pytestmark = pytest.mark.server
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+LATER = SEEN_AT + timedelta(hours=1)
 SLOT = Slot("tls://127.0.0.1:8443", "ecdsa")
 PLAN = Plan("private", "private-ca", TrustClass.PRIVATE, "server", 86_400, ("a.example.com",), "ecdsa", 256, ("t",))
 HEAD = Actor("person/head", Role.SECURITY_HEAD, may_decide=True)
@@ -71,6 +74,23 @@ def test_the_scanner_keeps_looks_looks_again_and_fails(enter: Enter) -> None:
 
     assert looks.find(engine, "d-role").state == "failed"
     assert looks.begin(engine, replace(begun, id="d-refused"), NOW).pages == 1
+
+
+def test_the_lifecycle_worker_adopts_what_the_scanner_saw(enter: Enter) -> None:
+    scan, lifecycle = enter("scan"), enter("lifecycle")
+    scanned, adopting = Sky(scan), Sky(lifecycle)
+    adopting.rules = scanned.rules
+    leaf = scanned.leaf("a.example")
+
+    scanned.look("d-adopt-1", {url(1): leaf, url(2): leaf})
+    assert adopting.adopt("d-adopt-1").new == 1
+    adoptions.record_looks(scan, [SlotLook(place(1), LATER, LookOutcome.SEEN, "a" * 64, flaw="f", rooted=True)])
+    assert looks.slots_at(scan, ["10.0.0.2"]) == (place(1),)
+    adopting.rules = replace(scanned.rules, version="sha256:another")
+    scanned.look("d-adopt-2", {url(3): scanned.leaf("b.example")}, LATER)
+
+    assert adopting.adopt("d-adopt-2").notices == 2
+    assert len(adopting.heard()) == 3
 
 
 def test_an_order_passes_from_the_deploy_worker_to_the_issue_worker_and_back(enter: Enter) -> None:

@@ -13,7 +13,7 @@ from domain.errors import BadInput
 from store import tables
 from store.changes import forget_changes, note_change
 from store.reader.changes import changes_after, newest_place, oldest_place, read_place
-from store.sightings.adoptions import Adoption, adopting, write
+from store.sightings.adoptions import adopting, finish
 from store.sightings.looks import Discovery, begin, find, mark_failed, mark_scanned, save_page
 
 
@@ -71,7 +71,6 @@ def test_old_changes_are_forgotten_and_a_reader_can_tell(database: Engine) -> No
 
 def test_every_step_of_a_discovery_is_heard_of_and_a_repetition_is_not(database: Engine) -> None:
     start, now = newest_place(database), datetime(2026, 11, 24, 6, tzinfo=UTC)
-    adopted = Adoption("d-1", [], [], [], [], AdoptionReport("d-1"))
     looked = Look("tls://127.0.0.1:1", "other", now, LookOutcome.REFUSED)
 
     def heard(step: Callable[[], object]) -> list[tuple[str, str]]:
@@ -83,7 +82,7 @@ def test_every_step_of_a_discovery_is_heard_of_and_a_repetition_is_not(database:
 
     def write_adoption() -> None:
         with adopting(database) as connection:
-            write(connection, adopted, now)
+            finish(connection, AdoptionReport("d-1"), now)
 
     one = [("discovery", "d-1")]
     for step, again in (

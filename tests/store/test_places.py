@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.certificate import LookOutcome, Slot
-from domain.contracts import AdoptionReport, SlotLook
+from domain.contracts import SlotLook
 from domain.errors import BadInput
 from store import reader, tables
 from store.facts import record
 from store.reader import CertificateQuery
-from store.sightings.adoptions import Adoption, SlotRow, adopting, record_looks, write
+from store.sightings.adoptions import adopting, record_looks, write
+from store.sightings.rows import Changes, SlotRow
 from tests.store.test_facts import batch, event, snapshot
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -122,7 +123,7 @@ def test_an_adoption_overwrites_no_look_that_came_while_it_was_made(looked: Engi
     def adopt(at: datetime) -> tuple[str, str, int]:
         row = SlotRow(slot, "mc-2", "refused", OURS, NOW, at, 3)
         with adopting(looked) as connection:
-            write(connection, Adoption("d2", [], [row], [], [], AdoptionReport("d2")), at)
+            write(connection, "d2", Changes(slots=[row]), at)
             found = connection.execute(sa.select(tables.slots)).one()
         assert found.managed_id == "mc-2"
         return found.last_outcome, found.last_fingerprint, found.misses

@@ -1,0 +1,66 @@
+"""Terms made anew where the policy is another one: for everything that is governed, wherever a discovery looks."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy.engine import Connection, Engine
+
+from activities.resolution.estate import Estate
+from activities.resolution.targets import Targets
+from domain.certificate import Slot
+from domain.contracts import Observation
+from domain.tiers import Policy
+from store.sightings.adoptions import adopting, mark_looked_at, write, write_target_files
+from store.sightings.known import Page, of_other_policies, terms_of_each
+from store.sightings.rows import Changes, ManagedRow, SlotRow
+
+
+def remake_terms(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat: Callable[[], None]) -> int:
+    """Make the terms of every governed certificate anew that were made under another policy; gives how many were told.
+
+    Page by page, each in a transaction of its own under the lock: a million of them would hold it for minutes.  What is
+    done is marked, so a repetition goes on where the last one ended, and a policy that did not change costs a look
+    into an index.  Those with a plan come first: they keep the files of their targets before anybody gets them who
+    had none.
+    """
+    told = 0
+    for has_plan in (True, False):
+        last = ("", "")
+        while True:
+            with adopting(engine) as connection:
+                page = of_other_policies(connection, rules[0].version, has_plan=has_plan, after=last)
+                if page is None:
+                    break
+                told += _remake(connection, discovery_id, rules, page)
+            last = page.last
+            beat()
+    return told
+
+
+def _remake(connection: Connection, discovery_id: str, rules: tuple[Policy, datetime], page: Page) -> int:
+    policy, now = rules
+    estate = Estate(connection, lambda: None)
+    estate.know(row.id for row in page.governed)
+    estate.know_all_their_slots()
+    owned: dict[str, list[SlotRow]] = {row.id: [] for row in page.governed}
+    for row in sorted(estate.slots.values(), key=lambda row: row.slot):
+        owned[row.managed_id].append(row)
+    targets = Targets(connection, policy)
+    targets.prepare(estate.slots)
+    write_target_files(connection, [targets.with_files(row) for row in estate.slots.values()])
+    leaves = estate.leaves({row.present for row in page.governed}, policy)
+    before = terms_of_each(connection, (row.id for row in page.governed))
+    rows: list[ManagedRow] = []
+    notices: list[tuple[str, Observation]] = []
+    # What is retired keeps its terms, and so does what cannot be read; it is not asked for again either.
+    skipped = [*page.skipped, *(row.id for row in page.governed if row.present not in leaves)]
+    for managed in (row for row in page.governed if row.present in leaves):
+        slots: Sequence[Slot] = [row.slot for row in owned[managed.id]]
+        terms = targets.terms(managed.id, leaves[managed.present].own_life, slots)
+        rows.append(ManagedRow(managed.id, managed.fingerprints, managed.names, terms))
+        if terms != before[managed.id]:
+            told = Observation(f"{discovery_id}.{managed.id}.policy", "terms", now, terms)
+            notices.append((managed.id, told))
+    write(connection, discovery_id, Changes(managed=rows, notices=notices), now)
+    mark_looked_at(connection, skipped, policy.version)
+    return len(notices)

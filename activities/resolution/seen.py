@@ -1,0 +1,178 @@
+"""What one discovery saw: its looks, each distinct chain judged once, and the life of every leaf."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.engine import Connection, Engine
+
+from activities.chains import Chains
+from activities.resolution.verdicts import Chain, Verdicts
+from domain.certificate import Certificate, Endpoint, Life, Look, LookOutcome, Slot, TrustClass
+from domain.paths import Path
+from domain.tiers import Policy
+from formats.x509 import trust_class_of
+from store.sightings.chains import JudgedChain, keep_judged
+from store.sightings.looks import certificates_of, digest_of_looks, looks_of
+
+
+@dataclass(frozen=True, slots=True)
+class ServedChain:
+    """One chain as it is served.  ``is_fit``: it leads where a stranger's chain must lead (DESIGN rule 9)."""
+
+    path: Path
+    is_fit: bool
+
+    def is_good(self, *, is_ours: bool) -> bool:
+        """Ours was judged when it was ordered or adopted, and need only be whole."""
+        return self.path.is_good if is_ours else self.is_fit
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A certificate that was served and can be read."""
+
+    facts: Certificate
+    trust_class: TrustClass
+
+    def life(self, ends_at: datetime, issuer_spki: str = "") -> Life:
+        facts = self.facts
+        return Life(
+            fingerprint=facts.fingerprint,
+            names=facts.names,
+            not_before=facts.not_before,
+            ends_at=ends_at,
+            algorithm=facts.algorithm,
+            key_bits=facts.key_bits,
+            trust_class=self.trust_class,
+            issuer=facts.issuer,
+            serial=facts.serial,
+            extended_key_usages=facts.extended_key_usages,
+            is_ca=facts.is_ca,
+            other_names=facts.other_names,
+            signature_hash=facts.signature_hash,
+            issuer_spki=issuer_spki,
+        )
+
+    @property
+    def own_life(self) -> Life:
+        """Until its own end, whatever ends before it on its path: what is planned is as long as what it replaces."""
+        return self.life(self.facts.not_after)
+
+
+class Discovered:
+    """What one discovery saw, kept small: no DER, and one judgement for all places that serve the same chain."""
+
+    def __init__(self, policy: Policy, now: datetime, verdicts: Verdicts) -> None:
+        self.policy, self.now = policy, now
+        self.looks: dict[Slot, Look] = {}
+        self.chains: dict[Chain, ServedChain] = {}
+        self.leaves: dict[str, Leaf] = {}
+        # Address -> the names that were asked for there by name.
+        self.names_asked: dict[str, set[str]] = {}
+        self.digest = ""
+        self._judge, self._verdicts = Chains(policy), verdicts
+        self._shared: dict[Chain, Chain] = {}
+        self._lives: dict[str, Life] = {}
+
+    def served(self, look: Look) -> ServedChain | None:
+        """None where nothing is served, or what is served cannot be read."""
+        return self.chains.get(look.chain)
+
+    def drop(self, slots: Iterable[Slot]) -> None:
+        """Forget the looks at ``slots``: before anything is asked of lives."""
+        for slot in slots:
+            del self.looks[slot]
+
+    def life(self, fingerprint: str) -> Life:
+        """With the earliest end of all chains with which it was served."""
+        if not self._lives:
+            self._lives = self._all_lives()
+        return self._lives[fingerprint]
+
+    def _all_lives(self) -> dict[str, Life]:
+        first: dict[str, Path] = {}
+        for chain in sorted({look.chain for look in self.looks.values()} & self.chains.keys()):
+            path = self.chains[chain].path
+            best = first.get(chain[0], path)
+            # A chain without its issuer must not hide that another one has it.
+            spki = best.issuer_spki or path.issuer_spki
+            first[chain[0]] = replace(best, ends_at=min(best.ends_at, path.ends_at), issuer_spki=spki)
+        return {print_: self.leaves[print_].life(one.ends_at, one.issuer_spki) for print_, one in first.items()}
+
+    def add(self, looks: Sequence[Look], evidence: "Evidence") -> list[JudgedChain]:
+        """``looks`` with what is known of their chains; gives what was judged anew and may be kept."""
+        judged: list[JudgedChain] = []
+        for look in looks:
+            if look.outcome is LookOutcome.NOT_LOOKED:
+                continue
+            # One tuple for all places that serve the same chain: a hundred thousand places are a few chains.
+            chain = self._shared.setdefault(look.chain, look.chain)
+            self.looks[Slot(look.url, look.algorithm)] = look if chain is look.chain else replace(look, chain=chain)
+            place = Endpoint.parse(look.url)
+            if place.sni:
+                self.names_asked.setdefault(place.host, set()).add(place.sni)
+            if chain and chain not in self.chains and chain[0] in evidence.facts:
+                judged += self._add_chain(look, evidence)
+        return judged
+
+    def unjudged(self, looks: Iterable[Look]) -> dict[Chain, datetime]:
+        """The chains of ``looks`` that were not met before, each with the time of its first look."""
+        met: dict[Chain, datetime] = {}
+        for look in looks:
+            if look.chain and look.chain not in self.chains:
+                met.setdefault(look.chain, look.at)
+        return met
+
+    def _add_chain(self, look: Look, evidence: "Evidence") -> list[JudgedChain]:
+        """Judged at the time of its first look: within one discovery, minutes decide nothing."""
+        chain, judge = look.chain, self._judge
+        facts = evidence.facts[chain[0]]
+        if chain[0] not in self.leaves:
+            trust_class = trust_class_of(evidence.ders[chain[0]], facts, self.policy.issuers)
+            self.leaves[chain[0]] = Leaf(facts, trust_class)
+        known = evidence.judged.get(chain)
+        path = known.path if known is not None else judge.path([evidence.ders[p] for p in chain], look.at)
+        self.chains[chain] = ServedChain(path, judge.is_fit(path, self.leaves[chain[0]].trust_class))
+        if known is not None or not evidence.facts.keys() >= set(chain):
+            # Of what cannot be read no dates are known, and so not how long this holds.
+            return []
+        return self._verdicts.kept(chain, look.at, path, [evidence.facts[print_] for print_ in chain])
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """By fingerprint, what the store has of a batch's certificates; ``judged``: chains of it that need no signature
+    checked, of which only the leaf is there."""
+
+    ders: Mapping[str, bytes]
+    facts: Mapping[str, Certificate]
+    judged: Mapping[Chain, JudgedChain]
+
+
+def read(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat: Callable[[], None]) -> Discovered:
+    """Everything that ``discovery_id`` saw, under ``rules``: the policy and the time by which findings are dated.
+
+    Outside the lock and in short transactions: signatures are checked here, for minutes where there are many, and
+    nobody may wait for that.  Looks and certificates of a scanned discovery do not change; should they all the same,
+    ``digest`` is another one by then.
+    """
+    verdicts = Verdicts(rules[0])
+    seen, last = Discovered(*rules, verdicts), None
+    with engine.connect() as connection:
+        seen.digest = digest_of_looks(connection, discovery_id)
+    while True:
+        with engine.connect() as connection:
+            looks = looks_of(connection, discovery_id, last)
+            if not looks:
+                return seen
+            evidence = _evidence(connection, seen.unjudged(looks), verdicts)
+        keep_judged(engine, seen.add(looks, evidence), rules[1])
+        last = Slot(looks[-1].url, looks[-1].algorithm)
+        beat()
+
+
+def _evidence(connection: Connection, unjudged: Mapping[Chain, datetime], verdicts: Verdicts) -> Evidence:
+    known = verdicts.of(connection, unjudged)
+    wanted = {print_ for chain in unjudged for print_ in (chain[:1] if chain in known else chain)}
+    return Evidence(*certificates_of(connection, wanted), known)

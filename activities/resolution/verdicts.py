@@ -1,0 +1,68 @@
+"""How long what path building said of a chain holds, so that an unchanged estate costs no signature."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path as File
+
+import cryptography
+from sqlalchemy.engine import Connection
+
+import domain.paths
+import formats
+from domain.certificate import Certificate
+from domain.errors import BadInput
+from domain.paths import Path
+from domain.tiers import Policy
+from formats.x509 import load_pem_chain, parse_certificate
+from store.sightings.chains import JudgedChain, judged_chains
+
+Chain = tuple[str, ...]
+
+
+class Verdicts:
+    """Of one judge: our code, the library below it, and the roots that the policy names."""
+
+    def __init__(self, policy: Policy) -> None:
+        roots = [der for pem in policy.roots for der in load_pem_chain(pem.encode())]
+        self._judge = hashlib.sha256(b"".join((_code(), *(hashlib.sha256(der).digest() for der in roots)))).hexdigest()
+        self._dates: list[datetime] = []
+        try:
+            self._dates = _dates_of([parse_certificate(der) for der in roots])
+            self._may_keep = True
+        except BadInput:
+            # A root without readable dates: nobody can say how long anything below it holds.
+            self._may_keep = False
+
+    def of(self, connection: Connection, chains: Mapping[Chain, datetime]) -> dict[Chain, JudgedChain]:
+        """Those of ``chains`` that were judged before, as long as that holds at the time beside them."""
+        keys = {_key(chain): chain for chain in chains}
+        known = judged_chains(connection, keys, self._judge)
+        return {keys[key]: one for key, one in known.items() if one.holds(chains[keys[key]])}
+
+    def kept(self, chain: Chain, at: datetime, path: Path, facts: Sequence[Certificate]) -> list[JudgedChain]:
+        """What may be kept of ``path``, said ``at`` that time of ``chain``, whose certificates are ``facts``."""
+        dates = [*self._dates, *_dates_of(facts)]
+        if not self._may_keep or at in dates:
+            # At a date itself, whether it has passed already is for the judge to say, each time.
+            return []
+        begun = max((date for date in dates if date < at), default=None)
+        ends = min((date for date in dates if date > at), default=None)
+        return [JudgedChain(_key(chain), self._judge, begun, ends, path)]
+
+
+@cache
+def _code() -> bytes:
+    """SHA-256 over all that judges: read from the files, for a number would be forgotten when one of them changes."""
+    files = sorted(File(formats.__path__[0]).glob("*.py"))
+    parts = [file.read_bytes() for file in (*files, File(domain.paths.__file__))]
+    return hashlib.sha256(b"\0".join((cryptography.__version__.encode(), *parts))).digest()
+
+
+def _dates_of(certificates: Sequence[Certificate]) -> list[datetime]:
+    return [date for one in certificates for date in (one.not_before, one.not_after)]
+
+
+def _key(chain: Chain) -> str:
+    return hashlib.sha256("\n".join(chain).encode()).hexdigest()

@@ -1,0 +1,69 @@
+"""Many rows in one statement: a list that a query joins, rows that are copied into a table.
+
+No role of a process may make temporary tables (store.roles), so a list is one array, and its caller bounds it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects.postgresql import JSONB, Insert
+from sqlalchemy.engine import Connection
+
+T = TypeVar("T")
+
+# Enough that the way to the server no longer counts, few enough that no statement comes near its timeout.
+AT_ONCE = 2000
+
+
+def listed(name: str, values: Iterable[str]) -> sa.TableValuedAlias:
+    """``values``, each once, as a table of the one column ``name``: for a join, never for an ``IN`` that grows."""
+    array = sa.literal(sorted(set(values)), sa.ARRAY(sa.String))
+    return sa.func.unnest(array).table_valued(name).render_derived()
+
+
+def batches(values: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
+    """``values`` in their order, ``size`` at a time, read only as far as they are asked for."""
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def copy_rows(table: sa.Table, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Append ``rows`` (values in the order of ``columns``) to ``table`` by COPY; gives how many.
+
+    For new rows alone: one whose key is there already fails the statement.  JSON is given as text.
+    """
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), names)
+    driver = connection.connection.driver_connection
+    assert driver is not None, "a connection that is checked out has one"
+    count = 0
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+            count += 1
+    return count
+
+
+def given_rows(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> sa.TableValuedAlias:
+    """``rows`` (values as JSON has them) as rows of ``table``, in one parameter; what they leave out is NULL."""
+    shape: sa.ColumnClause[Any] = sa.literal_column(f"NULL::{table.name}")
+    columns = [sa.column(column.name, column.type) for column in table.columns]
+    return sa.func.jsonb_populate_recordset(shape, sa.literal(list(rows), JSONB)).table_valued(*columns, name="given")
+
+
+def put_rows(
+    connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]], changed: Mapping[str, Any]
+) -> None:
+    """Insert ``rows``, all with the same fields; ``changed``: what becomes of the ones whose key is there already."""
+    if not rows:
+        return
+    table, names = statement.table, list(rows[0])
+    assert isinstance(table, sa.Table), "an insert is into a table"
+    given = given_rows(table, rows)
+    filled = statement.from_select(names, sa.select(*(given.c[name] for name in names)), include_defaults=False)
+    keys = [column.name for column in table.primary_key.columns]
+    connection.execute(filled.on_conflict_do_update(index_elements=keys, set_=changed))

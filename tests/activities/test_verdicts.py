@@ -1,0 +1,88 @@
+"""What was said of a chain is kept for as long as it holds, and no longer."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from activities.chains import Chains
+from activities.resolution.seen import read
+from domain.paths import Path
+from store import tables
+from tests.activities.estates import TestCA
+from tests.activities.sightings import NOW, Sky, url
+
+pytestmark = pytest.mark.server
+
+# `Sky` makes leaves that end on this day.
+END = NOW + timedelta(days=81)
+
+
+@pytest.fixture
+def sky(database: Engine) -> Sky:
+    return Sky(database)
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """When a chain was judged by its signatures."""
+    times: list[datetime] = []
+    judge = Chains.path
+
+    def path(self: Chains, chain: list[bytes], at: datetime) -> Path:
+        times.append(at)
+        return judge(self, chain, at)
+
+    monkeypatch.setattr(Chains, "path", path)
+    return times
+
+
+def said(sky: Sky, discovery_id: str) -> list[Path]:
+    seen = read(sky.database, discovery_id, (sky.rules, NOW), lambda: None)
+    return [served.path for served in seen.chains.values()]
+
+
+def test_a_chain_is_judged_once_for_all_its_places_and_discoveries(sky: Sky, judged: list[datetime]) -> None:
+    leaf, other = sky.leaf("a.example"), sky.leaf("b.example")
+    sky.look("d1", {url(1): leaf, url(2): leaf, url(3): other})
+    first = said(sky, "d1")
+    assert len(judged) == 2
+
+    sky.look("d2", {url(1): leaf, url(4): other}, NOW + timedelta(days=1))
+    assert said(sky, "d2") == first
+    assert len(judged) == 2
+
+
+def test_what_was_said_ends_with_the_next_date(sky: Sky, judged: list[datetime], database: Engine) -> None:
+    leaf = sky.leaf("a.example")
+    for number, at in enumerate((NOW, END - timedelta(seconds=1), END, END + timedelta(seconds=1))):
+        sky.look(f"d{number}", {url(1): leaf}, at)
+        [path] = said(sky, f"d{number}")
+        assert bool(path.own_flaw) == (at >= END)
+
+    assert judged == [NOW, END, END + timedelta(seconds=1)]
+
+
+def test_other_roots_are_another_judge(sky: Sky, judged: list[datetime]) -> None:
+    sky.look("d1", {url(1): sky.leaf("a.example")})
+    [first] = said(sky, "d1")
+    sky.rules = replace(sky.rules, roots=(TestCA().pem,))
+    [second] = said(sky, "d1")
+
+    assert (first.rooted, second.rooted) == (True, False)
+    assert len(judged) == 2
+
+
+def test_what_holds_no_more_is_forgotten(sky: Sky, database: Engine) -> None:
+    sky.look("d1", {url(1): sky.leaf("a.example")})
+    said(sky, "d1")
+    sky.look("d2", {url(2): sky.leaf("b.example")}, END + timedelta(days=1))
+    read(database, "d2", (sky.rules, END + timedelta(days=1)), lambda: None)
+
+    with database.connect() as connection:
+        ends = connection.scalars(sa.select(tables.judged_chains.c.holds_until)).all()
+    assert len(ends) == 1
+    assert ends[0] is not None
+    assert ends[0] > END
