@@ -24,7 +24,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.adoption import AdoptionActivities
 from activities.boundary import Boundary
@@ -56,6 +55,7 @@ from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
 from workflows.messenger import Messenger
+from workflows.sandbox import Sandbox
 from workflows.scheduling import keep_schedule
 
 log = logging.getLogger(__name__)
@@ -226,8 +226,7 @@ def managed_id() -> str:
 
 
 def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
-    """One queue's worker.  Workflows run on the lifecycle queue, sandboxed, with ``domain`` alone passed through."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("domain")
+    """One queue's worker.  Workflows run on the lifecycle queue, in their sandbox."""
     pollers = PollerBehaviorAutoscaling(minimum=2, initial=2, maximum=10)
     return Worker(
         parts.client,
@@ -235,7 +234,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         workflows=[CertificateLifecycle, Discovery, Courier] if queue == LIFECYCLE_QUEUE else [],
         activities=QUEUES[queue](parts),
         activity_executor=executor,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=Sandbox(),
         interceptors=[Boundary()],
         max_cached_workflows=1000,
         max_concurrent_workflow_tasks=20,

@@ -15,7 +15,6 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.worker import (
     Interceptor,
@@ -25,12 +24,14 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
 )
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import ActivityHandle
 
+from workflows.codec import unpacked
+from workflows.converter import DATA_CONVERTER
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
+from workflows.sandbox import Sandbox
 
 WORKFLOWS = (CertificateLifecycle, Courier, Discovery)
 ENDS = {
@@ -87,11 +88,9 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False) -> s
     commanded: list[StartActivityInput] = []
     replayer = Replayer(
         workflows=WORKFLOWS,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         interceptors=[_Listening(commanded)],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("domain")
-        ),
+        workflow_runner=Sandbox(),
         runtime=_quiet(),
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
@@ -143,10 +142,12 @@ def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartA
         if stored.activity_type.name != command.activity:
             told = f"event {event.event_id}: history runs {stored.activity_type.name}, replay {command.activity}"
             return Difference(event.event_id, told)
-        replayed = pydantic_data_converter.payload_converter.to_payloads(command.args)
-        if not _alike([payload.data for payload in stored.input.payloads], [payload.data for payload in replayed]):
+        replayed = DATA_CONVERTER.payload_converter.to_payloads(command.args)
+        # Unpacked: how well zlib packs is no difference.
+        given = [unpacked(payload) for payload in stored.input.payloads]
+        if not _alike([payload.data for payload in given], [payload.data for payload in replayed]):
             told = f"event {event.event_id}: the input of {command.activity} differs: "
-            return Difference(event.event_id, told + _apart(stored.input.payloads, replayed))
+            return Difference(event.event_id, told + _apart(given, replayed))
     return None
 
 

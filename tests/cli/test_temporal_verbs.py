@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
@@ -23,6 +22,7 @@ from tests.domain.simulation import World
 from tests.workflows.conftest import Theatre
 from tests.workflows.conftest import env as env
 from tests.workflows.conftest import theatre as theatre
+from workflows.converter import DATA_CONVERTER
 from workflows.lifecycle import CertificateLifecycle, Start
 
 
@@ -73,7 +73,7 @@ async def test_every_run_of_a_certificate_is_replayed(theatre: Theatre, capsys: 
 
 async def test_upgrade_signals_every_lifecycle_once(temporal_binary: Path) -> None:
     made = await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         dev_server_existing_path=str(temporal_binary),
     )
     async with made:

@@ -19,10 +19,8 @@ import pytest_asyncio
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain import contracts as c
 from domain.lifecycle.standing import own_findings
@@ -31,10 +29,12 @@ from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE,
 from domain.people.messages import Decide, Receipt
 from tests.domain.simulation import World
 from tests.workflows.acting import Activities as Activities  # other suites find it here
+from workflows.converter import DATA_CONVERTER
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle, Start
 from workflows.replaying import ENDS
+from workflows.sandbox import Sandbox
 from workflows.search import ATTRIBUTES
 
 
@@ -124,16 +124,12 @@ async def register(env: WorkflowEnvironment) -> None:
     await env.client.operator_service.add_search_attributes(request)
 
 
-def sandbox() -> SandboxedWorkflowRunner:
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("domain"))
-
-
 @pytest_asyncio.fixture
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     server = shutil.which("temporal-test-server", path=str(Path(sys.executable).parent))
     assert server, "temporal-test-server is not installed; run ./everleaf test, which installs it"
     made = await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=server
+        data_converter=DATA_CONVERTER, test_server_existing_path=server
     )
     async with made:
         await register(made)
@@ -180,7 +176,7 @@ class Theatre:
                 task_queue=queue,
                 workflows=[CertificateLifecycle, Courier, Discovery] if queue == LIFECYCLE_QUEUE else [],
                 activities=activities.all(),
-                workflow_runner=sandbox(),
+                workflow_runner=Sandbox(),
             )
             await self.stack.enter_async_context(worker)
         handle = await self.env.client.start_workflow(

@@ -14,9 +14,10 @@ from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import LIFECYCLE_QUEUE, TELL_SIGNAL
-from tests.workflows.conftest import keep_history, sandbox
+from tests.workflows.conftest import keep_history
 from workflows.courier import Courier, Route
 from workflows.replaying import first_difference, read_history
+from workflows.sandbox import Sandbox
 
 MESSAGE = c.Message("mc-1.4", "mc-1", "asha", "security-head", "rung", datetime(2026, 11, 24, 6, tzinfo=UTC))
 
@@ -40,7 +41,7 @@ async def test_what_a_courier_gives_up_is_noted_after_its_lifecycle_has_heard_of
         task_queue=LIFECYCLE_QUEUE,
         workflows=[Courier],
         activities=[deliver, note_undelivered],
-        workflow_runner=sandbox(),
+        workflow_runner=Sandbox(),
     ):
         courier = await env.client.start_workflow(
             Courier.run,

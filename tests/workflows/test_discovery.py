@@ -17,9 +17,10 @@ from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import LIFECYCLE_QUEUE, SCAN_QUEUE
-from tests.workflows.conftest import keep_history, sandbox
+from tests.workflows.conftest import keep_history
 from workflows.discovery import Discovery
 from workflows.replaying import first_difference, read_history
+from workflows.sandbox import Sandbox
 
 
 @activity.defn
@@ -49,7 +50,7 @@ async def working(env: WorkflowEnvironment, *scanning: Callable[..., Any]) -> As
                     task_queue=queue,
                     workflows=workflows,
                     activities=activities,
-                    workflow_runner=sandbox(),
+                    workflow_runner=Sandbox(),
                 )
             )
         yield
