@@ -12,7 +12,7 @@ from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryFailure, D
 from domain.discovery_request import discovery_request
 from domain.errors import BadInput
 from domain.names import DISCOVERY_WORKFLOW
-from workflows import patches, steps
+from workflows import steps
 
 # Two pages at once keep the scanner busy while one of them waits for its slowest endpoint.
 PAGES_AT_ONCE = 2
@@ -100,8 +100,6 @@ class Discovery:
 
     async def say_failed(self, failure: DiscoveryFailure) -> None:
         """In the store too, where lists and pages read it."""
-        if not workflow.patched(patches.DISCOVERY_SAYS_FAILED):
-            return
         try:
             await steps.fail_discovery(failure, summary="note that it failed")
         except ActivityError as error:

@@ -4,10 +4,13 @@ Longer than 300 lines because Temporal wants every message handler of a workflow
 """
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.contracts import (
@@ -45,6 +48,10 @@ ANSWERS_KEPT = 100
 # In the memo of a lifecycle: the address of its page.
 PAGE_MEMO = "EverleafPage"
 EVENTS_AT_ONCE = 50
+# Of what is recorded together or travels to the next run, in characters: a single event of 5,000 places has a million.
+# With the read model or the state beside it, compressed, it stays below 512 KiB.
+MOST_TOGETHER = 500_000
+MOST_CARRIED = 500_000
 MESSAGES_PER_RUN = 500
 # An overdue moment that waits for a lane's step is looked at again after this, whatever happens.
 OVERDUE = timedelta(seconds=60)
@@ -79,10 +86,10 @@ class CertificateLifecycle:
         self.outbox: list[EventRecord] = list(start.outbox)
         self.unarchived: list[ArchiveRun] = list(start.unarchived)
         self.continued_generation, self.generation = start.continued_generation, self.state.generation
-        self.acting_now = self.telling_now = False
+        self.acting_now = False
         self.recording_since: datetime | None = None
         self.messages = 0
-        self.shown: tuple[object, ...] = ()
+        self.shown: tuple[SearchAttributeUpdate[Any], ...] = ()
 
     # --- the door -----------------------------------------------------------------------------------------------------
 
@@ -121,7 +128,7 @@ class CertificateLifecycle:
         seq, now = self.state.seq, workflow.now()
         moment = next_moment(self.state, now)
         patience = None if moment is None else whole_seconds(moment.at, now)
-        if self.wants_to_roll():
+        if self.wants_to_roll() and self.fits():
             patience = DOOR if patience is None else min(DOOR, patience)
         try:
             await workflow.wait_condition(
@@ -183,11 +190,8 @@ class CertificateLifecycle:
 
     async def telling(self) -> None:
         while True:
-            await workflow.wait_condition(lambda: bool(self.state.untold) and not self.wants_to_roll())
-            message = self.state.untold[0]
-            self.telling_now = True
-            await self.send(message)
-            self.telling_now = False
+            await workflow.wait_condition(lambda: bool(self.state.untold) and not self.rolls_at_once())
+            await self.send(self.state.untold[0])
 
     async def send(self, message: Message) -> None:
         try:
@@ -202,18 +206,24 @@ class CertificateLifecycle:
         if info.continued_run_id is not None:
             self.unarchived.append(ArchiveRun(info.workflow_id, info.continued_run_id, self.continued_generation))
         while True:
-            await workflow.wait_condition(lambda: self.has_to_record() and not self.wants_to_roll())
+            await workflow.wait_condition(lambda: self.has_to_record() and not self.rolls_soon())
             self.recording_since = workflow.now()
             if self.unarchived:
                 await self.archive(self.unarchived[0])
                 self.unarchived = self.unarchived[1:]
             else:
-                await self.record(tuple(self.outbox[:EVENTS_AT_ONCE]))
+                await self.record(batch_of(self.outbox))
             self.recording_since = None
 
     def has_to_record(self) -> bool:
-        """A lifecycle without a life that asks the store for it makes events that the store has under these numbers."""
-        is_void = self.state.life is None and self.state.recall is not None
+        """A lifecycle without a life that asks the store for it makes events that the store has under these numbers.
+
+        One whose first notice is being looked up waits for it: "a notice came" is no batch of its own, which saves each
+        of thousands that begin at once a task, an activity and a transaction.
+        """
+        state = self.state
+        is_looked_up = bool(state.unread) and state.consult_at is None
+        is_void = state.life is None and (state.recall is not None or is_looked_up)
         return bool(self.unarchived) or (bool(self.outbox) and not is_void)
 
     async def archive(self, run: ArchiveRun) -> None:
@@ -253,13 +263,35 @@ class CertificateLifecycle:
         return self.state.roll or self.messages >= MESSAGES_PER_RUN or suggested
 
     def is_idle(self) -> bool:
-        return not self.acting_now and not self.telling_now and workflow.all_handlers_finished()
+        """Nothing is asked of a send that is under way: its message travels with the state, its Courier takes it once.
+
+        Waiting for one would let a mail server, a Courier that hangs or a person without an address hold up the next
+        generation (DESIGN rule 3).
+        """
+        return not self.acting_now and workflow.all_handlers_finished()
+
+    def fits(self) -> bool:
+        """What is not recorded travels with the state, but no more than a payload holds; the rest is recorded first.
+
+        So a database that is away may hold up the next generation of a certificate in thousands of places; without the
+        store it could order nothing.
+        """
+        return weight_of(self.outbox) <= MOST_CARRIED
+
+    def rolls_soon(self) -> bool:
+        """Only handlers are still waited for: a batch that is begun now would be waited for as well, and under constant
+        messages so would the next one."""
+        return self.wants_to_roll() and not self.acting_now and self.fits()
+
+    def rolls_at_once(self) -> bool:
+        """Whether what is begun now would be cut off in the same breath."""
+        return self.rolls_soon() and self.is_idle()
 
     def may_roll(self) -> bool:
         """A batch that is being recorded is waited for, but not for as long as a database may be away."""
         since = self.recording_since
         waits = since is not None and workflow.now() - since < DOOR
-        return self.wants_to_roll() and self.is_idle() and not waits
+        return self.rolls_at_once() and not waits
 
     def may_end(self) -> bool:
         return self.state.is_over and not self.outbox and not self.unarchived and self.is_idle()
@@ -274,9 +306,10 @@ class CertificateLifecycle:
         page: str = workflow.memo_value(PAGE_MEMO, "")
         workflow.set_current_details(view.details(self.state, workflow.now(), page))
         now_shown = attributes_of(self.state, workflow.now())
-        if now_shown and now_shown != self.shown:
+        changed = [attribute for attribute in now_shown if attribute not in self.shown]
+        if changed:
             self.shown = now_shown
-            workflow.upsert_search_attributes(list(now_shown))
+            workflow.upsert_search_attributes(changed)
 
     # --- what people send: updates with a warrant ---------------------------------------------------------------------
 
@@ -412,6 +445,21 @@ def record_of(state: LifecycleState, fact: e.Happened) -> EventRecord:
     return EventRecord(
         fact.seq, fact.event.kind, fact.at, fact.cause, state.generation, number, fact.by, e.facts(fact.event)
     )
+
+
+def batch_of(outbox: Sequence[EventRecord]) -> tuple[EventRecord, ...]:
+    """The first of ``outbox`` that fit into one payload; always one at least, for no event is left behind."""
+    batch: list[EventRecord] = []
+    for record in outbox[:EVENTS_AT_ONCE]:
+        batch.append(record)
+        if weight_of(batch) > MOST_TOGETHER:
+            return tuple(batch[:-1] or batch)
+    return tuple(batch)
+
+
+def weight_of(records: Iterable[EventRecord]) -> int:
+    """Roughly the characters that they have as JSON."""
+    return sum(len(repr(record.facts)) for record in records)
 
 
 def whole_seconds(at: datetime, now: datetime) -> timedelta:

@@ -48,19 +48,7 @@ MESSAGE_IN_TEXT = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 SHOWN = 300
 # Fields that a later release added to an input (``domain.contracts``: with defaults, never removed or renamed).  An
 # older history lacks them, and that is no difference; a field that is not named here is never passed over.
-ADDED = frozenset(
-    {
-        # 0.1.0, the pages: what lists say of a case and of who must act.
-        *("requested_by", "approved_by", "failure", "retry_at", "rolled_back"),
-        *("known_at", "placed", "questions", "last_rung_at", "acknowledged_until"),
-        # 0.1.0: what is done at its targets is of a plan.
-        "targets_sha256",
-        # 0.1.0: a CA certificate is never renewed.
-        "is_ca",
-        # What a renewal would lose: usages that a plan takes away, names that none can give.
-        *("loses", "other_names"),
-    }
-)
+ADDED: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

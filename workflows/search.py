@@ -13,6 +13,8 @@ STATE = SearchAttributeKey.for_keyword("EverleafState")
 OWNER = SearchAttributeKey.for_keyword("EverleafOwner")
 ISSUER = SearchAttributeKey.for_keyword("EverleafIssuer")
 SERVICE = SearchAttributeKey.for_keyword("EverleafService")
+# The rule set that a run goes by; a run without it is of 0.1.0.
+RULES = SearchAttributeKey.for_keyword("EverleafRules")
 NEEDS_HUMAN = SearchAttributeKey.for_bool("EverleafNeedsHuman")
 NOT_AFTER = SearchAttributeKey.for_datetime("EverleafNotAfter")
 NEXT_ACTION = SearchAttributeKey.for_datetime("EverleafNextAction")
@@ -25,13 +27,22 @@ ATTRIBUTES: tuple[tuple[str, str], ...] = (
     (OWNER.name, "Keyword"),
     (ISSUER.name, "Keyword"),
     (SERVICE.name, "Keyword"),
+    (RULES.name, "Keyword"),
     (NEEDS_HUMAN.name, "Bool"),
     (NOT_AFTER.name, "Datetime"),
     (NEXT_ACTION.name, "Datetime"),
 )
 
+# What a new lifecycle goes by.
+NEWEST_RULES = "0.2"
+
 # The keyword columns of the SQL visibility stores are VARCHAR(255); a stranger's distinguished name may be longer.
 LONGEST_KEYWORD = 255
+
+
+def rules_of(state: LifecycleState) -> str:
+    """The rule set that ``state`` names."""
+    return NEWEST_RULES
 
 
 def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttributeUpdate[Any], ...]:
@@ -44,6 +55,7 @@ def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttribute
     keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
     return (
         *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
+        RULES.value_set(rules_of(state)),
         NEEDS_HUMAN.value_set(needs_human(state)),
         NOT_AFTER.value_set(row.not_after),
         NEXT_ACTION.value_set(due) if due is not None else NEXT_ACTION.value_unset(),

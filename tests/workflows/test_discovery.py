@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import LIFECYCLE_QUEUE, SCAN_QUEUE
-from tests.workflows.conftest import keep_history
+from tests.workflows.keeping import keep_history
 from workflows.discovery import Discovery
 from workflows.replaying import first_difference, read_history
 from workflows.sandbox import Sandbox
@@ -84,5 +82,4 @@ async def test_a_discovery_that_fails_says_so_in_the_store_with_its_reason(env: 
     assert said == [c.DiscoveryFailure(request, "cidrs: outside the scope")]
     history = (await handle.fetch_history()).to_json()
     assert await first_difference(read_history(history, "discovery/d-2")) is None
-    if folder := os.environ.get("EVERLEAF_KEEP_HISTORIES"):
-        keep_history(Path(folder) / "Discovery" / "a-failure-is-said-1.json", history)
+    keep_history("Discovery", "a-failure-is-said-1", history)

@@ -213,6 +213,21 @@ async def test_a_lifecycle_terminated_in_mid_case_is_whole_again_with_its_next_n
     assert "forked" not in stage.kinds()
 
 
+async def test_a_send_that_hangs_holds_up_no_order_and_no_generation(real: Theatre) -> None:
+    stage = await real.stage(World(tier=Tier.CUSTOMER_FACING, age=340 * DAY))
+    stage.activities.hanging = asyncio.Event()
+    await until(stage, "approval_asked")
+    assert (await stage.decide()).outcome == "accepted"
+    await until(stage, "generation_began")
+    state = await until_state(stage, lambda state: state.generation == 2)
+    untold = {message.id for message in state.untold}
+    assert untold
+    assert not stage.activities.told
+    stage.activities.hanging.set()
+    await until_state(stage, lambda state: not state.untold)
+    assert untold <= {message.id for message in stage.activities.told}
+
+
 async def reset_before(stage: Stage, activity: str) -> None:
     """What `temporal workflow reset` does: begin the run anew from the task before ``activity`` was scheduled."""
     history = await stage.env.client.get_workflow_handle(stage.handle.id).fetch_history()
