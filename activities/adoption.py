@@ -15,8 +15,11 @@ from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observatio
 from domain.tiers import Policy
 from store.sightings import adoptions as store
 from store.sightings.looks import discovery_of, mark_scanned
+from store.sightings.notices import mark_sent, notice_of, unsent
 
 AT_ONCE = 16
+# Notices that are read and sent together.
+PAGE = 1000
 REPORT = TypeAdapter(AdoptionReport)
 
 
@@ -49,7 +52,7 @@ class AdoptionActivities:
     @activity.defn(name="consult")
     def consult(self, asked: Consult) -> Observation:
         """What a notice says.  Raises NotFound, also where the notice is another certificate's."""
-        return store.notice_of(self.engine, asked.managed_id, asked.notice_id)
+        return notice_of(self.engine, asked.managed_id, asked.notice_id)
 
     def _resolve(self, discovery_id: str, policy: Policy) -> AdoptionReport:
         now = self.clock()
@@ -62,9 +65,20 @@ class AdoptionActivities:
             return adoption.report
 
     async def _send_unsent(self) -> None:
+        """Page by page.  All are tried before the first failure is raised: one broken lifecycle must not keep others
+        from hearing."""
+        failures: list[BaseException] = []
+        last = ""
+        while page := await asyncio.to_thread(unsent, self.engine, PAGE, after=last):
+            last = page[-1][1]
+            failures += await self._send_page(page)
+        for failure in failures:
+            raise failure
+
+    async def _send_page(self, page: list[tuple[str, str]]) -> list[BaseException]:
         """Per certificate in the order of writing, so that it hears of its slots before what was seen in them."""
         queues: dict[str, list[str]] = {}
-        for managed_id, notice_id in await asyncio.to_thread(store.unsent, self.engine):
+        for managed_id, notice_id in page:
             queues.setdefault(managed_id, []).append(notice_id)
         free = asyncio.Semaphore(AT_ONCE)
 
@@ -73,11 +87,8 @@ class AdoptionActivities:
                 for notice_id in notices:
                     await self.send(managed_id, notice_id)
                     self.failpoint("adopt.told")
-                    await asyncio.to_thread(store.mark_sent, self.engine, notice_id, self.clock())
+                    await asyncio.to_thread(mark_sent, self.engine, [notice_id], self.clock())
                     heartbeat()
 
-        # All are tried before the first failure is raised: one broken lifecycle must not keep others from hearing.
         told = await asyncio.gather(*(tell(*queue) for queue in queues.items()), return_exceptions=True)
-        for failure in told:
-            if isinstance(failure, BaseException):
-                raise failure
+        return [failure for failure in told if isinstance(failure, BaseException)]

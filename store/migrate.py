@@ -14,8 +14,11 @@ from store.roles import become_owner, grant
 MIGRATION_LOCK = 0x45564C46
 
 
-def upgrade(database_url: str) -> None:
-    """Run every migration that ``database_url`` lacks.  Raises NotReady where the database does not answer."""
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Run every migration that ``database_url`` lacks, up to ``revision``; then give each role what GRANTS says.
+
+    Raises NotReady where the database does not answer.
+    """
     engine = create_engine(database_url, statement_timeout_seconds=0)
     try:
         with engine.begin() as connection:
@@ -24,8 +27,10 @@ def upgrade(database_url: str) -> None:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            grant(connection)
+            command.upgrade(config, revision)
+            if revision == "head":
+                # What GRANTS says is of the newest schema.
+                grant(connection)
     except sqlalchemy.exc.OperationalError as error:
         reason = str(error.orig).splitlines()[0]
         raise NotReady(f"The database does not answer: {reason}. Start it, or check EVERLEAF_DATABASE_URL.") from error

@@ -70,7 +70,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
         "slots": (
             "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses, last_ends_at, "
-            "last_chain_ok)"
+            "last_chain_ok, last_flaw, last_rooted)"
         ),
     },
     # Signs.  The only role that sees the wrapped keys of our CAs.

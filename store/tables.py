@@ -10,8 +10,10 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -59,6 +61,8 @@ certificates = Table(
     Column("facts", JSONB, nullable=True),
     instant("not_after", required=False),
     instant("first_seen_at"),
+    # Which others have this key?
+    Index("certificates_by_key", sa.text("(facts ->> 'spki_sha256')")),
 )
 
 looks = Table(
@@ -87,7 +91,15 @@ managed = Table(
     Column("names", ARRAY(String), nullable=False),
     Column("terms", JSONB, nullable=False),
     instant("adopted_at"),
+    # The policy under which its terms were looked at last: the rows of another one are made anew, and no others are.
+    Column("policy_version", String, nullable=False, server_default=""),
+    Index("managed_by_policy", "policy_version", "id"),
+    # Without the list of pending entries: adoption asks this index while it fills it.
+    Index("managed_by_fingerprints", "fingerprints", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
+
+# Of an endpoint's URL, as domain.certificate.Endpoint reads it: without brackets, port, query and path, lower case.
+HOST = "lower(btrim(substring(url from '^[a-z+0-9]+://(\\[[^]]*\\]|[^]:/?#[]*)'), '[]'))"
 
 slots = Table(
     "slots",
@@ -104,12 +116,24 @@ slots = Table(
     # that changes under the same leaf is news.
     instant("last_ends_at", required=False),
     Column("last_chain_ok", Boolean, nullable=False, server_default="true"),
+    # Why it is not, and whether it ends in a root that the policy names.
+    Column("last_flaw", String, nullable=False, server_default=""),
+    Column("last_rooted", Boolean, nullable=False, server_default="false"),
     # The newest discovery that looked there: its findings are the ones that hold.
     Column("looked_in", String, nullable=False, server_default=""),
     # Their kinds, and the certificate that they are of: filters ask these, for findings of every discovery are kept.
     Column("found", ARRAY(String), nullable=False, server_default="{}"),
     Column("found_of", String(64), nullable=False, server_default=""),
+    # The scanner asks what is known on the hosts of its page.
+    Column("host", String, Computed(HOST, persisted=True), nullable=False),
+    # The files of its deployment target under the policy of its owner's terms; NULL where it has none.
+    Column("target_key", String, nullable=True),
+    Column("target_chain", String, nullable=True),
     Index("slots_by_finding", "found", postgresql_using="gin"),
+    Index("slots_by_host", "host"),
+    Index("slots_by_certificate", "last_fingerprint"),
+    Index("slots_by_target_key", "target_key", postgresql_where=sa.text("target_key IS NOT NULL")),
+    Index("slots_by_target_chain", "target_chain", postgresql_where=sa.text("target_chain IS NOT NULL")),
 )
 
 notices = Table(
@@ -121,7 +145,9 @@ notices = Table(
     Column("observation", JSONB, nullable=False),
     instant("written_at"),
     instant("sent_at", required=False),
-    Index("unsent_notices", "written_at", postgresql_where="sent_at IS NULL"),
+    # The order of writing, which is the order of hearing; an identity column needs no right to its sequence.
+    Column("number", BigInteger, Identity(), nullable=False),
+    Index("unsent_notices", "number", postgresql_where=sa.text("sent_at IS NULL")),
 )
 
 findings = Table(
@@ -215,6 +241,8 @@ managed_certificates = Table(
     # Lower case of everything that a free text is looked for in.
     Column("search", String, nullable=False),
     Index("managed_by_end", "not_after", "id"),
+    # Whose present certificate is this?
+    Index("managed_by_fingerprint", "fingerprint"),
     Index("managed_by_tier", "tier", "not_after", "id"),
     Index("managed_by_state", "state", "not_after", "id"),
     Index("managed_by_state_and_severity", "state", "severity_rank", "not_after", "id"),

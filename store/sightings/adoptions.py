@@ -13,12 +13,11 @@ from sqlalchemy.engine import Connection, Engine
 
 from domain.certificate import Slot
 from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
-from domain.errors import NotFound
 from domain.findings import Finding
 from store import tables
 from store.changes import note_change
+from store.sightings.notices import OBSERVATION
 
-OBSERVATION: TypeAdapter[Observation] = TypeAdapter(Observation)
 LAST_SEEN = (
     "last_outcome",
     "last_fingerprint",
@@ -252,33 +251,6 @@ def _upsert(connection: Connection, table: sa.Table, rows: list[dict[str, Any]])
     statement = insert(table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys and name not in _KEPT}
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
-
-
-def unsent(engine: Engine) -> tuple[tuple[str, str], ...]:
-    """(managed id, notice id) of every notice that Temporal has not acknowledged, oldest first."""
-    c = tables.notices.c
-    query = sa.select(c.managed_id, c.id).where(c.sent_at.is_(None)).order_by(c.written_at, c.id)
-    with engine.connect() as connection:
-        return tuple((row.managed_id, row.id) for row in connection.execute(query))
-
-
-def mark_sent(engine: Engine, notice_id: str, now: datetime) -> None:
-    """Only after the acknowledgement: a notice sent twice is harmless, a notice lost is not."""
-    c = tables.notices.c
-    with engine.begin() as connection:
-        unmarked = sa.and_(c.id == notice_id, c.sent_at.is_(None))
-        connection.execute(sa.update(tables.notices).where(unmarked).values(sent_at=now))
-
-
-def notice_of(engine: Engine, managed_id: str, notice_id: str) -> Observation:
-    """Raises NotFound, also where the notice is another's."""
-    c = tables.notices.c
-    with engine.connect() as connection:
-        query = sa.select(c.observation).where(c.id == notice_id, c.managed_id == managed_id)
-        found = connection.execute(query).scalar_one_or_none()
-    if found is None:
-        raise NotFound(f"{managed_id} has no notice {notice_id}")
-    return OBSERVATION.validate_python(found)
 
 
 def record_looks(engine: Engine, looks: Sequence[SlotLook]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from domain.certificate import Certificate, Look, LookOutcome, Slot
 from domain.errors import NotFound
 from store import tables
+from store.batches import listed
 from store.changes import note_change
 
 FACTS = TypeAdapter(Certificate)
@@ -133,12 +134,12 @@ def find(engine: Engine, discovery_id: str) -> Discovery:
 
 
 def slots_at(engine: Engine, hosts: Iterable[str]) -> tuple[Slot, ...]:
-    """The known slots on ``hosts``, sorted."""
-    wanted = set(hosts)
-    query = sa.select(tables.slots.c.url, tables.slots.c.algorithm)
+    """The known slots on ``hosts``, sorted.  ``hosts``: of one page of a scan."""
+    c = tables.slots.c
+    wanted = listed("host", hosts)
+    query = sa.select(c.url, c.algorithm).join(wanted, c.host == wanted.c.host)
     with engine.connect() as connection:
-        known = [Slot(row.url, row.algorithm) for row in connection.execute(query)]
-    return tuple(sorted(slot for slot in known if slot.endpoint.host in wanted))
+        return tuple(sorted(Slot(row.url, row.algorithm) for row in connection.execute(query)))
 
 
 def save_page(

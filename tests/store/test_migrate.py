@@ -1,29 +1,140 @@
+"""Migrations: what 0.1.0 made is frozen, and what they come to is what the tables say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-import sqlalchemy
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy.engine import Engine
 
+from domain.certificate import Slot
 from domain.errors import NotReady
+from store.engine import create_engine
 from store.migrate import upgrade
+from store.sightings.looks import slots_at
+from store.sightings.notices import unsent
 from store.tables import metadata
+from tests.conftest import Cluster
+from tests.store.schemas import schema_text
+
+pytestmark = pytest.mark.server
+
+# Read from a database that the code of the tag v0.1.0 had migrated.
+SCHEMA_OF_0_1_0 = Path(__file__).parent / "schema-0.1.0.txt"
+
+
+@pytest.fixture
+def empty(cluster: Cluster) -> Iterator[Engine]:
+    """A database without any table."""
+    cluster.execute("CREATE DATABASE empty")
+    engine = create_engine(cluster.url("empty"))
+    yield engine
+    engine.dispose()
+    cluster.execute("DROP DATABASE empty WITH (FORCE)")
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+def schema_of(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return schema_text(connection)
+
+
+def test_the_first_migration_makes_the_tables_of_0_1_0(empty: Engine) -> None:
+    upgrade(url_of(empty), "0001")
+
+    assert schema_of(empty) == SCHEMA_OF_0_1_0.read_text()
+
+
+def test_all_migrations_come_to_what_the_tables_say(database: Engine, empty: Engine) -> None:
+    with database.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+    # Alembic compares neither conditions nor methods of indexes, nor triggers.
+    with empty.begin() as connection:
+        connection.execute(sa.text("CREATE EXTENSION pg_trgm"))
+        metadata.create_all(connection)
+    made = [line for line in schema_of(database).splitlines() if "refuse_change()" not in line]
+    assert made == schema_of(empty).splitlines()
+
+
+def test_what_0_1_0_wrote_is_carried_over(empty: Engine) -> None:
+    upgrade(url_of(empty), "0001")
+    with empty.begin() as connection:
+        for statement in WRITTEN_BY_0_1_0:
+            connection.exec_driver_sql(statement)
+
+    upgrade(url_of(empty))
+
+    assert unsent(empty, 9) == [("mc-1", "d.b"), ("mc-1", "d.a"), ("mc-1", "d.c")]
+    with empty.begin() as connection:
+        connection.exec_driver_sql(NOTICE.format(id="d.0", at="2000-01-01"))
+    assert unsent(empty, 9)[-1] == ("mc-1", "d.0"), "what is written later is heard later"
+    assert slots_at(empty, ["127.0.0.1"]) == (Slot("tls://127.0.0.1:443?sni=a.example", "rsa"),)
+
+
+NOTICE = "INSERT INTO notices (id, managed_id, observation, written_at) VALUES ('{id}', 'mc-1', '{{}}', '{at}')"
+WRITTEN_BY_0_1_0 = (
+    "INSERT INTO discoveries (id, source, state, scope, started_at) VALUES ('d', 's', 'adopted', '{}', now())",
+    "INSERT INTO managed (id, discovery_id, fingerprints, names, terms, adopted_at)"
+    " VALUES ('mc-1', 'd', '{aa}', '{a.example}', '{}', now())",
+    "INSERT INTO slots (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at)"
+    " VALUES ('tls://127.0.0.1:443?sni=a.example', 'rsa', 'mc-1', 'seen', 'aa', now())",
+    NOTICE.format(id="d.c", at="2026-11-02"),
+    NOTICE.format(id="d.a", at="2026-11-01 01:00"),
+    NOTICE.format(id="d.b", at="2026-11-01"),
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "tls://10.0.0.1:443",
+        "tls://10.0.0.1:8443?sni=%5Ba.example",
+        "tls://[2001:db8::1]:443?sni=b.example",
+        "file://localhost/srv/a:b/c%20d.pem",
+        "client://holder",
+    ],
+)
+def test_the_host_of_a_slot_is_the_one_that_the_domain_reads(empty: Engine, url: str) -> None:
+    upgrade(url_of(empty))
+    with empty.begin() as connection:
+        for statement in WRITTEN_BY_0_1_0[:2]:
+            connection.exec_driver_sql(statement)
+        connection.execute(
+            sa.text(
+                "INSERT INTO slots (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at)"
+                " VALUES (:url, 'rsa', 'mc-1', 'seen', 'aa', now())"
+            ),
+            {"url": url},
+        )
+        host = connection.execute(sa.text("SELECT host FROM slots")).scalar_one()
+
+    assert host == Slot(url, "rsa").endpoint.host
 
 
 def test_a_second_upgrade_changes_nothing(database: Engine, database_url: str) -> None:
+    before = schema_of(database)
     upgrade(database_url)
-    tables = set(sqlalchemy.inspect(database).get_table_names())
-    assert tables == set(metadata.tables) | {"alembic_version"}
+    assert schema_of(database) == before
+    assert set(sa.inspect(database).get_table_names()) == set(metadata.tables) | {"alembic_version"}
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET kind = ''", "DELETE FROM events", "TRUNCATE events"])
 def test_events_are_append_only(database: Engine, statement: str) -> None:
     with database.begin() as connection:
         connection.execute(
-            sqlalchemy.text(
+            sa.text(
                 "INSERT INTO events (stream, seq, kind, cause, facts_sha256, body, leaf_hash, at, recorded_at) "
                 "VALUES ('s', 0, 'k', 'c', '', '', '', now(), now())"
             )
         )
-    with pytest.raises(sqlalchemy.exc.ProgrammingError, match="append-only"), database.begin() as connection:
-        connection.execute(sqlalchemy.text(statement))
+    with pytest.raises(sa.exc.ProgrammingError, match="append-only"), database.begin() as connection:
+        connection.execute(sa.text(statement))
 
 
 def test_a_database_that_does_not_answer_is_named() -> None:
