@@ -41,6 +41,7 @@ from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
 from activities.policy_file import PolicyFile
 from activities.recording import RecordingActivities, RecordingParts
+from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
 from domain.errors import EverleafError
@@ -65,6 +66,9 @@ GRACE = timedelta(seconds=30)
 REPEATED_EVERY = timedelta(minutes=1)
 HEALTH_EVERY = timedelta(seconds=5)
 THREADS = 16
+# Workflow code is Python and shares one core with all threads.  Each task has two seconds before Temporal calls it a
+# deadlock, waiting for the core included: with 20 at once, and 16 activities beside them, some did not make it.
+WORKFLOW_TASKS = 4
 
 
 def now() -> datetime:
@@ -88,7 +92,8 @@ def lifecycle(parts: Parts) -> list[Any]:
     # Takes up its people and its text, also later: who must be told must be told, without the database too (DESIGN 4).
     parts.load_policy()
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
-    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)
+    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, parts.failpoint)
+    telling = TellingActivities(parts.engine, now, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
         RecordingParts(parts.engine, parts.client, version("everleaf"), now, parts.failpoint)
     )
@@ -108,6 +113,7 @@ def lifecycle(parts: Parts) -> list[Any]:
     return [
         adoption.adopt,
         adoption.consult,
+        telling.tell_lifecycles,
         recording.record,
         recording.recall,
         recording.archive,
@@ -237,7 +243,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         workflow_runner=Sandbox(),
         interceptors=[Boundary()],
         max_cached_workflows=1000,
-        max_concurrent_workflow_tasks=20,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=THREADS,
         workflow_task_poller_behavior=pollers,
         activity_task_poller_behavior=pollers,

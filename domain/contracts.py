@@ -83,6 +83,19 @@ class AdoptionReport:
     notices: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TellLifecycles:
+    """Send what a discovery has found for its lifecycles; ``discovery_id``: whose end it is, for whoever reads."""
+
+    discovery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LifecyclesTold:
+    notices: int
+    certificates: int
+
+
 # --- what a lifecycle is told ---------------------------------------------------------------------------------------
 
 

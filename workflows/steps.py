@@ -72,6 +72,11 @@ scan_page = ActivityStep(
 adopt = ActivityStep(
     "adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME
 )
+# Shorter than the pause between two discoveries: the next one sends what this one could not.
+tell_lifecycles = ActivityStep(
+    "tell_lifecycles", c.TellLifecycles, c.LifecyclesTold, LIFECYCLE_QUEUE, seconds(18_000), seconds(18_000),
+    seconds(60), SOME,
+)  # fmt: skip
 # Long enough for a restart of the database, short enough that a failed discovery is seen to have failed.
 fail_discovery = ActivityStep(
     "fail_discovery", c.DiscoveryFailure, c.DiscoveryEnded, SCAN_QUEUE, seconds(15), seconds(600), retry=SOME
@@ -101,6 +106,7 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     begin_discovery,
     scan_page,
     adopt,
+    tell_lifecycles,
     fail_discovery,
     consult,
     place_order,
