@@ -95,10 +95,12 @@ class TellingActivities:
                 batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
                 await awake.make_room(len(batch))
                 answers = await asyncio.gather(*(self._tell(*queue) for queue in batch), return_exceptions=True)
-                for (managed_id, notices), answer in zip(batch, answers, strict=True):
-                    if isinstance(answer, BaseException):
-                        failures.append(answer)
-                        continue
+                failures += [answer for answer in answers if isinstance(answer, BaseException)]
+                heard = [one for one, answer in zip(batch, answers, strict=True) if answer is None]
+                sent = [notice_id for _, notices in heard for notice_id in notices]
+                await asyncio.to_thread(mark_sent, self.engine, sent, self.clock())
+                heartbeat()
+                for managed_id, notices in heard:
                     awake.add(managed_id, heads.get(managed_id, -1))
                     certificates.add(managed_id)
                     told += len(notices)
@@ -111,5 +113,3 @@ class TellingActivities:
         for notice_id in notices:
             await self.send(managed_id, notice_id)
             self.failpoint("adopt.told")
-            await asyncio.to_thread(mark_sent, self.engine, [notice_id], self.clock())
-            heartbeat()

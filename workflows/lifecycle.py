@@ -170,7 +170,8 @@ class CertificateLifecycle:
                 case Recall():
                     return do.StepDone(step, await steps.recall(step))
                 case Consult():
-                    return do.StepDone(step, await steps.consult(step))
+                    consult = steps.consult.at_once if self.state.life is None else steps.consult
+                    return do.StepDone(step, await consult(step))
                 case PlaceOrder():
                     return do.StepDone(step, await steps.place_order(step, urgent=urgent))
                 case CollectOrder():
@@ -236,8 +237,10 @@ class CertificateLifecycle:
     async def record(self, events: tuple[EventRecord, ...]) -> None:
         snapshot = view.snapshot(self.state, workflow.now())
         batch = RecordBatch(self.state.managed_id, workflow.info().run_id, events, snapshot)
+        # The first batch of all: a task and an activity less for each of thousands that begin at once.
+        record = steps.record.at_once if events[0].seq == 0 else steps.record
         try:
-            recorded = await steps.record(batch)
+            recorded = await record(batch)
         except ActivityError as error:
             if self.is_replaced(events):
                 return

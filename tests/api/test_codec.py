@@ -18,7 +18,7 @@ from api.parts import Parts
 from domain.tiers import Role
 from store import access
 from tests.api.conftest import House
-from workflows.codec import ENCODING, packed
+from workflows.codec import ZLIB, packed
 
 UI = "http://127.0.0.1:8233"
 LARGE = Payload(metadata={"encoding": b"json/plain"}, data=b'"' + b"mc-1 " * 20_000 + b'"')
@@ -31,7 +31,7 @@ def item(payload: Payload) -> dict[str, Any]:
 
 
 def bomb(size: int) -> dict[str, Any]:
-    return item(Payload(metadata={"encoding": ENCODING}, data=zlib.compress(bytes(size))))
+    return item(Payload(metadata={"encoding": ZLIB}, data=zlib.compress(bytes(size))))
 
 
 async def ask(house: House, headers: dict[str, str], method: str = "POST", **given: Any) -> httpx2.Response:
@@ -99,7 +99,7 @@ async def test_nobody_is_answered_without_a_session_or_a_token_and_the_ui_can_re
         ([item(packed(Payload(data=bytes(9 * 1024 * 1024))))] * 2, "unpacks to more than"),
         ([{"metadata": {"encoding": "!"}, "data": ""}], "payloads[0].metadata.encoding: is not base64"),
         ([{"data": "%%%"}], "payloads[0].data: is not base64"),
-        ([item(Payload(metadata={"encoding": ENCODING}, data=b"garbage"))], "is not zlib"),
+        ([item(Payload(metadata={"encoding": ZLIB}, data=b"garbage"))], "is not zlib"),
     ],
 )
 async def test_hostile_payloads_are_refused_with_what_is_wrong(
