@@ -1,4 +1,4 @@
-"""Every payload fits: a certificate with 100 long names in 5,000 places, through a whole generation and what breaks it.
+"""Every payload fits: a certificate with 100 long names in 5,000 places, and each step and each report about it.
 
 Names and places are drawn by chance, for chance is what packs worst; 512 KiB is a quarter of what Temporal takes.
 """
@@ -12,19 +12,25 @@ from random import Random
 from typing import Any
 
 import pytest
+from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.certificate import Slot
 from domain.lifecycle import view
 from domain.lifecycle.commands import Outcome, Step
+from domain.lifecycle.state import Stage
+from domain.names import LIFECYCLE_QUEUE, certificate_workflow
 from domain.people.messages import Receipt
 from domain.tiers import Tier
 from tests.domain import simulation
-from tests.domain.simulation import World, stored
+from tests.domain.simulation import World, broken, stored
+from tests.workflows.conftest import Theatre
+from tests.workflows.test_real_server import real as real
 from workflows.converter import DATA_CONVERTER
 from workflows.courier import IDS_KEPT, MOST_AT_ONCE, MOST_CARRIED, Route
-from workflows.lifecycle import ANSWERS_KEPT, Start, batch_of, weight_of
+from workflows.lifecycle import ANSWERS_KEPT, CertificateLifecycle, Start, batch_of, weight_of
 from workflows.lifecycle import MOST_CARRIED as MOST_EVENTS_CARRIED
+from workflows.sandbox import Sandbox
 
 LARGEST = 512 * 1024
 PLACES, NAMES = 5000, 100
@@ -46,7 +52,7 @@ def place(chance: Random) -> Slot:
 
 
 class Widest(World):
-    """A world that keeps everything that crosses between its lifecycle and its activities."""
+    """A world that keeps what crosses between its lifecycle and its activities."""
 
     def perform(self, step: Step) -> Outcome:
         outcome = super().perform(step)
@@ -60,30 +66,48 @@ CROSSED: list[tuple[str, Any]] = []
 
 @pytest.fixture(scope="module")
 def widest() -> Iterator[Widest]:
-    """In its second generation, after a first case in which half of the places could not be deployed to for a while."""
+    """Its certificate is renewed, and no target has answered yet."""
     chance = Random(20261130)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation, "SLOTS", tuple(sorted({place(chance) for _ in range(PLACES)})))
         patch.setattr(simulation, "NAMES", tuple(sorted({name(chance) for _ in range(NAMES)})))
         CROSSED.clear()
         world = Widest(tier=Tier.CUSTOMER_FACING, age=280 * DAY)
+        world.fail = lambda step: broken(step) if isinstance(step, c.Deploy) else None
         world.adopt()
         world.run_until(world.now + timedelta(minutes=1))
-        keep(world)
-        dead = set(simulation.SLOTS[::2])
-        world.dead = dead
         world.send(world.decision())
-        world.run_until(world.now + 2 * DAY)
-        keep(world)
-        world.dead = set()
-        world.run_until(world.now + 5 * DAY)
-        keep(world)
+        world.run_until(world.now + timedelta(minutes=10))
+        CROSSED.append(("state", world.state))
+        CROSSED.append(("snapshot", view.snapshot(world.state, world.now)))
+        in_the_making(world)
         yield world
 
 
-def keep(world: World) -> None:
-    CROSSED.append((f"state {world.state.case.stage if world.state.case else 'idle'}", world.state))
-    CROSSED.append(("snapshot", view.snapshot(world.state, world.now)))
+def in_the_making(world: World) -> None:
+    """What the steps after it would carry, each at its largest."""
+    slots, case, now = simulation.SLOTS, world.state.case, world.now
+    assert case is not None
+    assert case.issued is not None
+    new = case.issued.fingerprint
+    receipts = tuple(c.SlotReceipt(slot, "unreachable", "no answer within 20 s; tried three times") for slot in slots)
+    looks = world.looks(slots)
+    CROSSED.extend(
+        (type(value).__name__, value)
+        for value in (
+            c.Deploy("mc-1", "mc-1.1.1.1", new, slots),
+            c.DeployReport(receipts),
+            c.RollBack("mc-1", "mc-1.1.1.1", new, slots),
+            c.LookAgain("mc-1", slots, new),
+            # A score of strangers, each with a hundred names, and the reason of a broken path at each place.
+            c.LookReport(
+                tuple(replace(look, chain_ok=False, flaw="the certificate of its issuer has ended") for look in looks),
+                tuple(simulation.life(f"stranger {number}", now, 365 * DAY) for number in range(20)),
+            ),
+        )
+    )
+    everywhere = replace(case, stage=Stage.VERIFYING, installed=slots, verified=slots, wrong=slots)
+    CROSSED.append(("state", replace(world.state, case=everywhere, last_case=everywhere)))
 
 
 async def size_of(value: object) -> int:
@@ -95,7 +119,7 @@ async def test_every_step_every_outcome_and_every_state_fits(widest: Widest) -> 
     largest: dict[str, int] = {}
     for kind, value in CROSSED:
         largest[kind] = max(largest.get(kind, 0), await size_of(value))
-    assert {"Consult", "Observation", "PlaceOrder", "Deploy", "DeployReport", "LookAgain", "LookReport"} <= set(largest)
+    assert {"Consult", "Observation", "PlaceOrder", "CollectOrder", "OrderOutcome", "LookReport"} <= set(largest)
     # Some are too large for a payload as they stand, so that it is the codec that is tried.
     assert len(DATA_CONVERTER.payload_converter.to_payloads([widest.state])[0].data) > LARGEST
     assert {kind: size for kind, size in largest.items() if size >= LARGEST} == {}
@@ -111,6 +135,10 @@ async def test_every_batch_of_events_fits_and_none_is_left_behind(widest: Widest
         assert await size_of(c.RecordBatch("mc-1", "run", batch, snapshot)) < LARGEST
         waiting, batches = waiting[len(batch) :], batches + 1
     assert batches > 1
+    # An event that is too large for its company goes alone.
+    alone = batch_of([stored(fact) for fact in widest.happened if fact.event.kind == "adopted"])
+    assert len(alone) == 1
+    assert weight_of(alone) > MOST_EVENTS_CARRIED
 
 
 async def test_what_a_run_hands_to_the_next_fits(widest: Widest) -> None:
@@ -142,3 +170,26 @@ async def test_what_a_courier_carries_and_delivers_fits(widest: Widest) -> None:
     batch = c.Deliver("asha", "email", many[:MOST_AT_ONCE])
     assert await size_of(batch) < LARGEST
     assert await size_of(c.Undelivered(batch, label(chance, 1000))) < LARGEST
+
+
+async def test_a_certificate_in_5000_places_answers_what_its_state_is(real: Theatre) -> None:
+    chance = Random(2)
+    world = World(tier=Tier.INTERNAL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "SLOTS", tuple(sorted({place(chance) for _ in range(PLACES)})))
+        world.now = await real.env.get_current_time()
+        world.adopt()
+        world.run_until(world.now)
+    client = real.env.client
+    async with Worker(client, task_queue=LIFECYCLE_QUEUE, workflows=[CertificateLifecycle], workflow_runner=Sandbox()):
+        handle = await client.start_workflow(
+            CertificateLifecycle.run,
+            Start("mc-1", world.state),
+            id=certificate_workflow("mc-1"),
+            task_queue=LIFECYCLE_QUEUE,
+        )
+        state = await handle.query(CertificateLifecycle.query_state)
+    assert len(state.slots) == PLACES
+    assert state == world.state
+    history = await handle.fetch_history()
+    assert history.events[0].workflow_execution_started_event_attributes.input.payloads[0].ByteSize() < LARGEST
