@@ -26,20 +26,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import sqlalchemy as sa
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from sqlalchemy.engine import Engine
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, Worker
 
+from benchmarks.certificates import write_certificates
 from benchmarks.empty import RESTING, Empty
 from cli.home import PROJECT
 from cli.process import dying_with_parent
@@ -70,34 +66,6 @@ renewals: [{when: {}, issuer: own, profile: half-year}]
 targets: [{name: file, when: {paths: ["FOLDER/*.pem"]}, chain: "{path}", key: "{path}"}]
 scope: {paths: ["FOLDER/*.pem"]}
 """
-
-
-def write_certificates(folder: Path, count: int, asking: int) -> None:
-    """``asking`` of them end in 80 days, so that their renewal is asked; the rest sleep for most of a year."""
-    folder.mkdir()
-    authority, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Benchmark CA")])
-    for number in range(count):
-        asks = number < asking
-        name = f"host-{number}.{'asking' if asks else 'quiet'}.example"
-        key = ec.generate_private_key(ec.SECP256R1())
-        begun = now - timedelta(days=285 if asks else 30)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begun)
-            .not_valid_after(begun + timedelta(days=365))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(authority, hashes.SHA256())
-        )
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        (folder / f"{number:05}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
 
 
 @dataclass
