@@ -23,8 +23,9 @@ PAGE = 1000
 MOST_AWAKE = 24
 AT_ONCE = 8
 # How long one that records nothing is waited for: it may be broken, or its notice may say nothing new.
-LOOKS = 100
-PAUSE_SECONDS = 0.1
+LOOKS = 40
+# Each look is a query; more often costs the CPU that lifecycles need.
+PAUSE_SECONDS = 0.25
 
 
 @dataclass(slots=True)
