@@ -24,7 +24,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.adoption import AdoptionActivities
 from activities.boundary import Boundary
@@ -42,6 +41,7 @@ from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
 from activities.policy_file import PolicyFile
 from activities.recording import RecordingActivities, RecordingParts
+from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
 from domain.errors import EverleafError
@@ -56,6 +56,7 @@ from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
 from workflows.messenger import Messenger
+from workflows.sandbox import Sandbox
 from workflows.scheduling import keep_schedule
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,9 @@ GRACE = timedelta(seconds=30)
 REPEATED_EVERY = timedelta(minutes=1)
 HEALTH_EVERY = timedelta(seconds=5)
 THREADS = 16
+# Workflow code is Python and shares one core with all threads.  Each task has two seconds before Temporal calls it a
+# deadlock, waiting for the core included: with 20 at once, and 16 activities beside them, some did not make it.
+WORKFLOW_TASKS = 4
 
 
 def now() -> datetime:
@@ -88,7 +92,8 @@ def lifecycle(parts: Parts) -> list[Any]:
     # Takes up its people and its text, also later: who must be told must be told, without the database too (DESIGN 4).
     parts.load_policy()
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
-    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, messenger.observe, parts.failpoint)
+    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, parts.failpoint)
+    telling = TellingActivities(parts.engine, now, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
         RecordingParts(parts.engine, parts.client, version("everleaf"), now, parts.failpoint)
     )
@@ -108,6 +113,7 @@ def lifecycle(parts: Parts) -> list[Any]:
     return [
         adoption.adopt,
         adoption.consult,
+        telling.tell_lifecycles,
         recording.record,
         recording.recall,
         recording.archive,
@@ -226,8 +232,7 @@ def managed_id() -> str:
 
 
 def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
-    """One queue's worker.  Workflows run on the lifecycle queue, sandboxed, with ``domain`` alone passed through."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("domain")
+    """One queue's worker.  Workflows run on the lifecycle queue, in their sandbox."""
     pollers = PollerBehaviorAutoscaling(minimum=2, initial=2, maximum=10)
     return Worker(
         parts.client,
@@ -235,10 +240,10 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         workflows=[CertificateLifecycle, Discovery, Courier] if queue == LIFECYCLE_QUEUE else [],
         activities=QUEUES[queue](parts),
         activity_executor=executor,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=Sandbox(),
         interceptors=[Boundary()],
         max_cached_workflows=1000,
-        max_concurrent_workflow_tasks=20,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=THREADS,
         workflow_task_poller_behavior=pollers,
         activity_task_poller_behavior=pollers,

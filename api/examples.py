@@ -157,7 +157,11 @@ PEM = "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----\n"
 POLICY = "people: [{id: asha, name: Asha Rao, email: asha@example.in, role: security-head}]\n"
 
 # What is sent as JSON.
+# One payload that is not packed: it comes back as it is.
+PAYLOADS: dict[str, Any] = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "Im1jLTEi"}]}
+
 BODIES: dict[str, Any] = {
+    "decode_payloads": PAYLOADS,
     "acknowledge": {"level": "security-head", "until": "2026-12-01T04:00:00Z"},
     "retire_certificate": {"reason": "decommissioned", "comment": "The portal was closed."},
     "answer_question": {"question": "unseen", "answer": "moved"},
@@ -169,6 +173,7 @@ BODIES: dict[str, Any] = {
 TEXTS = {"upload_certificate": PEM, "validate_policy": POLICY}
 
 ANSWERS: dict[str, Any] = {
+    "decode_payloads": PAYLOADS,
     "get_directory": {
         "name": "everleaf",
         "release": "0.1.0",

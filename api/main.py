@@ -25,6 +25,7 @@ from api.routes import (
     BEARER,
     approvals,
     certificates,
+    codec,
     codes,
     commands,
     discoveries,
@@ -45,7 +46,7 @@ from workflows.client import connect
 
 GUARDED = (
     *(certificates, histories, commands, codes, approvals, discoveries, orders),
-    *(policy_routes, events, metrics, system),
+    *(policy_routes, events, metrics, system, codec),
 )
 PAGE_ROOMS = (login, situation, certificates_page, certificate, acts, approvals_page, discovery, policy, access, help)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -116,7 +117,7 @@ def _assemble(lifespan: Lifespan | None) -> FastAPI:
     problems.install(app)
     page_router.install(app)
     # The last one stands outermost.
-    for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders, HeadAsGet):
+    for layer in (SizeLimit, KnownHosts, RateLimit, SecurityHeaders, codec.AskedFromTheUI, HeadAsGet):
         app.add_middleware(layer)
     for room in GUARDED:
         app.include_router(room.router, dependencies=[Depends(BEARER)])

@@ -181,3 +181,15 @@ def _next(item: dict[str, Any]) -> str:
 
 def _severity(word: str) -> str:
     return f"[{COLOURS.get(word, 'white')}]{escape(word)}[/]"
+
+
+def changes(found: list[dict[str, Any]], console: Console) -> None:
+    """What an upgrade would change, one line for each lifecycle."""
+    if not found:
+        console.print("Every lifecycle goes by the newest rules.", highlight=False)
+        return
+    table = Table("certificate", "rules", "becomes", "how", "now")
+    for change in found:
+        row = (change["managed_id"], change["rules"], change["to"], change["how"], "busy" if change["busy"] else "idle")
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console.print(table)

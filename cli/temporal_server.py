@@ -31,11 +31,12 @@ def program() -> str:
     return found
 
 
-def dev_server(home: Home, port: int, ui_port: int) -> Child:
-    """The server as a child; its data is ``home``/temporal.db."""
+def dev_server(home: Home, port: int, ui_port: int, api_url: str) -> Child:
+    """The server as a child; its data is ``home``/temporal.db.  ``api_url``: who unpacks large payloads for its UI."""
     # WAL: 1.6 times the starts per second; FULL: an acknowledged start also survives a power cut.
     command = [program(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)]
     command += ["--db-filename", str(home.path / "temporal.db"), "--log-level", "warn", "--ui-disable-news-fetch"]
+    command += ["--ui-codec-endpoint", f"{api_url}/codec"]
     command += ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=FULL"]
     for name, kind in ATTRIBUTES:
         command += ["--search-attribute", f"{name}={kind}"]

@@ -140,6 +140,11 @@ def _is_of(run: Mapping[str, Any], pid: int) -> bool:
     return run.get("pid") == pid
 
 
+def _api_url(ports: Ports) -> str:
+    """The name by which browsers call our API."""
+    return os.environ.get("EVERLEAF_API_URL") or f"http://127.0.0.1:{ports.api}"
+
+
 def _temporal_ui(ports: Ports) -> str:
     """Where people see runs: what is set, else the development server's own; beside a server of theirs, not known."""
     own = "" if os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") else f"http://127.0.0.1:{ports.temporal_ui}"
@@ -233,7 +238,7 @@ def _start_temporal(home: Home, ports: Ports, supervisor: Supervisor) -> str:
         supervisor.adopt("temporal", lambda: accepts(int(port), host), silent)
         address = external
     else:
-        supervisor.start(temporal_server.dev_server(home, ports.temporal, ports.temporal_ui))
+        supervisor.start(temporal_server.dev_server(home, ports.temporal, ports.temporal_ui, _api_url(ports)))
         address = f"127.0.0.1:{ports.temporal}"
     temporal_server.set_up(address, namespace())
     return address

@@ -189,13 +189,19 @@ def replay(
 def upgrade(
     batch: Annotated[int, typer.Option("--batch", min=1, max=500, help="Lifecycles at once.")] = 16,
     pause: Annotated[float, typer.Option("--pause", metavar="SECONDS", min=0, help="Between batches.")] = 0.2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change for whom; change nothing.")] = False,
+    output: OutputOption = Output.TABLE,
     data_dir: DataDir = None,
 ) -> None:
-    """Let every lifecycle continue as new under the rules of the newest release."""
+    """Bring every lifecycle under the newest rules; one of 0.1.0 is begun anew from the store."""
     from cli import upgrading
 
-    told = upgrading.upgrade(chosen(data_dir), batch, pause)
-    console.print(f"{told} lifecycles were told to continue under the newest rules.", highlight=False)
+    if dry_run:
+        found = upgrading.changes(chosen(data_dir))
+        _say(upgrading.described(found), output, lambda: showing.changes(upgrading.described(found), console))
+        return
+    changed = upgrading.upgrade(chosen(data_dir), batch, pause)
+    _say({"changed": changed}, output, lambda: console.print(f"{changed} lifecycles go on under the newest rules."))
 
 
 def _say(found: Any, output: Output, show: Any) -> None:
@@ -214,7 +220,7 @@ COMMANDS: tuple[tuple[Any, str], ...] = (
     (answer, "`everleaf answer 3f2a unseen broken` · `everleaf answer 3f2a names-changed keep`"),
     (history, "`everleaf history 3f2a --generation 2 --output-file g2.json`"),
     (replay, "`everleaf replay g2.json` · `everleaf replay 3f2a --generation 2`"),
-    (upgrade, "`everleaf upgrade --batch 50`"),
+    (upgrade, "`everleaf upgrade --dry-run` · `everleaf upgrade --batch 50`"),
 )
 
 

@@ -92,6 +92,20 @@ class AdoptionReport:
 # certificate with more places than this has the finding "too many places", and those beyond are not deployed.
 MOST_PLACES = 5000
 
+
+@dataclass(frozen=True, slots=True)
+class TellLifecycles:
+    """Send what a discovery has found for its lifecycles; ``discovery_id``: whose end it is, for whoever reads."""
+
+    discovery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LifecyclesTold:
+    notices: int
+    certificates: int
+
+
 # --- what a lifecycle is told ---------------------------------------------------------------------------------------
 
 

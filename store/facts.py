@@ -1,7 +1,7 @@
 """What lifecycles recorded: the append-only events, and the read model that they amount to, in one transaction."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
@@ -93,6 +93,14 @@ def events_of(engine: Engine, stream: str) -> Iterator[EventRecord]:
                 by=said["by"],
                 facts=said["facts"],
             )
+
+
+def heads_of(engine: Engine, streams: Sequence[str]) -> dict[str, int]:
+    """The number of the last event of each of ``streams``; without those that have none."""
+    c = tables.stream_heads.c
+    with engine.connect() as connection:
+        query = sa.select(c.stream, c.seq).where(c.stream == sa.any_(sa.literal(streams, sa.ARRAY(sa.String))))
+        return {row.stream: row.seq for row in connection.execute(query)}
 
 
 def _locked_head(connection: Connection, stream: str) -> tuple[int, bytes]:

@@ -5,11 +5,11 @@ import logging
 import time
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from domain.errors import NotReady
 from domain.settings import Settings
+from workflows.converter import DATA_CONVERTER
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ async def connect_within(settings: Settings, patience_seconds: float) -> Client:
     while True:
         try:
             return await Client.connect(
-                settings.temporal_address, namespace=settings.namespace, data_converter=pydantic_data_converter
+                settings.temporal_address, namespace=settings.namespace, data_converter=DATA_CONVERTER
             )
         except (RPCError, RuntimeError, OSError) as problem:
             # The SDK raises RuntimeError where nothing listens.

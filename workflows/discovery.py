@@ -8,11 +8,19 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from domain.contracts import AdoptDiscovery, AdoptionReport, DiscoveryFailure, DiscoveryRequest, ScanPage, SweepRuns
+from domain.contracts import (
+    AdoptDiscovery,
+    AdoptionReport,
+    DiscoveryFailure,
+    DiscoveryRequest,
+    ScanPage,
+    SweepRuns,
+    TellLifecycles,
+)
 from domain.discovery_request import discovery_request
 from domain.errors import BadInput
 from domain.names import DISCOVERY_WORKFLOW
-from workflows import patches, steps
+from workflows import steps
 
 # Two pages at once keep the scanner busy while one of them waits for its slowest endpoint.
 PAGES_AT_ONCE = 2
@@ -73,6 +81,7 @@ class Discovery:
         except (ActivityError, asyncio.CancelledError) as error:
             await self.say_failed(DiscoveryFailure(request, reason_of(error)))
             raise
+        await self.tell_lifecycles(report)
         await self.sweep()
         return report
 
@@ -100,12 +109,21 @@ class Discovery:
 
     async def say_failed(self, failure: DiscoveryFailure) -> None:
         """In the store too, where lists and pages read it."""
-        if not workflow.patched(patches.DISCOVERY_SAYS_FAILED):
-            return
         try:
             await steps.fail_discovery(failure, summary="note that it failed")
         except ActivityError as error:
             workflow.logger.warning("the failure is not noted", extra={"error": str(error.cause)})
+
+    async def tell_lifecycles(self, report: AdoptionReport) -> None:
+        """What was adopted stays adopted: where a lifecycle cannot be told, the next discovery tries again."""
+        try:
+            told = await steps.tell_lifecycles(TellLifecycles(report.discovery_id), summary="tell lifecycles")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("not every lifecycle was told", extra={"error": str(error.cause)})
+            return
+        workflow.set_current_details(f"{told.certificates} lifecycles told with {told.notices} notices")
 
     async def sweep(self) -> None:
         """What was adopted stays adopted: where this fails it is logged, and the next discovery repeats it."""

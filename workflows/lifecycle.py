@@ -4,10 +4,13 @@ Longer than 300 lines because Temporal wants every message handler of a workflow
 """
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.contracts import (
@@ -33,6 +36,7 @@ from domain.lifecycle.decide import base_of, decide
 from domain.lifecycle.evolve import evolve
 from domain.lifecycle.explaining import Because, explain
 from domain.lifecycle.next_step import next_step
+from domain.lifecycle.rules import OLDEST, RuleSet
 from domain.lifecycle.state import LifecycleState
 from domain.names import DELIVERED_SIGNAL, LIFECYCLE_WORKFLOW, OBSERVE_SIGNAL, UPGRADE_SIGNAL
 from domain.people import messages as m
@@ -41,16 +45,8 @@ from workflows import steps
 from workflows.courier import DeliveryNews
 from workflows.search import attributes_of
 
-ANSWERS_KEPT = 100
 # In the memo of a lifecycle: the address of its page.
 PAGE_MEMO = "EverleafPage"
-EVENTS_AT_ONCE = 50
-MESSAGES_PER_RUN = 500
-# An overdue moment that waits for a lane's step is looked at again after this, whatever happens.
-OVERDUE = timedelta(seconds=60)
-# How long a run that wants to continue as new waits for the batch that is being recorded.
-DOOR = timedelta(seconds=30)
-REFUSED_AGAIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +62,8 @@ class Start:
     unarchived: tuple[ArchiveRun, ...] = ()
     # The generation that the run before this one was of; it is archived under it.
     continued_generation: int = 1
+    # The rule set that this run goes by, from its first moment to its last; a run is never brought under another.
+    rules: str = OLDEST
 
 
 @workflow.defn(name=LIFECYCLE_WORKFLOW)
@@ -79,10 +77,12 @@ class CertificateLifecycle:
         self.outbox: list[EventRecord] = list(start.outbox)
         self.unarchived: list[ArchiveRun] = list(start.unarchived)
         self.continued_generation, self.generation = start.continued_generation, self.state.generation
-        self.acting_now = self.telling_now = False
+        self.acting_now = False
         self.recording_since: datetime | None = None
         self.messages = 0
-        self.shown: tuple[object, ...] = ()
+        self.shown: tuple[SearchAttributeUpdate[Any], ...] = ()
+        # Before anything else can be told: what is decided by a number is decided by this set's.
+        self.tell(do.TakeRules(start.rules))
 
     # --- the door -----------------------------------------------------------------------------------------------------
 
@@ -120,9 +120,10 @@ class CertificateLifecycle:
     async def news_or_moment(self, lanes: list[asyncio.Task[None]]) -> None:
         seq, now = self.state.seq, workflow.now()
         moment = next_moment(self.state, now)
-        patience = None if moment is None else whole_seconds(moment.at, now)
-        if self.wants_to_roll():
-            patience = DOOR if patience is None else min(DOOR, patience)
+        patience = None if moment is None else whole_seconds(moment.at, now, self.state.led_by.overdue)
+        if self.wants_to_roll() and self.fits():
+            door = self.state.led_by.door
+            patience = door if patience is None else min(door, patience)
         try:
             await workflow.wait_condition(
                 lambda: (
@@ -163,7 +164,8 @@ class CertificateLifecycle:
                 case Recall():
                     return do.StepDone(step, await steps.recall(step))
                 case Consult():
-                    return do.StepDone(step, await steps.consult(step))
+                    consult = steps.consult.at_once if self.state.life is None else steps.consult
+                    return do.StepDone(step, await consult(step))
                 case PlaceOrder():
                     return do.StepDone(step, await steps.place_order(step, urgent=urgent))
                 case CollectOrder():
@@ -183,11 +185,8 @@ class CertificateLifecycle:
 
     async def telling(self) -> None:
         while True:
-            await workflow.wait_condition(lambda: bool(self.state.untold) and not self.wants_to_roll())
-            message = self.state.untold[0]
-            self.telling_now = True
-            await self.send(message)
-            self.telling_now = False
+            await workflow.wait_condition(lambda: bool(self.state.untold) and not self.rolls_at_once())
+            await self.send(self.state.untold[0])
 
     async def send(self, message: Message) -> None:
         try:
@@ -202,18 +201,24 @@ class CertificateLifecycle:
         if info.continued_run_id is not None:
             self.unarchived.append(ArchiveRun(info.workflow_id, info.continued_run_id, self.continued_generation))
         while True:
-            await workflow.wait_condition(lambda: self.has_to_record() and not self.wants_to_roll())
+            await workflow.wait_condition(lambda: self.has_to_record() and not self.rolls_soon())
             self.recording_since = workflow.now()
             if self.unarchived:
                 await self.archive(self.unarchived[0])
                 self.unarchived = self.unarchived[1:]
             else:
-                await self.record(tuple(self.outbox[:EVENTS_AT_ONCE]))
+                await self.record(batch_of(self.outbox, self.state.led_by))
             self.recording_since = None
 
     def has_to_record(self) -> bool:
-        """A lifecycle without a life that asks the store for it makes events that the store has under these numbers."""
-        is_void = self.state.life is None and self.state.recall is not None
+        """A lifecycle without a life that asks the store for it makes events that the store has under these numbers.
+
+        One whose first notice is being looked up waits for it: "a notice came" is no batch of its own, which saves each
+        of thousands that begin at once a task, an activity and a transaction.
+        """
+        state = self.state
+        is_looked_up = bool(state.unread) and state.consult_at is None
+        is_void = state.life is None and (state.recall is not None or is_looked_up)
         return bool(self.unarchived) or (bool(self.outbox) and not is_void)
 
     async def archive(self, run: ArchiveRun) -> None:
@@ -226,14 +231,16 @@ class CertificateLifecycle:
     async def record(self, events: tuple[EventRecord, ...]) -> None:
         snapshot = view.snapshot(self.state, workflow.now())
         batch = RecordBatch(self.state.managed_id, workflow.info().run_id, events, snapshot)
+        # The first batch of all: a task and an activity less for each of thousands that begin at once.
+        record = steps.record.at_once if events[0].seq == 0 else steps.record
         try:
-            recorded = await steps.record(batch)
+            recorded = await record(batch)
         except ActivityError as error:
             if self.is_replaced(events):
                 return
             # The store refuses the batch for good; it stays in the outbox, and the head of IT security is asked.
             self.tell(do.RecordRefused(str(error.cause or error)))
-            await workflow.sleep(REFUSED_AGAIN, summary="the store refused what was recorded")
+            await workflow.sleep(self.state.led_by.refused_again, summary="the store refused what was recorded")
             return
         if self.is_replaced(events):
             return
@@ -250,33 +257,62 @@ class CertificateLifecycle:
 
     def wants_to_roll(self) -> bool:
         suggested = workflow.info().is_continue_as_new_suggested()
-        return self.state.roll or self.messages >= MESSAGES_PER_RUN or suggested
+        return self.state.roll or self.messages >= self.state.led_by.messages_per_run or suggested
 
     def is_idle(self) -> bool:
-        return not self.acting_now and not self.telling_now and workflow.all_handlers_finished()
+        """Nothing is asked of a send that is under way: its message travels with the state, its Courier takes it once.
+
+        Waiting for one would let a mail server, a Courier that hangs or a person without an address hold up the next
+        generation (DESIGN rule 3).
+        """
+        return not self.acting_now and workflow.all_handlers_finished()
+
+    def fits(self) -> bool:
+        """What is not recorded travels with the state, but no more than a payload holds; the rest is recorded first.
+
+        So a database that is away may hold up the next generation of a certificate in thousands of places; without the
+        store it could order nothing.
+        """
+        return weight_of(self.outbox) <= self.state.led_by.most_carried
+
+    def rolls_soon(self) -> bool:
+        """Only handlers are still waited for: a batch that is begun now would be waited for as well, and under constant
+        messages so would the next one."""
+        return self.wants_to_roll() and not self.acting_now and self.fits()
+
+    def rolls_at_once(self) -> bool:
+        """Whether what is begun now would be cut off in the same breath."""
+        return self.rolls_soon() and self.is_idle()
 
     def may_roll(self) -> bool:
         """A batch that is being recorded is waited for, but not for as long as a database may be away."""
         since = self.recording_since
-        waits = since is not None and workflow.now() - since < DOOR
-        return self.wants_to_roll() and self.is_idle() and not waits
+        waits = since is not None and workflow.now() - since < self.state.led_by.door
+        return self.rolls_at_once() and not waits
 
     def may_end(self) -> bool:
         return self.state.is_over and not self.outbox and not self.unarchived and self.is_idle()
 
     def successor(self) -> Start:
-        answered = tuple(self.answered.items())[-ANSWERS_KEPT:]
+        answered = tuple(self.answered.items())[-self.state.led_by.answers_kept :]
         return Start(
-            self.state.managed_id, self.state, answered, tuple(self.outbox), tuple(self.unarchived), self.generation
+            self.state.managed_id,
+            self.state,
+            answered,
+            tuple(self.outbox),
+            tuple(self.unarchived),
+            self.generation,
+            self.state.rules_wanted or self.state.rules,
         )
 
     def show(self) -> None:
         page: str = workflow.memo_value(PAGE_MEMO, "")
         workflow.set_current_details(view.details(self.state, workflow.now(), page))
         now_shown = attributes_of(self.state, workflow.now())
-        if now_shown and now_shown != self.shown:
+        changed = [attribute for attribute in now_shown if attribute not in self.shown]
+        if changed:
             self.shown = now_shown
-            workflow.upsert_search_attributes(list(now_shown))
+            workflow.upsert_search_attributes(changed)
 
     # --- what people send: updates with a warrant ---------------------------------------------------------------------
 
@@ -389,9 +425,9 @@ class CertificateLifecycle:
         if news.state == "undeliverable":
             self.tell(do.DeliveryReported(news.message_id, "undeliverable"), cause=f"delivery/{news.message_id}")
 
-    @workflow.signal(name=UPGRADE_SIGNAL, description="Continue as new under the newest rules")
-    def upgrade(self) -> None:
-        self.tell(do.Upgrade())
+    @workflow.signal(name=UPGRADE_SIGNAL, description="Continue as new, under the rule set that is named")
+    def upgrade(self, rules: str = "") -> None:
+        self.tell(do.Upgrade(rules))
 
     @workflow.query(name="state", description="The whole state")
     def query_state(self) -> LifecycleState:
@@ -414,9 +450,24 @@ def record_of(state: LifecycleState, fact: e.Happened) -> EventRecord:
     )
 
 
-def whole_seconds(at: datetime, now: datetime) -> timedelta:
+def batch_of(outbox: Sequence[EventRecord], rules: RuleSet) -> tuple[EventRecord, ...]:
+    """The first of ``outbox`` that fit into one payload; always one at least, for no event is left behind."""
+    batch: list[EventRecord] = []
+    for record in outbox[: rules.events_at_once]:
+        batch.append(record)
+        if weight_of(batch) > rules.most_together:
+            return tuple(batch[:-1] or batch)
+    return tuple(batch)
+
+
+def weight_of(records: Iterable[EventRecord]) -> int:
+    """Roughly the characters that they have as JSON."""
+    return sum(len(repr(record.facts)) for record in records)
+
+
+def whole_seconds(at: datetime, now: datetime, overdue: timedelta) -> timedelta:
     """From ``now`` until ``at``, rounded up to whole seconds: a timer never wakes a moment before its instant."""
     left = at - now
     if left <= timedelta():
-        return OVERDUE
+        return overdue
     return timedelta(seconds=-(-left // timedelta(microseconds=1) // 1_000_000))

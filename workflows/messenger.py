@@ -1,20 +1,34 @@
-"""How activities reach workflows: signal-with-start, so that nothing is lost when its workflow does not run yet."""
+"""How activities and `everleaf upgrade` reach workflows; signal-with-start loses nothing where none runs yet."""
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    Priority,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from domain.contracts import Message
+from domain.lifecycle.rules import NEWEST
+from domain.lifecycle.state import LifecycleState, Recalling
 from domain.names import LIFECYCLE_QUEUE, OBSERVE_SIGNAL, TELL_SIGNAL, certificate_workflow, courier_workflow
 from workflows.courier import Courier, Route
 from workflows.lifecycle import PAGE_MEMO, CertificateLifecycle, Start
+from workflows.search import RULES
 
 # The one channel of this release.
 CHANNEL = "email"
 
+# Known from its first moment on, so that `everleaf upgrade` never takes a run that has just begun for an old one.
+BEGUN_UNDER = TypedSearchAttributes([SearchAttributePair(RULES, NEWEST)])
+# Couriers before lifecycles: thousands of those begin with one discovery, and a rung must not wait behind them.
+PEOPLE = Priority(priority_key=2)
+
 
 class Messenger:
-    """Both methods return once Temporal has acknowledged the signal; a repetition is harmless: ids are known."""
+    """Every method returns once Temporal has acknowledged it; a repetition is harmless: ids are known."""
 
     def __init__(self, client: Client, pages: str = "") -> None:
         """``pages``: where people read; a lifecycle says it in the Temporal UI, as the way back."""
@@ -26,7 +40,7 @@ class Messenger:
         try:
             await self._client.start_workflow(
                 CertificateLifecycle.run,
-                Start(managed_id),
+                Start(managed_id, rules=NEWEST),
                 id=certificate_workflow(managed_id),
                 task_queue=LIFECYCLE_QUEUE,
                 start_signal=OBSERVE_SIGNAL,
@@ -34,12 +48,31 @@ class Messenger:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 # A retired lifecycle stays retired; one that was ended by other means is begun anew.
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                search_attributes=BEGUN_UNDER,
                 static_summary=f"certificate {managed_id}",
-                # A summary ends with its run; a memo goes on with the workflow.
-                memo={PAGE_MEMO: f"{self._pages}/certificates/{managed_id}"} if self._pages else None,
+                memo=self._memo(managed_id),
             )
         except WorkflowAlreadyStartedError:
             return
+
+    async def begin_anew(self, managed_id: str) -> str:
+        """Replace whatever runs for ``managed_id`` by a run that goes on from what the store holds; its run id.
+
+        For runs of a release whose code is gone: their history cannot be replayed, so they cannot end by themselves.
+        What they had not recorded yet is lost with them; what has changed in their places the next discovery tells.
+        """
+        begun = await self._client.start_workflow(
+            CertificateLifecycle.run,
+            Start(managed_id, LifecycleState(managed_id, recall=Recalling("everleaf", "ended")), rules=NEWEST),
+            id=certificate_workflow(managed_id),
+            task_queue=LIFECYCLE_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+            search_attributes=BEGUN_UNDER,
+            static_summary=f"certificate {managed_id}",
+            memo=self._memo(managed_id),
+        )
+        assert begun.first_execution_run_id is not None  # a started workflow has one
+        return begun.first_execution_run_id
 
     async def tell(self, message: Message) -> None:
         """Hand a message to the Courier of its person."""
@@ -52,4 +85,9 @@ class Messenger:
             start_signal_args=[message],
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             static_summary=f"courier to {message.person}",
+            priority=PEOPLE,
         )
+
+    def _memo(self, managed_id: str) -> dict[str, str] | None:
+        # A summary ends with its run; a memo goes on with the workflow.
+        return {PAGE_MEMO: f"{self._pages}/certificates/{managed_id}"} if self._pages else None

@@ -1,12 +1,8 @@
 """Patch ids: each with its date and the fact that lets it be removed.
 
-To change the order of a workflow's commands: a line here, ``if workflow.patched(...)`` there, and a new history below
-tests/replay.
+To change the order of a workflow's commands while runs of before are alive: a line here, ``if workflow.patched(...)``
+there, and a new history below tests/replay.  What a rule decides is not patched: a live state names its rule set
+(``domain.lifecycle``), and both ways stay until no state names the old one.
+
+Of 0.1.0 nothing runs any more: its lifecycles are begun anew from the store, and its patches are gone.
 """
-
-# 24 Nov 2026: a Courier notes in the store what it has given up.  Removable when no Courier's run is older; a run ends
-# after 100 batches.
-COURIER_NOTES = "courier-notes-what-it-gave-up"
-
-# 24 Nov 2026: a Discovery that fails says so in the store.  Removable when no run of before is within the retention.
-DISCOVERY_SAYS_FAILED = "discovery-says-that-it-failed"

@@ -15,7 +15,6 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.worker import (
     Interceptor,
@@ -25,12 +24,14 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
 )
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import ActivityHandle
 
+from workflows.codec import unpacked
+from workflows.converter import DATA_CONVERTER
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
+from workflows.sandbox import Sandbox
 
 WORKFLOWS = (CertificateLifecycle, Courier, Discovery)
 ENDS = {
@@ -47,19 +48,7 @@ MESSAGE_IN_TEXT = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 SHOWN = 300
 # Fields that a later release added to an input (``domain.contracts``: with defaults, never removed or renamed).  An
 # older history lacks them, and that is no difference; a field that is not named here is never passed over.
-ADDED = frozenset(
-    {
-        # 0.1.0, the pages: what lists say of a case and of who must act.
-        *("requested_by", "approved_by", "failure", "retry_at", "rolled_back"),
-        *("known_at", "placed", "questions", "last_rung_at", "acknowledged_until"),
-        # 0.1.0: what is done at its targets is of a plan.
-        "targets_sha256",
-        # 0.1.0: a CA certificate is never renewed.
-        "is_ca",
-        # What a renewal would lose: usages that a plan takes away, names that none can give.
-        *("loses", "other_names"),
-    }
-)
+ADDED: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +76,9 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False) -> s
     commanded: list[StartActivityInput] = []
     replayer = Replayer(
         workflows=WORKFLOWS,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         interceptors=[_Listening(commanded)],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("domain")
-        ),
+        workflow_runner=Sandbox(),
         runtime=_quiet(),
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
@@ -143,10 +130,12 @@ def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartA
         if stored.activity_type.name != command.activity:
             told = f"event {event.event_id}: history runs {stored.activity_type.name}, replay {command.activity}"
             return Difference(event.event_id, told)
-        replayed = pydantic_data_converter.payload_converter.to_payloads(command.args)
-        if not _alike([payload.data for payload in stored.input.payloads], [payload.data for payload in replayed]):
+        replayed = DATA_CONVERTER.payload_converter.to_payloads(command.args)
+        # Unpacked: how well zlib packs is no difference.
+        given = [unpacked(payload) for payload in stored.input.payloads]
+        if not _alike([payload.data for payload in given], [payload.data for payload in replayed]):
             told = f"event {event.event_id}: the input of {command.activity} differs: "
-            return Difference(event.event_id, told + _apart(stored.input.payloads, replayed))
+            return Difference(event.event_id, told + _apart(given, replayed))
     return None
 
 

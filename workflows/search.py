@@ -13,6 +13,8 @@ STATE = SearchAttributeKey.for_keyword("EverleafState")
 OWNER = SearchAttributeKey.for_keyword("EverleafOwner")
 ISSUER = SearchAttributeKey.for_keyword("EverleafIssuer")
 SERVICE = SearchAttributeKey.for_keyword("EverleafService")
+# The rule set that a run goes by; a run without it is of 0.1.0.
+RULES = SearchAttributeKey.for_keyword("EverleafRules")
 NEEDS_HUMAN = SearchAttributeKey.for_bool("EverleafNeedsHuman")
 NOT_AFTER = SearchAttributeKey.for_datetime("EverleafNotAfter")
 NEXT_ACTION = SearchAttributeKey.for_datetime("EverleafNextAction")
@@ -25,6 +27,7 @@ ATTRIBUTES: tuple[tuple[str, str], ...] = (
     (OWNER.name, "Keyword"),
     (ISSUER.name, "Keyword"),
     (SERVICE.name, "Keyword"),
+    (RULES.name, "Keyword"),
     (NEEDS_HUMAN.name, "Bool"),
     (NOT_AFTER.name, "Datetime"),
     (NEXT_ACTION.name, "Datetime"),
@@ -42,9 +45,12 @@ def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttribute
     # An overdue moment is "now"; by the minute, so that each look at it does not write the attributes again.
     due = row.next_action_at.replace(second=0, microsecond=0) if row.next_action_at is not None else None
     keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
-    return (
+    made = (
         *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
+        RULES.value_set(state.led_by.name),
         NEEDS_HUMAN.value_set(needs_human(state)),
         NOT_AFTER.value_set(row.not_after),
         NEXT_ACTION.value_set(due) if due is not None else NEXT_ACTION.value_unset(),
     )
+    # An upsert is a command of the run, so which are made is a choice of its rule set.
+    return tuple(attribute for attribute in made if attribute.key.name in state.led_by.shown)

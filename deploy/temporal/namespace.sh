@@ -3,7 +3,8 @@
 set -eu
 RETENTION=8784h
 ATTRIBUTES='EverleafTier=Keyword EverleafState=Keyword EverleafOwner=Keyword EverleafIssuer=Keyword
-EverleafService=Keyword EverleafNeedsHuman=Bool EverleafNotAfter=Datetime EverleafNextAction=Datetime'
+EverleafService=Keyword EverleafRules=Keyword EverleafNeedsHuman=Bool EverleafNotAfter=Datetime
+EverleafNextAction=Datetime'
 
 # A server that has just started, or a namespace that was just made, refuses for some seconds.
 patiently() {

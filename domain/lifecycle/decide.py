@@ -25,6 +25,7 @@ from domain.lifecycle.commands import (
 from domain.lifecycle.ladder import escalates_at, moved
 from domain.lifecycle.refold import Recalled, base
 from domain.lifecycle.renewal_value import orders_at
+from domain.lifecycle.rules import RULES
 from domain.lifecycle.scheduling import approved, intend, settle
 from domain.lifecycle.state import Case, LifecycleState
 from domain.lifecycle.succession import blocked_by
@@ -142,7 +143,7 @@ def _from_our_own_parts(turn: Turn, command: Command) -> None:
             if state.life is not None and not state.retired and state.record_refused != detail:
                 turn.emit(e.RecordWasRefused(detail))
         case Upgrade(rules=rules):
-            turn.emit(e.RollAsked(rules))
+            turn.emit(e.RollAsked(rules if rules in RULES else ""))
         case _:
             pass
 

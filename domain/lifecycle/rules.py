@@ -103,10 +103,16 @@ class RuleSet:
     # --- the run ---
     answers_kept: int
     events_at_once: int
+    # Characters of what is recorded together, or travels to the next run: compressed, with the read model or the state
+    # beside it, it stays below the 512 KiB of a payload.
+    most_together: int
+    most_carried: int
     messages_per_run: int
     overdue: timedelta
     door: timedelta
     refused_again: timedelta
+    # The search attributes that a run sets: each is a command.
+    shown: tuple[str, ...]
 
 
 RULES: dict[str, RuleSet] = {
@@ -160,10 +166,23 @@ RULES: dict[str, RuleSet] = {
             verdicts_kept=20,
             answers_kept=100,
             events_at_once=50,
+            most_together=500_000,
+            most_carried=500_000,
             messages_per_run=500,
             overdue=timedelta(seconds=60),
             door=timedelta(seconds=30),
             refused_again=timedelta(hours=1),
+            shown=(
+                "EverleafTier",
+                "EverleafState",
+                "EverleafOwner",
+                "EverleafIssuer",
+                "EverleafService",
+                "EverleafRules",
+                "EverleafNeedsHuman",
+                "EverleafNotAfter",
+                "EverleafNextAction",
+            ),
         ),
     )
 }

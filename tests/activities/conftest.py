@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.issuance import IssuanceActivities, OrderActivities
@@ -20,6 +19,7 @@ from domain.tiers import DEFAULT_TIERS, Issuer, Profile, Tier
 from store.sightings.adoptions import adopting, finish, write
 from store.sightings.looks import Discovery, begin
 from store.sightings.rows import Changes, ManagedRow, SlotRow
+from workflows.converter import DATA_CONVERTER
 
 CA_KEK = bytes(range(32))
 LEAF_KEK = bytes(range(32, 64))
@@ -123,6 +123,6 @@ def manual(plan: Plan) -> Plan:
 async def temporal(temporal_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
     path = str(temporal_binary)
     async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=path, data_converter=pydantic_data_converter, dev_server_log_level="error"
+        dev_server_existing_path=path, data_converter=DATA_CONVERTER, dev_server_log_level="error"
     ) as environment:
         yield environment

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 
 from activities.adoption import AdoptionActivities
 from activities.discovery import DiscoveryActivities
+from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from domain.certificate import LookOutcome, Slot
 from domain.contracts import (
@@ -25,6 +26,7 @@ from domain.contracts import (
     Observation,
     ScanPage,
     Snapshot,
+    TellLifecycles,
 )
 from domain.errors import NotFound
 from domain.tiers import Policy, Tier
@@ -58,8 +60,9 @@ class House:
         self.failpoint: Callable[[str], None] = lambda name: None
         ids = (f"mc-{n}" for n in itertools.count())
         self.adoption = AdoptionActivities(
-            database, lambda: self.rules, clock, lambda: next(ids), self.lifecycles.send, lambda n: self.failpoint(n)
+            database, lambda: self.rules, clock, lambda: next(ids), lambda n: self.failpoint(n)
         )
+        self.telling = TellingActivities(database, clock, self.lifecycles.send, lambda n: self.failpoint(n))
         self.verification = VerificationActivities(database, lambda: self.rules, clock)
 
     async def discover(self, discovery_id: str) -> AdoptionReport:
@@ -67,7 +70,13 @@ class House:
         plan = await scanning.begin_discovery(DiscoveryRequest(discovery_id))
         for page in range(plan.pages):
             await scanning.scan_page(ScanPage(discovery_id, page))
-        return await self.adoption.adopt(AdoptDiscovery(discovery_id))
+        return await self.adopt(discovery_id)
+
+    async def adopt(self, discovery_id: str) -> AdoptionReport:
+        """As a Discovery does it: adopted, then told."""
+        report = await self.adoption.adopt(AdoptDiscovery(discovery_id))
+        await self.telling.tell_lifecycles(TellLifecycles(discovery_id))
+        return report
 
     def told(self, number: int) -> Observation:
         return self.adoption.consult(Consult(*self.lifecycles.heard[number]))
@@ -88,7 +97,7 @@ async def test_what_is_seen_is_adopted_told_once_and_told_again_only_when_it_cha
         assert adopted.life.fingerprint == first and adopted.slots == (Slot(f"tls://127.0.0.1:{port}", "ecdsa"),)
         assert adopted.looks[0].chain_ok
         assert (await house.discover("d2")).notices == 0
-        assert (await house.adoption.adopt(AdoptDiscovery("d1"))) == report
+        assert (await house.adopt("d1")) == report
     assert len(house.lifecycles.heard) == 1
     missed = await house.discover("d3")
     assert (missed.new, missed.missed, missed.changed) == (0, 1, 1)
@@ -134,10 +143,10 @@ async def test_notices_survive_a_crash_after_the_commit_and_an_absent_temporal(
     house.failpoint = lambda name: None
     house.lifecycles.is_down = True
     with pytest.raises(ConnectionError):
-        await house.adoption.adopt(AdoptDiscovery("d1"))
+        await house.adopt("d1")
     house.lifecycles.is_down = False
-    report = await house.adoption.adopt(AdoptDiscovery("d1"))
-    await house.adoption.adopt(AdoptDiscovery("d1"))
+    report = await house.adopt("d1")
+    await house.adopt("d1")
     assert report.new == 2
     assert sorted(managed for managed, _ in house.lifecycles.heard) == ["mc-0", "mc-1"]
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 from activities.recording import RecordingActivities
@@ -19,6 +18,7 @@ from domain.tiers import Tier
 from store.facts import record
 from tests.activities.test_recording import recording
 from tests.domain.simulation import World, broken, stored
+from workflows.converter import DATA_CONVERTER
 
 DAY = timedelta(days=1)
 # Two megabytes is what Temporal takes; a state is a small part of it, whatever it has lived through.
@@ -32,9 +32,9 @@ def keep(database: Engine, world: World, first: int = 0) -> None:
 
 async def recall(activities: RecordingActivities, managed_id: str = "mc-1") -> Recalled:
     answer = ActivityEnvironment().run(activities.recall, Recall(managed_id))
-    payloads = await pydantic_data_converter.encode([answer])
+    payloads = await DATA_CONVERTER.encode([answer])
     assert len(payloads[0].data) < LARGEST_STATE
-    [decoded] = await pydantic_data_converter.decode(payloads, [Recalled])
+    [decoded] = await DATA_CONVERTER.decode(payloads, [Recalled])
     assert decoded == answer
     assert isinstance(decoded, Recalled)
     return decoded

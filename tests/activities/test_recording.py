@@ -13,7 +13,6 @@ from sqlalchemy.engine import Engine
 from temporalio import activity, workflow
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.common import RetryPolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
@@ -29,6 +28,7 @@ from store.histories import histories_of
 from store.sightings import looks
 from tests.activities.conftest import Clock, Crash, Failpoint
 from tests.store.test_facts import batch, event, snapshot
+from workflows.converter import DATA_CONVERTER
 
 
 @workflow.defn
@@ -94,7 +94,7 @@ async def test_an_ended_run_is_archived_once_and_replays(database: Engine, tempo
     assert history.events == kept.events == len(json.loads(history.text)["events"])
     replayer = Replayer(
         workflows=[Recorder],
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     await replayer.replay_workflow(WorkflowHistory.from_json(name, history.text))

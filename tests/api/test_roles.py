@@ -7,6 +7,7 @@ from api.auth import ROLES
 from api.routes import (
     approvals,
     certificates,
+    codec,
     codes,
     commands,
     discoveries,
@@ -43,6 +44,7 @@ TABLE: dict[str, tuple[str, str, set[str]]] = {
     "get_metrics": ("GET", "/metrics", READ),
     # 503: this house has no feed, so that nobody waits for the end of a stream.
     "follow_events": ("GET", "/v1/events", READ),
+    "decode_payloads": ("POST", "/codec/decode", READ),
     "start_discovery": ("POST", "/v1/discoveries", {"automation", "operator", "security-head", "admin"}),
     "start_renewal": ("POST", "/v1/certificates/none/renewals", {"operator", "security-head", "admin"}),
     "upload_certificate": ("POST", "/v1/orders/none/certificate", {"operator", "security-head", "admin"}),
@@ -58,6 +60,7 @@ BODIES = {
     "answer_question": {"question": "unseen", "answer": "broken"},
     "make_message_code": {"message": "renew_now"},
     "acknowledge": {"level": "security-head", "until": "2026-12-01T00:00:00Z"},
+    "decode_payloads": {"payloads": []},
     "retire_certificate": {"reason": "mistake"},
     "decide_approval": {"decision": "approve"},
 }
@@ -84,7 +87,8 @@ async def test_nobody_gets_in_without_a_token(house: House, route: str) -> None:
 
 
 def test_every_guarded_route_is_in_both_tables() -> None:
-    rooms = (approvals, certificates, codes, commands, discoveries, events, histories, metrics, orders, policy, system)
+    reading = (approvals, certificates, codec, discoveries, events, histories, metrics, orders, policy, system)
+    rooms = (*reading, codes, commands)
     names = {route.name for room in rooms for route in room.router.routes if isinstance(route, APIRoute)}
     assert names == set(ROLES) == set(TABLE)
 

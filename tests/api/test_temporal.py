@@ -39,12 +39,13 @@ from domain.tiers import Role, Tier
 from formats.policy import parse_policy
 from store import access, facts
 from tests.domain.simulation import World
-from tests.workflows.conftest import Activities, sandbox
+from tests.workflows.conftest import Activities
 from tests.workflows.conftest import env as env
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle, Start
 from workflows.replaying import first_difference, read_history
+from workflows.sandbox import Sandbox
 
 
 class StoredActivities(Activities):
@@ -102,7 +103,7 @@ class Site:
                 task_queue=queue,
                 workflows=workflows,
                 activities=activities.all(),
-                workflow_runner=sandbox(),
+                workflow_runner=Sandbox(),
             )
             await self.stack.enter_async_context(worker)
         await self.env.client.start_workflow(
@@ -207,7 +208,7 @@ async def test_a_discovery_that_fails_says_why(site: Site) -> None:
     async def begin_discovery(request: c.DiscoveryRequest) -> c.DiscoveryPlan:
         raise ApplicationError("cidrs: outside the scope", type="BadInput", non_retryable=True)
 
-    lifecycle = Worker(site.env.client, task_queue=LIFECYCLE_QUEUE, workflows=[Discovery], workflow_runner=sandbox())
+    lifecycle = Worker(site.env.client, task_queue=LIFECYCLE_QUEUE, workflows=[Discovery], workflow_runner=Sandbox())
     scan = Worker(site.env.client, task_queue=SCAN_QUEUE, activities=[begin_discovery, scanning(site).fail_discovery])
     async with lifecycle, scan:
         started = (await site.ask("POST", "/v1/discoveries", json={"ports": [22]})).json()
@@ -243,7 +244,7 @@ async def test_a_discovery_started_in_temporal_shows_its_workflow_and_progress(s
         task_queue=LIFECYCLE_QUEUE,
         workflows=[Discovery],
         activities=[adopt],
-        workflow_runner=sandbox(),
+        workflow_runner=Sandbox(),
     )
     activities: list[Callable[..., Any]] = [begun.begin_discovery, scan_page, begun.fail_discovery]
     async with lifecycle, Worker(site.env.client, task_queue=SCAN_QUEUE, activities=activities):

@@ -9,21 +9,24 @@ from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
 from cli import replaying
 from cli.api_client import Api
 from cli.main import app
-from cli.upgrading import tell_all
+from cli.upgrading import all_changes, change_all
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow
 from domain.tiers import Tier
 from tests.domain.simulation import World
 from tests.workflows.conftest import Theatre
 from tests.workflows.conftest import env as env
 from tests.workflows.conftest import theatre as theatre
+from workflows.converter import DATA_CONVERTER
 from workflows.lifecycle import CertificateLifecycle, Start
+from workflows.messenger import Messenger
+from workflows.search import ATTRIBUTES, RULES
 
 
 async def test_replay_of_a_file_is_good_or_names_the_first_event(theatre: Theatre, tmp_path: Path) -> None:
@@ -71,28 +74,57 @@ async def test_every_run_of_a_certificate_is_replayed(theatre: Theatre, capsys: 
     assert capsys.readouterr().out.count("the same commands") == 2
 
 
-async def test_upgrade_signals_every_lifecycle_once(temporal_binary: Path) -> None:
+async def test_upgrade_says_and_does_for_each_lifecycle_what_its_rules_need(temporal_binary: Path) -> None:
+    attributes = [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]
     made = await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         dev_server_existing_path=str(temporal_binary),
+        dev_server_extra_args=attributes,
     )
     async with made:
-        for number in range(5):
+        for number, rules in enumerate((None, "0.1.5", "0.2", "0.1.5", None)):
+            given = TypedSearchAttributes([SearchAttributePair(RULES, rules)] if rules else [])
             await made.client.start_workflow(
                 CertificateLifecycle.run,
                 Start(f"mc-{number}"),
                 id=certificate_workflow(f"mc-{number}"),
                 task_queue=LIFECYCLE_QUEUE,
+                search_attributes=given,
             )
         await all_listed(made, 5)
-        assert await tell_all(made.client, 2, 0.0) == 5
-        history = await made.client.get_workflow_handle(certificate_workflow("mc-3")).fetch_history()
-        signals = [
-            event.workflow_execution_signaled_event_attributes.signal_name
-            for event in history.events
-            if event.HasField("workflow_execution_signaled_event_attributes")
+        wanted = {change.managed_id: change for change in await all_changes(made.client)}
+        anew, continues = "begun anew from the store", "continues as new"
+        assert {name: (change.rules, change.to, change.how) for name, change in wanted.items()} == {
+            "mc-0": ("0.1.0", "0.2", anew),
+            "mc-1": ("0.1.5", "0.2", continues),
+            "mc-3": ("0.1.5", "0.2", continues),
+            "mc-4": ("0.1.0", "0.2", anew),
+        }
+        assert not any(change.busy for change in wanted.values())
+        # Saying it has done nothing.
+        assert [await events_of(made, number) for number in range(5)] == [["started"]] * 5
+
+        assert await change_all(made.client, Messenger(made.client), 2, 0.0) == 4
+        assert [await events_of(made, number) for number in range(5)] == [
+            ["started with its state"],
+            ["started", "upgrade"],
+            ["started"],
+            ["started", "upgrade"],
+            ["started with its state"],
         ]
-        assert signals == ["upgrade"]
+
+
+async def events_of(made: WorkflowEnvironment, number: int) -> list[str]:
+    """How the present run of a lifecycle began, and the signals that it got."""
+    found = []
+    async for event in made.client.get_workflow_handle(certificate_workflow(f"mc-{number}")).fetch_history_events():
+        if event.HasField("workflow_execution_started_event_attributes"):
+            given = event.workflow_execution_started_event_attributes.input.payloads[0]
+            start = DATA_CONVERTER.payload_converter.from_payload(given, Start)
+            found.append("started with its state" if start.state is not None else "started")
+        if event.HasField("workflow_execution_signaled_event_attributes"):
+            found.append(event.workflow_execution_signaled_event_attributes.signal_name)
+    return found
 
 
 async def all_listed(made: WorkflowEnvironment, count: int) -> None:

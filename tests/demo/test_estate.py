@@ -74,12 +74,9 @@ def rules(home: Path) -> Policy:
 
 
 async def discover(database: Engine, policy: Policy, discovery_id: str) -> AdoptionReport:
-    async def send(managed_id: str, notice_id: str) -> None:
-        assert managed_id in notice_id
-
     ids = (f"{discovery_id}-{n:04d}" for n in itertools.count())
     scanning = DiscoveryActivities(database, lambda: policy, clock)
-    adopting = AdoptionActivities(database, lambda: policy, clock, lambda: next(ids), send, lambda name: None)
+    adopting = AdoptionActivities(database, lambda: policy, clock, lambda: next(ids), lambda name: None)
     plan = await scanning.begin_discovery(DiscoveryRequest(discovery_id))
     for page in range(plan.pages):
         await scanning.scan_page(ScanPage(discovery_id, page))

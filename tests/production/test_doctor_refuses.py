@@ -39,7 +39,7 @@ def demonstration(
     assert temporal_binary
     monkeypatch.chdir(PROJECT)
     port = free_port()
-    parts = [temporal_server.dev_server(home, port, free_port()), mailbox(home)]
+    parts = [temporal_server.dev_server(home, port, free_port(), "http://127.0.0.1:1"), mailbox(home)]
     for part in parts:
         part.start()
     try:

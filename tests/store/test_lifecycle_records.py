@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy.engine import Engine
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from domain.contracts import EventRecord, RecordBatch, Recorded
 from domain.lifecycle import events as e
@@ -14,13 +13,14 @@ from store import reader
 from store.canonical import canonical
 from store.facts import record
 from tests.domain.simulation import World
+from workflows.converter import DATA_CONVERTER
 
 DAY = timedelta(days=1)
 
 
 async def over_the_wire(batch: RecordBatch) -> RecordBatch:
-    payloads = await pydantic_data_converter.encode([batch])
-    [decoded] = await pydantic_data_converter.decode(payloads, [RecordBatch])
+    payloads = await DATA_CONVERTER.encode([batch])
+    [decoded] = await DATA_CONVERTER.decode(payloads, [RecordBatch])
     assert isinstance(decoded, RecordBatch)
     return decoded
 

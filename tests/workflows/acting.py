@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,10 @@ class Activities:
     snapshots: list[c.Snapshot] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
     approver: str = "person/head"
+    # Nobody takes a message: every attempt to send one fails.
+    mute: bool = False
+    # Sends hang until it is set.
+    hanging: asyncio.Event | None = None
     flaky: set[str] = field(default_factory=lambda: {"CollectOrder"})
 
     async def perform(self, step: Step) -> Outcome:
@@ -78,6 +83,10 @@ class Activities:
 
     @activity.defn(name="send")
     async def send(self, message: c.Message) -> c.Sent:
+        if self.hanging is not None:
+            await self.hanging.wait()
+        if self.mute:
+            raise ApplicationError("the mail server is gone", type="NotReady")
         self.told.append(message)
         return c.Sent(message.id)
 

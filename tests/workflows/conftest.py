@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,10 +18,8 @@ import pytest_asyncio
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain import contracts as c
 from domain.lifecycle.standing import own_findings
@@ -31,10 +28,12 @@ from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE,
 from domain.people.messages import Decide, Receipt
 from tests.domain.simulation import World
 from tests.workflows.acting import Activities as Activities  # other suites find it here
+from tests.workflows.keeping import FOLDER, keep_history, runs_of
+from workflows.converter import DATA_CONVERTER
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle, Start
-from workflows.replaying import ENDS
+from workflows.sandbox import Sandbox
 from workflows.search import ATTRIBUTES
 
 
@@ -93,25 +92,6 @@ class Stage:
         return next(event for _, event in sorted(self.activities.recorded.items()) if event.kind == kind)
 
 
-def without_paths(text: str) -> str:
-    """A history without the stack traces of its failures: they name folders of the machine that made it."""
-    history = json.loads(text)
-    for event in history["events"]:
-        for attributes in event.values():
-            failure = attributes.get("failure") if isinstance(attributes, dict) else None
-            while failure:
-                failure.pop("stackTrace", None)
-                failure = failure.get("cause")
-    return json.dumps(history, indent=2)
-
-
-def keep_history(path: Path, text: str) -> None:
-    """Store a history that is not stored yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.write_text(without_paths(text))
-
-
 async def register(env: WorkflowEnvironment) -> None:
     types = {
         "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -124,16 +104,12 @@ async def register(env: WorkflowEnvironment) -> None:
     await env.client.operator_service.add_search_attributes(request)
 
 
-def sandbox() -> SandboxedWorkflowRunner:
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("domain"))
-
-
 @pytest_asyncio.fixture
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     server = shutil.which("temporal-test-server", path=str(Path(sys.executable).parent))
     assert server, "temporal-test-server is not installed; run ./everleaf test, which installs it"
     made = await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=server
+        data_converter=DATA_CONVERTER, test_server_existing_path=server
     )
     async with made:
         await register(made)
@@ -149,25 +125,10 @@ class Theatre:
         self.stages: list[Stage] = []
 
     async def keep(self, scenario: str) -> None:
-        """With EVERLEAF_KEEP_HISTORIES set to a folder, store every run of every lifecycle; never over a stored one."""
-        folder = os.environ.get("EVERLEAF_KEEP_HISTORIES")
-        if not folder:
-            return
-        for stage in self.stages:
-            for number, text in enumerate(await self.runs(stage.handle.id), start=1):
-                keep_history(Path(folder) / "CertificateLifecycle" / f"{scenario}-{number}.json", text)
-
-    async def runs(self, workflow_id: str) -> list[str]:
-        """The histories of all runs that have ended, oldest first; each run names the one it continues."""
-        texts: list[str] = []
-        run: str | None = None
-        while True:
-            history = await self.env.client.get_workflow_handle(workflow_id, run_id=run).fetch_history()
-            if history.events[-1].event_type in ENDS:
-                texts.insert(0, history.to_json())
-            run = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id or None
-            if run is None:
-                return texts
+        """Store every run of every lifecycle, where it is asked for; never over a stored one."""
+        for stage in self.stages if os.environ.get(FOLDER) else ():
+            for number, text in enumerate(await runs_of(self.env.client, stage.handle.id), start=1):
+                keep_history("CertificateLifecycle", f"{scenario}-{number}", text)
 
     async def stage(self, world: World, name: str = "mc-1") -> Stage:
         begun = world.now = await self.env.get_current_time()
@@ -180,7 +141,7 @@ class Theatre:
                 task_queue=queue,
                 workflows=[CertificateLifecycle, Courier, Discovery] if queue == LIFECYCLE_QUEUE else [],
                 activities=activities.all(),
-                workflow_runner=sandbox(),
+                workflow_runner=Sandbox(),
             )
             await self.stack.enter_async_context(worker)
         handle = await self.env.client.start_workflow(

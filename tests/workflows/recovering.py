@@ -18,8 +18,12 @@ from workflows.messenger import Messenger
 
 async def until(stage: Stage, kind: str, count: int = 1) -> None:
     """Wait for the fact itself: ``count`` recorded events of ``kind``."""
+    await until_fact(lambda: stage.kinds().count(kind) >= count)
+
+
+async def until_fact(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(120):
-        while stage.kinds().count(kind) < count:  # noqa: ASYNC110  # the fact is in the fake store, which has no event
+        while not holds():  # noqa: ASYNC110  # the fact is in a fake, which has no event
             await asyncio.sleep(0.05)
 
 

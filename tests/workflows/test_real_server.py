@@ -17,7 +17,6 @@ from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -34,9 +33,11 @@ from domain.names import LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.people.messages import Acknowledge, Receipt, RenewNow
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken
-from tests.workflows.conftest import Stage, Theatre, sandbox
+from tests.workflows.conftest import Stage, Theatre
 from tests.workflows.recovering import end_by_hand, is_the_truth, late_notice, resumed, until, until_state
+from workflows.converter import DATA_CONVERTER
 from workflows.discovery import Discovery
+from workflows.sandbox import Sandbox
 from workflows.search import ATTRIBUTES
 
 DAY = timedelta(days=1)
@@ -48,7 +49,7 @@ ROLLS = 20
 async def real() -> AsyncIterator[Theatre]:
     attributes = [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]
     env = await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
         dev_server_extra_args=attributes,
         dev_server_log_level="error",
@@ -145,7 +146,7 @@ async def test_a_discovery_with_a_wrong_input_fails_at_once_with_field_and_remed
         raise ApplicationError(repr(replace(request, discovery_id="")), non_retryable=True)
 
     client = real.env.client
-    lifecycle = Worker(client, task_queue=LIFECYCLE_QUEUE, workflows=[Discovery], workflow_runner=sandbox())
+    lifecycle = Worker(client, task_queue=LIFECYCLE_QUEUE, workflows=[Discovery], workflow_runner=Sandbox())
     scan = Worker(client, task_queue=SCAN_QUEUE, activities=[begin_discovery, fail_discovery])
 
     async def end_of(number: int, given: list[object]) -> str:
@@ -210,6 +211,21 @@ async def test_a_lifecycle_terminated_in_mid_case_is_whole_again_with_its_next_n
     assert sorted(world.orders) == ["mc-1.1.1.1", "mc-1.2.1.1"]
     assert "order_revoked" not in stage.kinds()
     assert "forked" not in stage.kinds()
+
+
+async def test_a_send_that_hangs_holds_up_no_order_and_no_generation(real: Theatre) -> None:
+    stage = await real.stage(World(tier=Tier.CUSTOMER_FACING, age=340 * DAY))
+    stage.activities.hanging = asyncio.Event()
+    await until(stage, "approval_asked")
+    assert (await stage.decide()).outcome == "accepted"
+    await until(stage, "generation_began")
+    state = await until_state(stage, lambda state: state.generation == 2)
+    untold = {message.id for message in state.untold}
+    assert untold
+    assert not stage.activities.told
+    stage.activities.hanging.set()
+    await until_state(stage, lambda state: not state.untold)
+    assert untold <= {message.id for message in stage.activities.told}
 
 
 async def reset_before(stage: Stage, activity: str) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
@@ -97,3 +98,21 @@ async def test_a_history_names_its_own_workflow(theatre: Theatre) -> None:
             read_history(text)
     with pytest.raises(ValueError):
         read_history("[]")
+
+
+async def test_a_second_cold_replay_builds_no_type_adapter(theatre: Theatre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building those of one lifecycle was half of what a cold one cost; they are of the process, not of a workflow."""
+    ended, _ = await a_generation(theatre)
+    assert await first_difference(ended) is None
+    built: list[object] = []
+    make = TypeAdapter.__init__
+
+    def counted(self: TypeAdapter[Any], kind: Any, *given: Any, **more: Any) -> None:
+        built.append(kind)
+        make(self, kind, *given, **more)
+
+    monkeypatch.setattr(TypeAdapter, "__init__", counted)
+    assert await first_difference(ended) is None
+    assert built == []
+    TypeAdapter(int)
+    assert built == [int]

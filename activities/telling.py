@@ -1,0 +1,116 @@
+"""Tells lifecycles what a discovery has found for them, no faster than they can take it in.
+
+Five thousand lifecycles that begin at once bury a worker of two cores: tasks time out as deadlocks, and a decision
+waits behind all of them.  So only a few are awake at a time.  That costs no throughput: the worker is busy anyway.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Engine
+from temporalio import activity
+
+from activities.discovery import heartbeat
+from activities.scanners.base import Clock
+from domain.contracts import LifecyclesTold, TellLifecycles
+from store.facts import heads_of
+from store.sightings.notices import mark_sent, unsent
+
+# Notices that are read together.
+PAGE = 1000
+# Enough to keep two cores busy; a decision waits behind as many tasks at most, some tens of milliseconds each.
+MOST_AWAKE = 24
+AT_ONCE = 8
+# How long one that records nothing is waited for: it may be broken, or its notice may say nothing new.
+LOOKS = 40
+# Each look is a query; more often costs the CPU that lifecycles need.
+PAUSE_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class Awake:
+    """Lifecycles that were told and have recorded nothing since: the number of their last event, and looks at it."""
+
+    engine: Engine
+    heads: dict[str, int] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+
+    async def make_room(self, for_more: int) -> None:
+        """Wait until ``for_more`` may be woken."""
+        while self.heads and len(self.heads) + for_more > MOST_AWAKE:
+            now = await asyncio.to_thread(heads_of, self.engine, list(self.heads))
+            for managed_id, before in list(self.heads.items()):
+                self.looks[managed_id] += 1
+                if now.get(managed_id, -1) > before or self.looks[managed_id] > LOOKS:
+                    del self.heads[managed_id], self.looks[managed_id]
+            heartbeat()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    def add(self, managed_id: str, head: int) -> None:
+        self.heads[managed_id], self.looks[managed_id] = head, 0
+
+
+@dataclass(frozen=True, slots=True)
+class TellingActivities:
+    """``send(managed_id, notice_id)``: tells a lifecycle and returns once Temporal has acknowledged it; ``failpoint``:
+    called with the name of a point at which tests end the process."""
+
+    engine: Engine
+    clock: Clock
+    send: Callable[[str, str], Awaitable[None]]
+    failpoint: Callable[[str], None]
+    # Two discoveries would send the same notices twice, at twice the pace.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @activity.defn(name="tell_lifecycles")
+    async def tell_lifecycles(self, asked: TellLifecycles) -> LifecyclesTold:
+        """Send every notice that Temporal has not acknowledged, whichever discovery wrote it.
+
+        Idempotent: what was acknowledged is not sent again.  All are tried before the first failure is raised: one
+        broken lifecycle must not keep others from hearing.
+        """
+        while True:
+            try:
+                await asyncio.wait_for(self.turn.acquire(), 10)
+                break
+            except TimeoutError:
+                heartbeat()
+        try:
+            return await self._tell_all()
+        finally:
+            self.turn.release()
+
+    async def _tell_all(self) -> LifecyclesTold:
+        awake, told, certificates = Awake(self.engine), 0, set[str]()
+        failures: list[BaseException] = []
+        last = ""
+        while page := await asyncio.to_thread(unsent, self.engine, PAGE, after=last):
+            last = page[-1][1]
+            queues: dict[str, list[str]] = {}
+            for managed_id, notice_id in page:
+                queues.setdefault(managed_id, []).append(notice_id)
+            heads = await asyncio.to_thread(heads_of, self.engine, list(queues))
+            waiting = list(queues.items())
+            while waiting:
+                batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+                await awake.make_room(len(batch))
+                answers = await asyncio.gather(*(self._tell(*queue) for queue in batch), return_exceptions=True)
+                failures += [answer for answer in answers if isinstance(answer, BaseException)]
+                heard = [one for one, answer in zip(batch, answers, strict=True) if answer is None]
+                sent = [notice_id for _, notices in heard for notice_id in notices]
+                await asyncio.to_thread(mark_sent, self.engine, sent, self.clock())
+                heartbeat()
+                for managed_id, notices in heard:
+                    awake.add(managed_id, heads.get(managed_id, -1))
+                    certificates.add(managed_id)
+                    told += len(notices)
+        for failure in failures:
+            raise failure
+        return LifecyclesTold(told, len(certificates))
+
+    async def _tell(self, managed_id: str, notices: list[str]) -> None:
+        """In the order of writing, so that it hears of its slots before what was seen in them."""
+        for notice_id in notices:
+            await self.send(managed_id, notice_id)
+            self.failpoint("adopt.told")

@@ -1,0 +1,114 @@
+"""Unpacks large payloads for the Temporal UI, by Temporal's protocol for codecs: what it shows is in no other form.
+
+The UI asks from the browser, from another origin than ours.  So that origin alone (EVERLEAF_TEMPORAL_UI) may ask, with
+the session of whoever has logged in here, where the UI is told to include credentials; machines send their token.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+from temporalio.api.common.v1 import Payload
+
+from api.auth import DECODE_PATH, Door
+from api.middleware import Layer
+from api.parts import CallerDep, Parts
+from domain.errors import BadInput
+from workflows.codec import MOST_UNPACKED, unpacked
+
+router = APIRouter(tags=["codec"], route_class=Door)
+
+# A page of a history shows fewer; each costs a call of zlib, however small it is.
+MOST_PAYLOADS = 500
+
+
+class PayloadItem(BaseModel):
+    """A payload as protobuf writes it in JSON: every value is base64."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=20)
+    data: str = ""
+
+
+class PayloadsItem(BaseModel):
+    payloads: Annotated[list[PayloadItem], Field(max_length=MOST_PAYLOADS)] = []
+
+
+@router.post(DECODE_PATH)
+async def decode_payloads(asked: PayloadsItem, caller: CallerDep) -> PayloadsItem:
+    """The payloads as they were before they were packed; those that are not packed come back as they are.
+
+    All of them together unpack to at most 16 MiB.
+    """
+    return await run_in_threadpool(_decode, asked)
+
+
+def _decode(asked: PayloadsItem) -> PayloadsItem:
+    left, found = MOST_UNPACKED, []
+    for number, item in enumerate(asked.payloads):
+        place = f"payloads[{number}]"
+        metadata = {name: read(text, f"{place}.metadata.{name}") for name, text in item.metadata.items()}
+        payload = unpacked(Payload(metadata=metadata, data=read(item.data, f"{place}.data")), left)
+        # Counted over the whole request: 500 small bombs are one large one.
+        left = max(0, left - len(payload.data))
+        found.append(
+            PayloadItem(
+                metadata={name: b64encode(value).decode() for name, value in payload.metadata.items()},
+                data=b64encode(payload.data).decode(),
+            )
+        )
+    return PayloadsItem(payloads=found)
+
+
+def read(text: str, field: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as problem:
+        raise BadInput(field, "is not base64", "Send the payload as Temporal writes it in JSON.") from problem
+
+
+class AskedFromTheUI(Layer):
+    """Lets the pages of the Temporal UI, and no others, read what the codec answers them (CORS)."""
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts = scope["app"].state.parts
+        assert isinstance(parts, Parts)
+        origin = Headers(scope=scope).get("origin", "")
+        if scope["path"] != DECODE_PATH or not origin or origin != origin_of(parts.temporal_ui):
+            await self.app(scope, receive, send)
+            return
+        allowed = {
+            "access-control-allow-origin": origin,
+            "access-control-allow-credentials": "true",
+            "vary": "origin",
+        }
+        if scope["method"] == "OPTIONS":
+            # What the UI sends with its question, and for how long a browser need not ask again.
+            asked = {
+                "access-control-allow-methods": "POST",
+                "access-control-allow-headers": "authorization, content-type, x-namespace",
+                "access-control-max-age": "600",
+            }
+            await Response(status_code=204, headers={**allowed, **asked})(scope, receive, send)
+            return
+
+        async def readable(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(allowed)
+            await send(message)
+
+        await self.app(scope, receive, readable)
+
+
+def origin_of(address: str) -> str:
+    """Scheme, name and port of ``address``, as a browser says it; empty for an empty one."""
+    read = urlsplit(address)
+    return f"{read.scheme}://{read.netloc}" if read.netloc else ""

@@ -1,0 +1,115 @@
+"""The Temporal UI has large payloads unpacked: from its own origin, for whoever has logged in, within bounds."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy.engine import Engine
+from temporalio.api.common.v1 import Payload
+
+from api.auth import COOKIE
+from api.main import build
+from api.parts import Parts
+from domain.tiers import Role
+from store import access
+from tests.api.conftest import House
+from workflows.codec import ZLIB, packed
+
+UI = "http://127.0.0.1:8233"
+LARGE = Payload(metadata={"encoding": b"json/plain"}, data=b'"' + b"mc-1 " * 20_000 + b'"')
+SMALL = Payload(metadata={"encoding": b"json/plain"}, data=b'"mc-1"')
+
+
+def item(payload: Payload) -> dict[str, Any]:
+    metadata = {name: b64encode(value).decode() for name, value in payload.metadata.items()}
+    return {"metadata": metadata, "data": b64encode(payload.data).decode()}
+
+
+def bomb(size: int) -> dict[str, Any]:
+    return item(Payload(metadata={"encoding": ZLIB}, data=zlib.compress(bytes(size))))
+
+
+async def ask(house: House, headers: dict[str, str], method: str = "POST", **given: Any) -> httpx2.Response:
+    """As a browser or a machine would, with its own headers alone."""
+    app = build(replace(house.app.state.parts, temporal_ui=f"{UI}/"))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as client:
+        return await client.request(method, "/codec/decode", headers=headers, **given)
+
+
+def engine_of(house: House) -> Engine:
+    parts = house.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts.engine
+
+
+def logged_in(house: House) -> str:
+    cookie = access.log_in(engine_of(house), access.create_login_link(engine_of(house), Role.AUDITOR))
+    assert cookie is not None
+    return f"{COOKIE}={cookie}"
+
+
+async def test_what_was_packed_comes_back_and_the_rest_as_it_was(house: House) -> None:
+    answer = await house.ask("POST", "/codec/decode", json={"payloads": [item(packed(LARGE)), item(SMALL)]})
+    assert answer.status_code == 200
+    assert answer.json() == {"payloads": [item(LARGE), item(SMALL)]}
+    assert b64decode(answer.json()["payloads"][0]["data"]) == LARGE.data
+
+
+async def test_the_ui_asks_with_the_session_of_its_reader(house: House) -> None:
+    headers = {"origin": UI, "cookie": logged_in(house), "sec-fetch-site": "same-site", "x-namespace": "default"}
+    answer = await ask(house, headers, json={"payloads": [item(packed(LARGE))]})
+    assert answer.json() == {"payloads": [item(LARGE)]}
+    assert answer.headers["access-control-allow-origin"] == UI
+    assert answer.headers["access-control-allow-credentials"] == "true"
+
+
+async def test_the_browser_of_the_ui_learns_beforehand_what_it_may_send(house: House) -> None:
+    wanted = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-namespace"}
+    answer = await ask(house, {"origin": UI, **wanted}, method="OPTIONS")
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == UI
+    assert answer.headers["access-control-allow-headers"] == "authorization, content-type, x-namespace"
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8234", "https://evil.example", "null", f"{UI}.evil.example"])
+async def test_the_pages_of_others_read_nothing(house: House, origin: str) -> None:
+    headers = {"origin": origin, "cookie": logged_in(house), "sec-fetch-site": "cross-site"}
+    for method in ("POST", "OPTIONS"):
+        answer = await ask(house, headers, method=method, json={"payloads": [item(packed(LARGE))]})
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_nobody_is_answered_without_a_session_or_a_token_and_the_ui_can_read_that(house: House) -> None:
+    answer = await ask(house, {"origin": UI}, json={"payloads": [item(packed(LARGE))]})
+    assert answer.status_code == 401
+    assert answer.headers["access-control-allow-origin"] == UI
+
+
+@pytest.mark.parametrize(
+    ("payloads", "problem"),
+    [
+        ([bomb(17 * 1024 * 1024)], "unpacks to more than 16777216 bytes"),
+        # Each alone would be allowed.
+        ([item(packed(Payload(data=bytes(9 * 1024 * 1024))))] * 2, "unpacks to more than"),
+        ([{"metadata": {"encoding": "!"}, "data": ""}], "payloads[0].metadata.encoding: is not base64"),
+        ([{"data": "%%%"}], "payloads[0].data: is not base64"),
+        ([item(Payload(metadata={"encoding": ZLIB}, data=b"garbage"))], "is not zlib"),
+    ],
+)
+async def test_hostile_payloads_are_refused_with_what_is_wrong(
+    house: House, payloads: list[dict[str, Any]], problem: str
+) -> None:
+    answer = await house.ask("POST", "/codec/decode", json={"payloads": payloads})
+    assert answer.status_code == 422
+    assert problem in answer.json()["detail"]
+
+
+async def test_more_payloads_than_a_page_shows_are_refused(house: House) -> None:
+    answer = await house.ask("POST", "/codec/decode", json={"payloads": [item(SMALL)] * 501})
+    assert answer.status_code == 422
