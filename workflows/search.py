@@ -45,7 +45,7 @@ def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttribute
     # An overdue moment is "now"; by the minute, so that each look at it does not write the attributes again.
     due = row.next_action_at.replace(second=0, microsecond=0) if row.next_action_at is not None else None
     keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
-    made = (
+    made: tuple[SearchAttributeUpdate[Any], ...] = (
         *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
         RULES.value_set(state.led_by.name),
         NEEDS_HUMAN.value_set(needs_human(state)),
