@@ -9,7 +9,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle import sightings
 from domain.lifecycle.ladder import escalates_at
 from domain.lifecycle.seeing import is_silence_expected, serves
-from domain.lifecycle.served import is_unseen, proof_of
+from domain.lifecycle.served import proof_of, unseen
 from domain.lifecycle.state import Place, Stage
 from domain.lifecycle.transition import Turn
 
@@ -36,7 +36,8 @@ def _failed(turn: Turn, step: str, detail: str, stage: Stage, place: str = "") -
 
 def _ours(turn: Turn, report: DeployReport) -> tuple[SlotReceipt, ...]:
     """Without those of slots that moved away while a target answered: they are another's to worry about."""
-    return tuple(receipt for receipt in report.receipts if receipt.slot in turn.state.slots)
+    own = {*turn.state.slots}
+    return tuple(receipt for receipt in report.receipts if receipt.slot in own)
 
 
 # --- the look from outside ------------------------------------------------------------------------------------------
@@ -52,9 +53,11 @@ def verify(turn: Turn, report: LookReport) -> None:
         turn.emit(e.LookBroke(again, "nothing was looked at"))
         turn.emit(e.VerificationLooked((), (), (), again))
         return
-    needed = [place for place in turn.state.own_places if is_needed(turn, place)]
-    verified = [place for place in needed if serves(turn.state, place)]
-    rest = [place for place in needed if place not in verified]
+    gone = {place.slot for place in unseen(turn.state, turn.now)}
+    needed = [place for place in turn.state.own_places if is_needed(turn, place, place.slot in gone)]
+    verified, rest = list[Place](), list[Place]()
+    for place in needed:
+        (verified if serves(turn.state, place) else rest).append(place)
     # Where all are left out nobody has seen the new one: nothing is verified, and the alarm goes on.
     if verified and not rest:
         _close(turn, verified)
@@ -69,7 +72,7 @@ def verify(turn: Turn, report: LookReport) -> None:
         _roll_back(turn, lost)
 
 
-def is_needed(turn: Turn, place: Place) -> bool:
+def is_needed(turn: Turn, place: Place, is_unseen: bool) -> bool:
     """Whether the case waits for ``place``.  Left out are only: one that is unseen, or that a person said is broken and
     that shows nothing; one that no look can show; and the old algorithm's slot, where silence is what is wanted."""
     if proof_of(place.slot) == "first-use" or is_silence_expected(turn.state, place):
@@ -77,7 +80,7 @@ def is_needed(turn: Turn, place: Place) -> bool:
     if place.put_at is not None and place.answered and place.silent:
         # It answered before we put something there: that is not its silence but ours.
         return True
-    return not (is_unseen(turn.state, place, turn.now) or (place.to_repair and place.silent))
+    return not (is_unseen or (place.to_repair and place.silent))
 
 
 def _pause(turn: Turn, rest: list[Place], wrong: list[Place]) -> timedelta:

@@ -67,12 +67,9 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         case e.PlacesReleased(slots=slots, why=why):
             return seeing.released(state, slots, why)
         case e.RepairPromised(slots=slots):
-            places = (replace(one, to_repair=True) if one.slot in slots else one for one in state.places)
-            return replace(state, places=tuple(places))
+            return seeing.at(state, slots, lambda place: replace(place, to_repair=True))
         case e.RepairMade(slots=slots):
-            return replace(
-                state, places=tuple(seeing.repaired(one) if one.slot in slots else one for one in state.places)
-            )
+            return seeing.at(state, slots, seeing.repaired)
         case e.MoveSettled():
             return replace(state, moved=())
         case e.LooksTaken(looks=looks, lives=lives):

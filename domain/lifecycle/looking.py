@@ -1,7 +1,7 @@
 """When we look again of our own accord, and where: while something that was seen waits for a second look."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.certificate import Slot
 from domain.lifecycle.ladder import moved, pause, scaled
@@ -22,7 +22,8 @@ def next_look(state: LifecycleState) -> NextLook | None:
     """The next look of our own; None where discovery's own pace is enough."""
     if state.life is None or state.retired:
         return None
-    due = sorted(((at, why, place.slot) for place in state.own_places for at, why in _waits(state, place)))
+    length = present(state).length
+    due = sorted(((at, why, place.slot) for place in state.own_places for at, why in _waits(state, place, length)))
     if not due:
         return None
     at, why = due[0][:2]
@@ -32,10 +33,10 @@ def next_look(state: LifecycleState) -> NextLook | None:
     return NextLook(at, why, slots[: state.led_by.places_per_look])
 
 
-def _waits(state: LifecycleState, place: Place) -> list[tuple[datetime, str]]:
+def _waits(state: LifecycleState, place: Place, length: timedelta) -> list[tuple[datetime, str]]:
     if place.looked_at is None or proof_of(place.slot) == "first-use":
         return []
-    rules, length = state.led_by, present(state).length
+    rules = state.led_by
     least = rules.shortest_retry
     weekly = moved(place.looked_at, pause(rules.wrong_places_again, length, least))
     if place.silent:

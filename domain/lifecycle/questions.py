@@ -91,11 +91,11 @@ def _of_places(state: LifecycleState, now: datetime) -> Iterator[Wanted]:
 
 def unanswered(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
     """Places of which a person must say what became of them: unseen, or all that a good successor lacks."""
-    found = [place for place in unseen(state, now) if not place.to_repair]
+    found = {place.slot: place for place in unseen(state, now) if not place.to_repair}
     waiting = successor(state, now)
     if waiting is not None:
-        found += [place for place in waiting.lacking if place not in found]
-    return tuple(found)
+        found |= {place.slot: place for place in waiting.lacking}
+    return tuple(found.values())
 
 
 def _is_known_drift(state: LifecycleState, places: Iterable[Place]) -> bool:

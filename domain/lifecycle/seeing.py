@@ -1,6 +1,6 @@
 """What the fold makes of places: which are ours, and what the looks at them leave in each."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,13 +22,16 @@ def placed(state: LifecycleState, slots: tuple[Slot, ...]) -> LifecycleState:
     joined = [slot for slot in slots if slot not in known]
     own = [replace(known.get(slot, Place(slot)), is_taken=False) for slot in slots]
     # Nothing of ours was ever seen at a place without lives: nothing there is left to answer for.
-    gone = (place for place in state.places if place.slot not in slots and place.lives)
+    # By sets throughout: a certificate may have thousands of places.
+    kept = {*slots}
+    gone = (place for place in state.places if place.slot not in kept and place.lives)
     taken = [replace(place, is_taken=True, put_at=None, wrong=0) for place in gone]
     return _rest(replace(state, places=(*own, *taken), moved=() if joined else state.moved))
 
 
 def released(state: LifecycleState, slots: tuple[Slot, ...], why: str) -> LifecycleState:
-    left = tuple(place for place in state.places if place.slot not in slots)
+    gone = {*slots}
+    left = tuple(place for place in state.places if place.slot not in gone)
     moved = (*state.moved, *(slot.url for slot in slots)) if why == "moved" else state.moved
     return _rest(_pruned(replace(state, places=left, moved=tuple(dict.fromkeys(moved)))))
 
@@ -38,7 +41,8 @@ def _rest(state: LifecycleState) -> LifecycleState:
     case = state.case
     if case is None:
         return state
-    left = tuple(slot for slot in case.to_roll_back if slot in state.slots)
+    own = {*state.slots}
+    left = tuple(slot for slot in case.to_roll_back if slot in own)
     if case.stage in UNDER_WAY and not (case.stage is Stage.ROLLING_BACK and left):
         stage = Stage.VERIFYING if is_complete(state) else Stage.DEPLOYING
         return replace(state, case=replace(case, to_roll_back=left, stage=stage, retry_at=None))
@@ -175,11 +179,12 @@ def ends_early(state: LifecycleState, seen: SeenLife) -> bool:
     return not gains(seen.ends_at, against, case.plan, terms.table, state.led_by, requested=requested)
 
 
-def put(state: LifecycleState, slots: tuple[Slot, ...], at: datetime) -> LifecycleState:
+def put(state: LifecycleState, slots: Iterable[Slot], at: datetime) -> LifecycleState:
     """A certificate was installed at ``slots``; whether they answered before is what later silence is judged by."""
+    here = {*slots}
     places = tuple(
         replace(place, put_at=at, answered=bool(place.lives) and place.silent == 0, wrong=0)
-        if place.slot in slots
+        if place.slot in here
         else place
         for place in state.places
     )
@@ -194,6 +199,12 @@ def taken_back(state: LifecycleState, slots: Iterable[Slot] | None = None) -> Li
         for place in state.places
     )
     return replace(state, places=places)
+
+
+def at(state: LifecycleState, slots: Iterable[Slot], change: Callable[[Place], Place]) -> LifecycleState:
+    """``state`` with ``change`` made to the places of ``slots``."""
+    here = {*slots}
+    return replace(state, places=tuple(change(one) if one.slot in here else one for one in state.places))
 
 
 def repaired(place: Place) -> Place:

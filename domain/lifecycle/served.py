@@ -73,19 +73,22 @@ def is_silent(place: Place) -> bool:
     return place.silent > 0 and proof_of(place.slot) == "handshake"
 
 
-def is_unseen(state: LifecycleState, place: Place, now: datetime) -> bool:
+def unseen(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
     """Silent for three looks over a week (scaled); of a file: not there in two looks."""
+    if state.life is None:
+        return ()
+    # Reckoned once: E of the present certificate reads every place.
+    week = scaled(state.led_by.silent_for, present(state).length)
+    return tuple(place for place in state.own_places if _is_unseen(state, place, now, week))
+
+
+def _is_unseen(state: LifecycleState, place: Place, now: datetime, week: timedelta) -> bool:
     rules = state.led_by
     if place.silent_since is None or proof_of(place.slot) == "first-use":
         return False
     if proof_of(place.slot) == "read-back":
         return place.silent >= rules.absent_looks
-    length = present(state).length if state.life is not None else timedelta()
-    return place.silent >= rules.silent_looks and now - place.silent_since >= scaled(rules.silent_for, length)
-
-
-def unseen(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
-    return tuple(place for place in state.own_places if is_unseen(state, place, now))
+    return place.silent >= rules.silent_looks and now - place.silent_since >= week
 
 
 def answering(state: LifecycleState) -> tuple[Place, ...]:
@@ -130,29 +133,31 @@ def lives(state: LifecycleState) -> tuple[Served, ...]:
     A revoked one counts as ended since.  A place that another certificate has taken counts as it was before.
     """
     mine = present(state)
-    found = {mine.fingerprint: Served(mine.fingerprint, "present", mine.not_before, mine.ends_at, None, 0)}
+    found: dict[str, list[tuple[SeenLife, Slot]]] = {mine.fingerprint: []}
     for place in state.places:
         for seen in place.lives:
-            before = found.get(seen.fingerprint)
-            found[seen.fingerprint] = _joined(before, _one(state, place, seen, mine))
+            found.setdefault(seen.fingerprint, []).append((seen, place.slot))
     revoked = dict(state.revoked)
-    return tuple(_ended(life, revoked.get(life.fingerprint)) for life in found.values())
+    return tuple(_ended(_one(state, print_, seen, mine), revoked.get(print_)) for print_, seen in found.items())
 
 
-def _one(state: LifecycleState, place: Place, seen: SeenLife, mine: Life) -> Served:
-    facts = facts_of(state, seen.fingerprint)
-    # A look of 0.1.0 did not say when its leaf begins, nor always when its path ends: the present one's stand for it.
-    begins = seen.not_before or (facts.not_before if facts is not None else mine.not_before)
-    known_end = facts.ends_at if facts is not None else mine.ends_at
-    ends = mine.ends_at if seen.fingerprint == mine.fingerprint else seen.ends_at or known_end
-    return Served(seen.fingerprint, whose(state, seen.fingerprint), begins, ends, place.slot, 1)
-
-
-def _joined(before: Served | None, one: Served) -> Served:
-    if before is None:
-        return one
-    first = one if before.place is None or one.ends_at < before.ends_at else before
-    return replace(first, count=before.count + 1)
+def _one(state: LifecycleState, fingerprint: str, shown: list[tuple[SeenLife, Slot]], mine: Life) -> Served:
+    """``shown``: each place that shows it, with what was seen there."""
+    if fingerprint == mine.fingerprint:
+        begins, known_end = mine.not_before, mine.ends_at
+    else:
+        # A look of 0.1.0 did not say when its leaf begins, nor always when its path ends: the present one's stand in.
+        facts = facts_of(state, fingerprint) or mine
+        begins = next((seen.not_before for seen, _ in shown if seen.not_before is not None), facts.not_before)
+        known_end = facts.ends_at
+    first, ends = None, known_end
+    for seen, slot in shown:
+        at = seen.ends_at or known_end
+        if first is None or at < ends:
+            first, ends = slot, at
+    if fingerprint == mine.fingerprint:
+        ends = mine.ends_at
+    return Served(fingerprint, whose(state, fingerprint), begins, ends, first, len(shown))
 
 
 def _ended(life: Served, at: datetime | None) -> Served:

@@ -73,9 +73,8 @@ def _of_places(state: LifecycleState, now: datetime) -> Iterator[Finding]:
         yield from _counted(
             "broken-chain", f"serves a chain that is not good: {broken[0][1].flaw}", [p for p, _ in broken]
         )
-    lost = [*unseen(state, now)]
-    lost += [place for place in unanswered(state, now) if place not in lost]
-    yield from _counted("unseen", "shows no certificate any more", lost)
+    lost = {place.slot: place for place in (*unseen(state, now), *unanswered(state, now))}
+    yield from _counted("unseen", "shows no certificate any more", [*lost.values()])
     misnamed = out_of_name(state)
     if misnamed:
         place, name = misnamed[0]
