@@ -95,7 +95,9 @@ def lifecycle(parts: Parts) -> list[Any]:
     adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, parts.failpoint)
     telling = TellingActivities(parts.engine, now, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
-        RecordingParts(parts.engine, parts.client, version("everleaf"), now, parts.failpoint)
+        RecordingParts(
+            parts.engine, parts.client, version("everleaf"), now, parts.failpoint, lambda: parts.load_policy().issuers
+        )
     )
     notification = NotificationActivities(
         NotificationParts(

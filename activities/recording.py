@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,15 +12,19 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery_sweep import close_lost
+from domain.certificate import Life
 from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of
-from domain.lifecycle.refold import Recalled, refold
+from domain.lifecycle.refold import Recalled, lacks, refold
 from domain.names import LIFECYCLE_WORKFLOW
+from domain.tiers import Issuer
+from formats.x509 import life_of
 from store.access import KEYS_KEPT, forget_keys
 from store.changes import forget_changes
 from store.facts import events_of, record
 from store.histories import History, has_history, keep_history, last_generation
+from store.sightings.looks import certificates_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ class RecordingParts:
     release: str
     clock: Callable[[], datetime]
     failpoint: Callable[[str], None] = lambda _: None
+    # Of the policy in force: they say of which trust class a certificate is.
+    issuers: Callable[[], Sequence[Issuer]] = tuple
 
 
 class RecordingActivities:
@@ -58,7 +64,18 @@ class RecordingActivities:
         Raises BadInput where one is missing, or was written by a release that this one cannot read.
         """
         state = refold(asked.managed_id, map(happened_of, events_of(self._parts.engine, asked.managed_id)))
-        return Recalled(state if state.seq else None, state.seq - 1)
+        if not state.seq:
+            return Recalled(None, -1)
+        return Recalled(state, state.seq - 1, self._facts(lacks(state)))
+
+    def _facts(self, fingerprints: Sequence[str]) -> tuple[Life, ...]:
+        """What events of releases before 0.2.0 do not hold of these certificates, read from their bytes."""
+        if not fingerprints:
+            return ()
+        with self._parts.engine.connect() as connection:
+            ders, facts = certificates_of(connection, fingerprints)
+        issuers = self._parts.issuers()
+        return tuple(life_of([ders[one]], issuers) for one in fingerprints if one in facts)
 
     @activity.defn
     async def archive(self, asked: ArchiveRun) -> Archived:

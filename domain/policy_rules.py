@@ -36,6 +36,7 @@ def problems(policy: Policy) -> tuple[Problem, ...]:
         _matchers,
         _doubles,
         _longest_private,
+        _changed_by,
     )
     return tuple(problem for check in checks for problem in check(policy))
 
@@ -81,6 +82,12 @@ def _tier(path: Path, row: TierPolicy) -> Iterator[Problem]:
     if not row.opens >= row.issues > row.escalates:
         told = f"opens {_days(row.opens)} >= issues {_days(row.issues)} > escalation {_days(row.escalates)} must hold"
         yield Problem(path, told, "Open first, issue then, escalate last.")
+
+
+def _changed_by(policy: Policy) -> Iterator[Problem]:
+    if policy.changed_by and policy.changed_by not in {person.id for person in policy.people}:
+        told = f"{policy.changed_by!r} is nobody of people"
+        yield Problem(("changed_by",), told, "Write the id of whoever changed the policy, or leave it out.")
 
 
 def _longest_private(policy: Policy) -> Iterator[Problem]:

@@ -54,6 +54,7 @@ def terms_for(policy: Policy, placement: Placement, life: Life, slots: Sequence[
         subscribers=next((s.subscribers for s in policy.services if s.id == placement.service), 0),
         plan=plan if isinstance(plan, Plan) else None,
         unroutable=plan if isinstance(plan, str) else "",
+        changed_by=f"person/{policy.changed_by}" if policy.changed_by else "",
     )
 
 

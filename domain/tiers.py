@@ -191,6 +191,8 @@ class Profile:
 class Policy:
     """The whole table.  ``version``: ``sha256:`` and the hash of the file's bytes.
 
+    ``changed_by``: the id of who changed it last, where it says so.
+
     ``longest_private``: how long a certificate of a private CA may live before that is a finding.
     """
 
@@ -207,6 +209,7 @@ class Policy:
     scope: Scope
     roots: tuple[str, ...] = ()
     longest_private: timedelta = LONGEST_PRIVATE
+    changed_by: str = ""
 
     def tier(self, tier: Tier) -> TierPolicy:
         return next(row for row in self.tiers if row.tier is tier)

@@ -155,6 +155,7 @@ class PolicyFile(_Part):
     scope: _Scope = _Scope()
     roots: Pems = ()
     longest_private: Annotated[Duration, _shown("825d")] = LONGEST_PRIVATE
+    changed_by: Printable = ""
 
 
 def policy_json_schema() -> dict[str, Any]:
@@ -258,6 +259,7 @@ def _to_domain(read: PolicyFile, version: str) -> Policy:
         scope=Scope(**dict(read.scope)),
         roots=read.roots,
         longest_private=read.longest_private,
+        changed_by=read.changed_by,
     )
 
 
