@@ -57,7 +57,7 @@ class VerificationActivities:
             lives.append(life_of(sight.chain, policy.issuers, path))
             return replace(
                 seen,
-                chain_ok=chains.is_good(sight.chain, leaf, seen.fingerprint == asked.expected, sight.at),
+                chain_ok=path.is_good,
                 ends_at=path.ends_at,
                 not_before=leaf.not_before,
                 flaw=path.flaw,

@@ -165,6 +165,7 @@ class SlotLook:
     ``chain_ok``: the path as it is served there is good; ``flaw`` says why it is not, in words of RFC 5280.
     ``rooted``: that path ends in a root that the policy names.  ``ends_at``: E of the path as it is served there;
     ``not_before``: of its leaf; both None where nothing is served.  ``connections``: how many saw this leaf.
+    ``found``: the kinds of findings that discovery has there; None: a look that judges nothing.
     """
 
     slot: Slot
@@ -177,6 +178,7 @@ class SlotLook:
     flaw: str = ""
     rooted: bool = False
     connections: int = 1
+    found: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,6 @@ class Observation:
     ``terms``: the policy now says something else.  ``slots``: slots joined or moved away.  Of a slot that moved away
     the old owner gets the look too, with the life that is served there now: the place stays on its ladder until its
     owner answers.  At most ``MOST_PLACES`` slots, and as many looks.
-    ``findings``: what discovery found of it now that no look shows, as (kind, detail); None: it says nothing of that.
     """
 
     notice_id: str
@@ -200,7 +201,6 @@ class Observation:
     slots: tuple[Slot, ...] = ()
     looks: tuple[SlotLook, ...] = ()
     candidates: tuple[Life, ...] = ()
-    findings: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Defects:
             asked=self._asked(slot),
             trust_class=leaf.trust_class,
             placement=self._placement(slot, owner, look.leaf),
-            path=served.path,
+            path=served,
             sharers=self._sharers.get(look.leaf, 0),
             longest_private=self._seen.policy.longest_private,
         )

@@ -50,6 +50,8 @@ class Resolution:
         self._settled = self._settle(found)
         targets = Targets(self._connection, self._seen.policy, self._owner_of, self._had_plan)
         parts = (self._seen, self._estate, self._settled)
+        # Before lifecycles are told: what is wrong with a place is told with what was seen there.
+        yield from self._defects(found)
         notices, told = 0, set[str]()
         for part in Telling(self._connection, self._discovery.id, parts, targets).changes():
             yield part
@@ -63,7 +65,6 @@ class Resolution:
             missed=sum(self._is_missed(slot, look) for slot, look in self._seen.looks.items()),
             notices=notices,
         )
-        yield from self._defects(found)
         for batch in batches(sorted(self._settled.rows, key=_place)):
             yield Changes(slots=[self._settled.rows[slot] for slot in batch])
 
@@ -126,16 +127,10 @@ class Resolution:
         if served is None:
             path = (None, False, "", False)
         else:
-            is_good = served.is_good(is_ours=self._is_ours(look.leaf, owner))
-            path = (served.path.ends_at, is_good, served.path.flaw, served.path.rooted)
+            path = (served.ends_at, served.is_good, served.flaw, served.rooted)
         now = SlotRow(slot, owner, look.outcome.value, look.leaf, look.at, look.at, 0, *path)
         # The files of its target are its own, whoever owns it.
         return now if before is None else replace(now, target_key=before.target_key, target_chain=before.target_chain)
-
-    def _is_ours(self, leaf: str, owner: str) -> bool:
-        """What begins to be governed is its own."""
-        known = self._estate.managed.get(owner)
-        return known is None or leaf in known.fingerprints
 
     def _owner_of(self, slot: Slot) -> str | None:
         row = self._settled.rows.get(slot) or self._estate.slots.get(slot)

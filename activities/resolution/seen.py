@@ -17,18 +17,6 @@ from store.sightings.looks import certificates_of, digest_of_looks, looks_of
 
 
 @dataclass(frozen=True, slots=True)
-class ServedChain:
-    """One chain as it is served.  ``is_fit``: it leads where a stranger's chain must lead (DESIGN rule 9)."""
-
-    path: Path
-    is_fit: bool
-
-    def is_good(self, *, is_ours: bool) -> bool:
-        """Ours was judged when it was ordered or adopted, and need only be whole."""
-        return self.path.is_good if is_ours else self.is_fit
-
-
-@dataclass(frozen=True, slots=True)
 class Leaf:
     """A certificate that was served and can be read."""
 
@@ -52,6 +40,7 @@ class Leaf:
             other_names=facts.other_names,
             signature_hash=facts.signature_hash,
             issuer_spki=issuer_spki,
+            key_flaw=facts.key_flaw,
         )
 
     @property
@@ -66,7 +55,7 @@ class Discovered:
     def __init__(self, policy: Policy, now: datetime, verdicts: Verdicts) -> None:
         self.policy, self.now = policy, now
         self.looks: dict[Slot, Look] = {}
-        self.chains: dict[Chain, ServedChain] = {}
+        self.chains: dict[Chain, Path] = {}
         self.leaves: dict[str, Leaf] = {}
         # Address -> the names that were asked for there by name.
         self.names_asked: dict[str, set[str]] = {}
@@ -75,7 +64,7 @@ class Discovered:
         self._shared: dict[Chain, Chain] = {}
         self._lives: dict[str, Life] = {}
 
-    def served(self, look: Look) -> ServedChain | None:
+    def served(self, look: Look) -> Path | None:
         """None where nothing is served, or what is served cannot be read."""
         return self.chains.get(look.chain)
 
@@ -93,7 +82,7 @@ class Discovered:
     def _all_lives(self) -> dict[str, Life]:
         first: dict[str, Path] = {}
         for chain in sorted({look.chain for look in self.looks.values()} & self.chains.keys()):
-            path = self.chains[chain].path
+            path = self.chains[chain]
             best = first.get(chain[0], path)
             # A chain without its issuer must not hide that another one has it.
             spki = best.issuer_spki or path.issuer_spki
@@ -133,7 +122,7 @@ class Discovered:
             self.leaves[chain[0]] = Leaf(facts, trust_class)
         known = evidence.judged.get(chain)
         path = known.path if known is not None else judge.path([evidence.ders[p] for p in chain], look.at)
-        self.chains[chain] = ServedChain(path, judge.is_fit(path, self.leaves[chain[0]].trust_class))
+        self.chains[chain] = path
         if known is not None or not evidence.facts.keys() >= set(chain):
             # Of what cannot be read no dates are known, and so not how long this holds.
             return []

@@ -66,7 +66,7 @@ class Telling:
             terms = self._targets.terms(change.managed_id, own, change.slots)
             rows.append(ManagedRow(change.managed_id, (change.fingerprint,), life.names, terms))
             slots = change.slots[:MOST_PLACES]
-            looks = tuple(self._slot_look(slot, is_ours=True) for slot in slots)
+            looks = tuple(self._slot_look(slot) for slot in slots)
             notice_id = self._notice_id(change.managed_id, "adopted")
             told = Observation(notice_id, "adopted", self._seen.now, terms, life, slots, looks)
             notices.append((change.managed_id, told))
@@ -119,7 +119,7 @@ class Telling:
         is_moved = self._is_moved(row.id)
         if not is_moved and not looked:
             return None
-        looks = tuple(self._slot_look(slot, is_ours=self._has(row, slot)) for slot in looked)
+        looks = tuple(self._slot_look(slot) for slot in looked)
         kind: Literal["slots", "looked"] = "slots" if is_moved else "looked"
         return Observation(
             notice_id=self._notice_id(row.id, kind),
@@ -129,9 +129,6 @@ class Telling:
             looks=looks,
             candidates=self._candidates(row, looked),
         )
-
-    def _has(self, row: GovernedRow, slot: Slot) -> bool:
-        return self._seen.looks[slot].leaf in row.fingerprints
 
     def _is_news(self, slot: Slot) -> bool:
         now, before = self._settled.rows.get(slot), self._estate.slots.get(slot)
@@ -152,25 +149,27 @@ class Telling:
             if slot in rows:
                 rows[slot] = self._targets.with_files(rows[slot])
 
-    def _slot_look(self, slot: Slot, *, is_ours: bool) -> SlotLook:
+    def _slot_look(self, slot: Slot) -> SlotLook:
         look = self._seen.looks[slot]
-        seen = SlotLook(slot, look.at, look.outcome, look.leaf or "")
+        row = self._settled.rows.get(slot)
+        found = tuple(row.found) if row is not None else None
         if look.leaf is None:
-            return seen
+            return SlotLook(slot, look.at, look.outcome, found=found)
         served = self._seen.served(look)
         if served is None:
             flaw = f"{Reason.UNREADABLE}: its bytes are not readable X.509"
-            return SlotLook(slot, look.at, look.outcome, look.leaf, chain_ok=False, flaw=flaw)
+            return SlotLook(slot, look.at, look.outcome, look.leaf, chain_ok=False, flaw=flaw, found=found)
         return SlotLook(
             slot,
             look.at,
             look.outcome,
             look.leaf,
-            chain_ok=served.is_good(is_ours=is_ours),
-            ends_at=served.path.ends_at,
+            chain_ok=not served.flaw,
+            ends_at=served.ends_at,
             not_before=self._seen.leaves[look.leaf].facts.not_before,
-            flaw=served.path.flaw,
-            rooted=served.path.rooted,
+            flaw=served.flaw,
+            rooted=served.rooted,
+            found=found,
         )
 
     def _notice_id(self, managed_id: str, kind: str) -> str:

@@ -168,14 +168,6 @@ class Judged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Event):
-    """What the newest discovery found of it that no look of ours shows: (kind, detail)."""
-
-    kind: ClassVar[str] = "found"
-    findings: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class CaseOpened(Event):
     kind: ClassVar[str] = "case_opened"
     number: int

@@ -76,8 +76,6 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return seeing.looked(state, looks, lives)
         case e.FactsRead(lives=lives):
             return seeing.read(state, lives)
-        case e.Found(findings=findings):
-            return replace(state, found=findings)
         case e.LookBroke(retry_at=retry_at):
             return replace(state, look_not_before=retry_at, look_tries=state.look_tries + 1)
         case e.ClockDoubted(url=url, dated=dated):
@@ -232,7 +230,6 @@ def _next_generation(state: LifecycleState, happened: e.Happened, generation: in
         # Its own facts are those of the present one now; what people said of it as a stranger is settled.
         strangers=tuple(one for one in state.strangers if one.fingerprint != life.fingerprint),
         judgements=tuple(one for one in state.judgements if one.fingerprint != life.fingerprint),
-        found=(),
         roll=True,
     )
     shown = {seen.fingerprint for place in after.places for seen in place.lives} | {life.fingerprint}

@@ -88,6 +88,9 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
     seen = [look for look in looks if look.fingerprint]
     first = looks[0]
     place = replace(place, looked_at=first.at, outcome=(seen[0] if seen else first).outcome)
+    judged = [look.found for look in looks if look.found is not None]
+    if judged:
+        place = replace(place, found=tuple(dict.fromkeys(kind for kinds in judged for kind in kinds)))
     if not seen:
         since = place.silent_since or first.at
         return replace(

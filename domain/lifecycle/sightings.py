@@ -13,7 +13,8 @@ def take(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...]) 
     A look that had no time to be taken says nothing.  One from before the last is the past, whenever it is told.  One
     from the future is of a clock that is wrong (rule 12): believed, it would out-see every true one for its lead.
     """
-    current = {place.slot: place.looked_at for place in turn.state.places}
+    # What another certificate has taken is watched by that one: what was ours there counts as it was (rule 10).
+    current = {place.slot: place.looked_at for place in turn.state.own_places}
     news = []
     for look in looks:
         if look.outcome is LookOutcome.NOT_LOOKED or look.slot not in current:

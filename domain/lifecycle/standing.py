@@ -37,7 +37,8 @@ def severity(state: LifecycleState, now: datetime) -> str:
     """
     if state.life is None or state.terms is None or state.retired:
         return Severity.CLEARED.value
-    found = [severity_of_kind(kind) for kind, _ in (*own_findings(state, now), *state.found)]
+    kinds = {kind for kind, _ in own_findings(state, now)} | {kind for one in state.own_places for kind in one.found}
+    found = [severity_of_kind(kind) for kind in kinds]
     found += [_by_time_left(state, life, now) for life in lives(state)]
     waits = state.case is not None and state.case.stage in WAITS_FOR_A_PERSON
     if waits or state.questions or state.forked:

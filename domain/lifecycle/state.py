@@ -3,7 +3,7 @@
 Longer than 300 lines because the whole of it is read together.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -85,7 +85,8 @@ class Place:
     ``put_at``: when the certificate of the open order was installed here; ``answered``: whether anything was served at
     the last look before that.  ``wrong``: looks in a row since then that saw something else.
     ``is_taken``: another managed certificate has this slot now; what was ours there counts until a person answers.
-    ``to_repair``: a person said that it is broken and will be repaired.
+    ``to_repair``: a person said that it is broken and will be repaired.  ``found``: the kinds of findings that the
+    newest discovery has of it.
     """
 
     slot: Slot
@@ -99,6 +100,7 @@ class Place:
     wrong: int = 0
     is_taken: bool = False
     to_repair: bool = False
+    found: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +279,6 @@ class LifecycleState:
     retired: bool = False
     forked: bool = False
     recall: Recalling | None = None
-    # What discovery found of it that no look of ours shows: (kind, detail).
-    found: tuple[tuple[str, str], ...] = field(default=())
 
     @property
     def led_by(self) -> RuleSet:

@@ -116,8 +116,6 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
         _places_changed(turn, observation)
     if observation.looks:
         sightings.take(turn, observation.looks, observation.candidates)
-    if observation.findings is not None and observation.findings != turn.state.found:
-        turn.emit(e.Found(observation.findings))
     return ""
 
 

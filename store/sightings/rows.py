@@ -67,7 +67,8 @@ class SlotRow:
     def told(self) -> tuple[object, ...]:
         """What its lifecycle must hear of when it changes."""
         seen = (self.last_outcome, self.last_fingerprint)
-        return self.managed_id, *seen, self.last_ends_at, self.last_chain_ok, self.last_flaw, self.last_rooted
+        path = (self.last_ends_at, self.last_chain_ok, self.last_flaw, self.last_rooted)
+        return self.managed_id, *seen, *path, tuple(self.found)
 
 
 @dataclass(frozen=True, slots=True)
