@@ -86,6 +86,9 @@ class Resolution:
         known = estate.known(seen.looks)
         estate.touch()
         found = adopt(sightings, known, _ids(new_id))
+        estate.touch()
+        seen.find_paths()
+        estate.touch()
         estate.know_all_their_slots()
         return found
 
@@ -105,6 +108,7 @@ class Resolution:
                 owners.update(dict.fromkeys(change.slots, change.managed_id))
             elif isinstance(change, Moved):
                 lost.setdefault(change.managed_id, []).append(change.slot)
+        self._estate.touch()
         rows: dict[Slot, SlotRow] = {}
         for batch in batches(self._seen.looks.items()):
             rows |= {slot: self._after(slot, look, owners[slot]) for slot, look in batch if slot in owners}
@@ -165,6 +169,7 @@ class Resolution:
         """Of every leaf seen now: how many other certificates have its key, here or where nobody looked this time."""
         keys = {print_: leaf.facts.spki_sha256 for print_, leaf in self._seen.leaves.items() if leaf.facts.spki_sha256}
         holders: dict[str, set[str]] = {}
+        self._estate.touch()
         for print_ in {look.leaf for look in self._seen.looks.values() if look.leaf in keys}:
             assert print_ is not None, "only what is in keys"
             holders.setdefault(keys[print_], set()).add(print_)

@@ -62,7 +62,7 @@ class Discovered:
         self.digest = ""
         self._judge, self._verdicts = Chains(policy), verdicts
         self._shared: dict[Chain, Chain] = {}
-        self._lives: dict[str, Life] = {}
+        self._paths: dict[str, tuple[datetime, str]] = {}
 
     def served(self, look: Look) -> Path | None:
         """None where nothing is served, or what is served cannot be read."""
@@ -75,19 +75,16 @@ class Discovered:
 
     def life(self, fingerprint: str) -> Life:
         """With the earliest end of all chains with which it was served."""
-        if not self._lives:
-            self._lives = self._all_lives()
-        return self._lives[fingerprint]
+        if not self._paths:
+            self.find_paths()
+        return self.leaves[fingerprint].life(*self._paths[fingerprint])
 
-    def _all_lives(self) -> dict[str, Life]:
-        first: dict[str, Path] = {}
+    def find_paths(self) -> None:
+        """Of every leaf: the earliest end of its chains, and the key above it, as far as one of them shows that."""
         for chain in sorted({look.chain for look in self.looks.values()} & self.chains.keys()):
             path = self.chains[chain]
-            best = first.get(chain[0], path)
-            # A chain without its issuer must not hide that another one has it.
-            spki = best.issuer_spki or path.issuer_spki
-            first[chain[0]] = replace(best, ends_at=min(best.ends_at, path.ends_at), issuer_spki=spki)
-        return {print_: self.leaves[print_].life(one.ends_at, one.issuer_spki) for print_, one in first.items()}
+            ends_at, spki = self._paths.get(chain[0], (path.ends_at, path.issuer_spki))
+            self._paths[chain[0]] = min(ends_at, path.ends_at), spki or path.issuer_spki
 
     def add(self, looks: Sequence[Look], evidence: "Evidence") -> list[JudgedChain]:
         """``looks`` with what is known of their chains; gives what was judged anew and may be kept."""

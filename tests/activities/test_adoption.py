@@ -213,11 +213,11 @@ async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(da
         assert len(recorded(left, told(1, "slots_changed", "notice/n-1", rows[:1]))) == 2
         assert len(recorded(both, told(2, "slots_changed", "notice/n-2", rows))) == 2
         # What it had again before its answer was recorded is its own.
-        again = told(3, "slots_changed", "update/answer/u-0", rows[:1]), told(4, "slots_changed", "notice/n-3", rows)
+        again = told(3, "places_released", "update/answer/u-0", rows[1:]), told(4, "slots_changed", "notice/n-3", rows)
         assert len(recorded(both, *again)) == 2
         # Of a backlog the first batch has the read model of now, and the answer comes with a later one.
         assert len(recorded(left, event(5))) == 2
-        assert recorded(left, told(6, "slots_changed", "update/answer/u-1", rows[:1])) == {rows[0].url: "mc-0"}
+        assert recorded(left, told(6, "places_released", "update/answer/u-1", rows[1:])) == {rows[0].url: "mc-0"}
 
         ca.issue(paths[1], "a.example")
         there.load_cert_chain(paths[1])
@@ -225,7 +225,9 @@ async def test_a_slot_that_its_owner_gave_up_starts_a_new_managed_certificate(da
         assert owners(database) == {rows[0].url: "mc-0", rows[1].url: "mc-1"}
 
         # Moved from everywhere: the lifecycle remembers where it was, and owns nothing.
-        assert recorded(left, told(7, "slots_changed", "update/answer/u-2", ())) == {rows[1].url: "mc-1"}
+        assert recorded(replace(left, endpoints=()), told(7, "places_released", "update/answer/u-2", rows[:1])) == {
+            rows[1].url: "mc-1"
+        }
 
 
 def owners(database: Engine) -> dict[str, str]:
