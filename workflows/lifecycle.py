@@ -78,6 +78,9 @@ class CertificateLifecycle:
         self.unarchived: list[ArchiveRun] = list(start.unarchived)
         self.continued_generation, self.generation = start.continued_generation, self.state.generation
         self.acting_now = False
+        # The state and the instant of which the next step was asked last, and what it was.
+        self.asked_of: tuple[LifecycleState, datetime] | None = None
+        self.next: do.Step | None = None
         self.recording_since: datetime | None = None
         self.messages = 0
         self.shown: tuple[SearchAttributeUpdate[Any], ...] = ()
@@ -151,7 +154,11 @@ class CertificateLifecycle:
             self.acting_now = False
 
     def step(self) -> do.Step | None:
-        step = next_step(self.state, workflow.now())
+        # Temporal asks this condition many times in one task, and of thousands of places each answer takes long.
+        asked = (self.state, workflow.now())
+        if self.asked_of is None or self.asked_of[0] is not asked[0] or self.asked_of[1] != asked[1]:
+            self.asked_of, self.next = asked, next_step(*asked)
+        step = self.next
         # What the store is asked for must be there; but nothing of a lifecycle without a life will ever be taken.
         if isinstance(step, Recall) and self.outbox and self.state.life is not None:
             return None

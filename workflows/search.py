@@ -5,8 +5,9 @@ from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from domain.lifecycle.served import present
 from domain.lifecycle.state import LifecycleState
-from domain.lifecycle.view import needs_human, snapshot
+from domain.lifecycle.view import needs_human, state_word
 
 TIER = SearchAttributeKey.for_keyword("EverleafTier")
 STATE = SearchAttributeKey.for_keyword("EverleafState")
@@ -39,17 +40,20 @@ LONGEST_KEYWORD = 255
 
 def attributes_of(state: LifecycleState, now: datetime) -> tuple[SearchAttributeUpdate[Any], ...]:
     """What the list of workflows shows of ``state``; nothing before its first notice was read."""
-    row = snapshot(state, now)
-    if row is None:
+    terms = state.terms
+    if state.life is None or terms is None:
         return ()
+    # Not from the row of the read model: that lists every place, and these are asked for at each turn.
+    life, moment = present(state), next_moment(state, now)
     # An overdue moment is "now"; by the minute, so that each look at it does not write the attributes again.
-    due = row.next_action_at.replace(second=0, microsecond=0) if row.next_action_at is not None else None
-    keywords = ((TIER, row.tier), (STATE, row.state), (OWNER, row.owner), (ISSUER, row.issuer), (SERVICE, row.service))
+    due = moment.at.replace(second=0, microsecond=0) if moment is not None else None
+    texts = (terms.tier.value, state_word(state), terms.owner, life.issuer, terms.service)
+    keywords = zip((TIER, STATE, OWNER, ISSUER, SERVICE), texts, strict=True)
     made: tuple[SearchAttributeUpdate[Any], ...] = (
         *(key.value_set(text[:LONGEST_KEYWORD]) for key, text in keywords),
         RULES.value_set(state.led_by.name),
         NEEDS_HUMAN.value_set(needs_human(state)),
-        NOT_AFTER.value_set(row.not_after),
+        NOT_AFTER.value_set(life.ends_at),
         NEXT_ACTION.value_set(due) if due is not None else NEXT_ACTION.value_unset(),
     )
     # An upsert is a command of the run, so which are made is a choice of its rule set.

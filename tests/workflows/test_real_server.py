@@ -30,6 +30,7 @@ from domain.contracts import (
     DiscoveryRequest,
 )
 from domain.names import LIFECYCLE_QUEUE, SCAN_QUEUE
+from domain.people.approval import calls
 from domain.people.messages import Acknowledge, Receipt, RenewNow
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken
@@ -65,9 +66,10 @@ async def test_200_updates_race_with_20_continue_as_news_and_none_is_lost_or_dou
     stage = await real.stage(World(tier=Tier.CUSTOMER_FACING, age=340 * DAY))
     await until(stage, "rung_fired")
     until_then = await stage.now() + DAY
+    about = await call_of(stage)
 
     async def acknowledge(number: int) -> Receipt:
-        message = Acknowledge(f"race-{number}", "security-head", until_then)
+        message = Acknowledge(f"race-{number}", "security-head", until_then, about=about)
         return await stage.send("acknowledge", message, f"race-{number}")
 
     async def volley(number: int) -> list[Receipt]:
@@ -176,7 +178,7 @@ async def test_a_signal_that_cannot_be_decoded_is_dropped_and_the_lifecycle_live
     await until(stage, "rung_fired")
     for given in ({"no": "notice"}, [1], RawValue(Payload(metadata={"encoding": b"own/kind"}, data=b"{}"))):
         await stage.handle.signal("observe", given)
-    message = Acknowledge("code", "security-head", await stage.now() + DAY)
+    message = Acknowledge("code", "security-head", await stage.now() + DAY, about=await call_of(stage))
     assert (await stage.send("acknowledge", message)).outcome == "accepted"
 
 
@@ -226,6 +228,11 @@ async def test_a_send_that_hangs_holds_up_no_order_and_no_generation(real: Theat
     stage.activities.hanging.set()
     await until_state(stage, lambda state: not state.untold)
     assert untold <= {message.id for message in stage.activities.told}
+
+
+async def call_of(stage: Stage) -> str:
+    """What the head of IT security was called about last."""
+    return next(call.about for call in calls(await stage.state()) if call.level == "security-head")
 
 
 async def reset_before(stage: Stage, activity: str) -> None:
