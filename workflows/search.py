@@ -5,6 +5,7 @@ from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.served import present
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.view import needs_human, state_word
