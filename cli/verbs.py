@@ -123,18 +123,23 @@ def approve(
 
 def answer(
     certificate_id: Annotated[str, typer.Argument(metavar="ID")],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="unseen, names-changed, drift, ...")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="unseen, taken, different, drift, ...")],
     word: Annotated[str, typer.Argument(metavar="ANSWER", help="A wrong one is told the right ones.")],
+    about: Annotated[
+        str | None, typer.Option("--about", help="What the question is about, as it was read; else as it is now.")
+    ] = None,
     output: OutputOption = Output.TABLE,
     url: Url = None,
     token: Token = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Answer what a certificate's lifecycle asks: unseen with retired, moved or broken; names-changed with keep or new;
+    """Answer what a certificate's lifecycle asks: unseen with retired, moved or broken; taken with retired or moved;
+    moved-to with nowhere; repair with repaired or retired; different with take or keep; revocation with revoked;
     forked with resume; undeliverable with mended; drift and foreign-certificate with known."""
     api = api_client.reached(chosen(data_dir), url, token)
     path = f"/v1/certificates/{api_client.segment(certificate_id)}/answers"
-    done = api.post(path, {"question": question, "answer": word})
+    said = {"question": question, "answer": word} | ({"about": about} if about else {})
+    done = api.post(path, said)
     _say(done, output, lambda: showing.answer(done, f"{question}: {word}", console))
     if done["status"] == "unknown":
         raise typer.Exit(1)
@@ -217,7 +222,7 @@ COMMANDS: tuple[tuple[Any, str], ...] = (
     (certificates, "`everleaf certificates --tier internal --sort severity --output json`"),
     (certificate, "`everleaf certificate 3f2a --explain`"),
     (approve, "`everleaf approve 3f2a.1.1 --comment 'seen with billing'` · `everleaf approve 3f2a.1.1 --reject`"),
-    (answer, "`everleaf answer 3f2a unseen broken` · `everleaf answer 3f2a names-changed keep`"),
+    (answer, "`everleaf answer 3f2a unseen broken` · `everleaf answer 3f2a different keep`"),
     (history, "`everleaf history 3f2a --generation 2 --output-file g2.json`"),
     (replay, "`everleaf replay g2.json` · `everleaf replay 3f2a --generation 2`"),
     (upgrade, "`everleaf upgrade --dry-run` · `everleaf upgrade --batch 50`"),
