@@ -25,6 +25,13 @@ REMEDIES = {
     "expired": "Renew it now.",
     "unreadable": "Replace the damaged file or certificate, or divide the file; nothing can be governed in it.",
     "missed": "Look whether it is switched off, moved or filtered; after three looks its owner is asked.",
+    "missing SAN": "Renew it: the next one names in its SAN what clients ask for.",
+    "expired issuer": "Serve the newer certificate of that CA; the leaf can stay.",
+    "untidy chain": "Serve each certificate behind what it issued, and nothing else.",
+    "malformed": "Show it to its CA: other readers refuse the whole certificate.",
+    "too many places": "Give part of its places a certificate of their own; those beyond are not deployed.",
+    "taken place": "Say whether it was retired there, or has moved.",
+    "clock": "Set the clock of the host that looks, or ours.",
     "not yet valid": "Look at the server's clock, or wait for its first day.",
 }
 
@@ -37,6 +44,8 @@ def finding(text: str) -> tuple[str, str, str, str]:
 
 def answer_of(endpoint: Row, not_ours: bool) -> tuple[str, str]:
     """(severity, word) of what the last looks at one place saw."""
+    if endpoint.get("is_taken"):
+        return "minor", "Another certificate has it now"
     if endpoint["matches"] is None:
         return "minor", "Not seen"
     if endpoint.get("misses"):

@@ -44,10 +44,10 @@ SENTENCES: dict[str, str] = {
     "rollback_ordered": "Roll-back ordered: {why}.",
     "rollback_withheld": "Not rolled back: {why}.",
     "rolled_back": "Rolled back in {slots_count}; the old one is served again.",
-    "case_closed": "Case {number} closed: {outcome}.",
+    "case_closed": "Case {number} closed: {outcome}{left_words}.",
     "generation_began": "Generation {generation} began, until {life_ends}.",
     "rungs_passed": "",
-    "rung_fired": "{mark}: told {to_words}{again_words}.",
+    "rung_fired": "{mark}: told {to_words}{again_words}{place_words}.",
     "owner_called": "Its owner was called: {why}.",
     "acknowledged": "Acknowledged for {level}: quiet until {until}. It approves nothing.",
     "question_asked": "Asked {to_words}: {question}. {detail}",
@@ -65,6 +65,21 @@ SENTENCES: dict[str, str] = {
     "forked": "Its run was reset: it waits for a person.",
     "resumed": "Resumed.",
     "roll_asked": "",
+    "rules_taken": "Led under the rules {rules} from here on.",
+    "facts_read": "What was not written down before was read from its certificates.",
+    "clock_doubted": "A look at {url} was dated ahead of us and moved nothing: a clock is wrong.",
+    "clock_trusted": "A look with a right date came: the clock is trusted again.",
+    "look_broke": "",
+    "places_released": "Given up in {slots_count}: {why}.",
+    "move_settled": "What has moved is served nowhere else.",
+    "repair_promised": "To be repaired in {slots_count}.",
+    "repair_made": "Said to be repaired in {slots_count}.",
+    "judged": "The certificate {short_print} was judged: {verdict}.",
+    "approval_ended": "The approval of plan {version} was not used in time, and is asked anew.",
+    "revocation_owed": "Order {order_key} must be revoked by a person: {why}.",
+    "question_changed": "",
+    "delivery_mended": "Messages to {person} are said to arrive again.",
+    "record_was_refused": "The store did not take what was recorded: {detail}",
     "retired": "Retired: {reason}.",
 }
 CAUSES = {"lead-time": "its time had come", "renew-now": "asked for by hand", "expired": "it had ended"}
@@ -127,6 +142,10 @@ def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     words["cause_words"] = CAUSES.get(words.get("cause", ""), words.get("cause", ""))
     words["to_words"] = AUDIENCE.get(words.get("to", ""), "")
     words["again_words"] = " again" if facts.get("again") else ""
+    words["place_words"] = f", for what is served at {words['place']}" if words.get("place") else ""
+    left = len(facts.get("left_out") or ())
+    words["left_words"] = f", and {text.count(left, 'place')} that did not answer left out" if left else ""
+    words["short_print"] = words.get("fingerprint", "")[:16]
     words["version"] = words.get("plan_version", "")[:8]
     words["hold"] = f", held until {_day(facts['hold_until'])}" if facts.get("hold_until") else ""
     words["life_ends"] = _day(facts["life"]["ends_at"]) if facts.get("life") else ""
