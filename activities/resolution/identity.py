@@ -39,6 +39,7 @@ class Resolution:
         self._estate = Estate(connection, beat)
         self._settled = Settled()
         self.report = AdoptionReport(discovery.id)
+        self.told: set[str] = set()
 
     def changes(self, new_id: Callable[[], str]) -> Iterator[Changes]:
         """What to write, batch by batch; each must be written before the next is asked for, for statements must never
@@ -52,16 +53,16 @@ class Resolution:
         parts = (self._seen, self._estate, self._settled)
         # Before lifecycles are told: what is wrong with a place is told with what was seen there.
         yield from self._defects(found)
-        notices, told = 0, set[str]()
+        notices = 0
         for part in Telling(self._connection, self._discovery.id, parts, targets).changes():
             yield part
             notices += len(part.notices)
-            told |= {managed_id for managed_id, said in part.notices if said.kind != "adopted"}
+            self.told |= {managed_id for managed_id, said in part.notices if said.kind != "adopted"}
         self.report = AdoptionReport(
             discovery_id=self._discovery.id,
             new=len(self._settled.fresh),
             joined=sum(isinstance(change, Joined) for change in found),
-            changed=len(told),
+            changed=len(self.told),
             missed=sum(self._is_missed(slot, look) for slot, look in self._seen.looks.items()),
             notices=notices,
         )

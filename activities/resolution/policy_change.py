@@ -15,15 +15,17 @@ from store.sightings.known import Page, of_other_policies, terms_of_each
 from store.sightings.rows import Changes, ManagedRow, SlotRow
 
 
-def remake_terms(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat: Callable[[], None]) -> int:
-    """Make the terms of every governed certificate anew that were made under another policy; gives how many were told.
+def remake_terms(
+    engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat: Callable[[], None]
+) -> set[str]:
+    """Make the terms of every governed certificate anew that were made under another policy; gives whom it told.
 
     Page by page, each in a transaction of its own under the lock: a million of them would hold it for minutes.  What is
     done is marked, so a repetition goes on where the last one ended, and a policy that did not change costs a look
     into an index.  Those with a plan come first: they keep the files of their targets before anybody gets them who
     had none.
     """
-    told = 0
+    told: set[str] = set()
     for has_plan in (True, False):
         last = ("", "")
         while True:
@@ -31,13 +33,13 @@ def remake_terms(engine: Engine, discovery_id: str, rules: tuple[Policy, datetim
                 page = of_other_policies(connection, rules[0].version, has_plan=has_plan, after=last)
                 if page is None:
                     break
-                told += _remake(connection, discovery_id, rules, page)
+                told |= _remake(connection, discovery_id, rules, page)
             last = page.last
             beat()
     return told
 
 
-def _remake(connection: Connection, discovery_id: str, rules: tuple[Policy, datetime], page: Page) -> int:
+def _remake(connection: Connection, discovery_id: str, rules: tuple[Policy, datetime], page: Page) -> set[str]:
     policy, now = rules
     estate = Estate(connection, lambda: None)
     estate.know(row.id for row in page.governed)
@@ -63,4 +65,4 @@ def _remake(connection: Connection, discovery_id: str, rules: tuple[Policy, date
             notices.append((managed.id, told))
     write(connection, discovery_id, Changes(managed=rows, notices=notices), now)
     mark_looked_at(connection, skipped, policy.version)
-    return len(notices)
+    return {managed_id for managed_id, _ in notices}

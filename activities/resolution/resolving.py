@@ -56,6 +56,7 @@ def resolve(given: Given, beat: Callable[[], None]) -> AdoptionReport:
             write(connection, given.discovery_id, changes, given.now)
             beat()
         report = resolution.report
-        report = replace(report, changed=report.changed + told, notices=report.notices + told)
+        # Each once, though it heard of its terms and of its places.
+        report = replace(report, changed=len(told | resolution.told), notices=report.notices + len(told))
         finish(connection, report, given.now)
         return report
