@@ -98,7 +98,13 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     "a taken place is forgotten": ("test_served", ((L + "seeing.py", "places=(*own, *taken)", "places=tuple(own)"),)),
     "each life on the present one's length": (
         "test_served",
-        ((L + "served.py", "        begins = next((seen.not_before for seen, _ in shown if seen.not_before is not None), facts.not_before)", "        begins = mine.not_before"),),
+        (
+            (
+                L + "served.py",
+                "        begins = next((seen.not_before for seen, _ in shown if seen.not_before is not None), facts.not_before)",
+                "        begins = mine.not_before",
+            ),
+        ),
     ),
     "a revoked life lives": (
         "test_served",
