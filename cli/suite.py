@@ -11,6 +11,10 @@ from cli.home import PROJECT
 Extent = Literal["quick", "everyday", "long"]
 # Without servers; a room that has no tests yet is left out.
 QUICK = ("tests/house", "tests/domain", "tests/formats", "tests/replay")
+# A debugger, and whoever prints, needs the terminal for one process.
+ALONE = ("--pdb", "-s", "--capture=no")
+# Each takes some 200 MB, and the longest room alone bounds the time.
+MOST_WORKERS = 8
 
 
 def run(extent: Extent, arguments: list[str]) -> int:
@@ -20,7 +24,7 @@ def run(extent: Extent, arguments: list[str]) -> int:
         [f"{program}/ruff", "check", "."],
         [f"{program}/ruff", "format", "--check", "."],
         [f"{program}/mypy"],
-        [sys.executable, "-m", "pytest", *_selection(extent, arguments), *arguments],
+        [sys.executable, "-m", "pytest", *_workers(arguments), *_selection(extent, arguments), *arguments],
     ]
     # What the user set for a running installation must not reach the tests.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EVERLEAF_")}
@@ -31,6 +35,15 @@ def run(extent: Extent, arguments: list[str]) -> int:
             # pytest: 4 is wrong usage; everything else that is not 0 is a failure.
             return 2 if code == 4 and "pytest" in step else 1
     return 0
+
+
+def _workers(arguments: list[str]) -> list[str]:
+    """A worker for each core, unless ``arguments`` say how many (-n); a file stays whole on one of them."""
+    if any(argument.startswith(ALONE) for argument in arguments):
+        return []
+    if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
+        return ["--dist", "loadfile"]
+    return ["--dist", "loadfile", "-n", str(min(MOST_WORKERS, max(2, os.cpu_count() or 2)))]
 
 
 def _selection(extent: Extent, arguments: list[str]) -> list[str]:

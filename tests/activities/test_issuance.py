@@ -22,6 +22,7 @@ from store import tables
 from store.ca import newest_crl
 from store.orders import order_of
 from tests.activities.conftest import CA_KEK, ISSUER, PLAN, PROFILE, Crash, House
+from tests.launcher.waiting import LONG_SECONDS
 
 
 def issued(house: House, plan: Plan, order_key: str = "mc-1.1.1.1") -> OrderOutcome:
@@ -36,7 +37,7 @@ def openssl_verify(house: House, folder: Path, order_key: str) -> None:
     (folder / "leaf.pem").write_bytes(pem_of(chain[:1]))
     (folder / "chain.pem").write_bytes(pem_of(chain[1:]))
     command = ["openssl", "verify", "-x509_strict", "-CAfile", "trusted.pem", "-untrusted", "chain.pem", "leaf.pem"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONG_SECONDS)
     assert done.returncode == 0, done.stderr
 
 
@@ -190,7 +191,7 @@ def test_lists_are_renewed_daily_and_accepted_by_openssl(house: House, plan: Pla
     (tmp_path / "root.crl").write_bytes(der)
     publish_roots(house.engine, tmp_path)
     command = ["openssl", "crl", "-inform", "der", "-in", "root.crl", "-CAfile", "everleaf-root.pem", "-noout"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LONG_SECONDS)
     assert "verify OK" in done.stderr
 
 

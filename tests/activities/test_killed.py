@@ -14,6 +14,7 @@ from cryptography import x509
 from domain.contracts import CollectOrder, PlaceOrder, Plan
 from store import tables
 from tests.activities.conftest import House
+from tests.launcher.waiting import LONG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +62,7 @@ def test_a_killed_issuer_leaves_one_certificate_per_order(
 ) -> None:
     house.orders.place_order(PlaceOrder("mc-1.1.1.1", "mc-1", plan))
     killed = collector(database_url, point, ["mc-1.1.1.1"])
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=LONG_SECONDS)
     assert killed.returncode == -signal.SIGKILL
     one_certificate_per_order(house, ["mc-1.1.1.1"])
 

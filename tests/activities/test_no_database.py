@@ -18,7 +18,8 @@ from domain.tiers import Person, Role
 from store import ca, reader
 from tests.activities.test_discovery_policy import EXAMPLE
 from tests.activities.test_notification import ASK, Mailbox, activities, batched, mailbox, people, smtp_url
-from tests.conftest import TEMPLATE, Cluster
+from tests.postgres_server import PostgresServer
+from tests.servers import TEMPLATE, Cluster
 from worker import Parts, follow, issue
 
 __all__ = ["mailbox", "smtp_url"]
@@ -34,7 +35,7 @@ def telling(engine: Engine, smtp: str, *named: Person) -> NotificationActivities
 
 
 def test_a_rung_goes_out_says_so_and_is_noted_later(
-    mortal: tuple[Cluster, Engine], mailbox: Mailbox, smtp_url: str
+    mortal: tuple[PostgresServer, Engine], mailbox: Mailbox, smtp_url: str
 ) -> None:
     cluster, engine = mortal
     people(engine)
@@ -61,7 +62,7 @@ def test_a_rung_goes_out_says_so_and_is_noted_later(
 
 
 def test_another_worker_sends_it_again_rather_than_not_at_all(
-    mortal: tuple[Cluster, Engine], mailbox: Mailbox, smtp_url: str
+    mortal: tuple[PostgresServer, Engine], mailbox: Mailbox, smtp_url: str
 ) -> None:
     cluster, engine = mortal
     cluster.interrupt()
@@ -71,12 +72,12 @@ def test_another_worker_sends_it_again_rather_than_not_at_all(
 
 
 def test_a_database_that_takes_no_writes_is_none(
-    mortal: tuple[Cluster, Engine], mailbox: Mailbox, smtp_url: str
+    mortal: tuple[PostgresServer, Engine], mailbox: Mailbox, smtp_url: str
 ) -> None:
     """A standby, just after a failover: it reads, and noting anything in it fails."""
     cluster, engine = mortal
     people(engine)
-    cluster.execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = on")
+    Cluster(cluster.socket).execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = on")
     engine.dispose()
     worker = telling(engine, smtp_url, HEAD)
     asyncio.run(worker.send(RUNG))
@@ -86,13 +87,13 @@ def test_a_database_that_takes_no_writes_is_none(
     worker.note_what_waits()
 
     # Once it takes writes again, what waited is noted without another letter.
-    cluster.execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = off")
+    Cluster(cluster.socket).execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = off")
     engine.dispose()
     worker.note_what_waits()
     assert [row["state"] for row in reader.deliveries_for(engine, "mc-1")] == ["delivered"]
 
 
-def test_nobody_is_given_up_on_a_guess(mortal: tuple[Cluster, Engine], smtp_url: str) -> None:
+def test_nobody_is_given_up_on_a_guess(mortal: tuple[PostgresServer, Engine], smtp_url: str) -> None:
     cluster, engine = mortal
     cluster.interrupt()
     with pytest.raises(NotReady, match="names no person"):
@@ -111,7 +112,7 @@ def test_what_a_courier_gave_up_is_noted_unless_it_arrived(database: Engine, mai
 
 
 async def test_an_issue_worker_starts_without_the_database_and_makes_its_authorities_when_it_answers(
-    mortal: tuple[Cluster, Engine], tmp_path: Path
+    mortal: tuple[PostgresServer, Engine], tmp_path: Path
 ) -> None:
     cluster, engine = mortal
     kek, policy = tmp_path / "ca.kek", tmp_path / "policy.yaml"

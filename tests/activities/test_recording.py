@@ -27,6 +27,7 @@ from store.engine import create_engine
 from store.histories import histories_of
 from store.sightings import looks
 from tests.activities.conftest import Clock, Crash, Failpoint
+from tests.launcher.waiting import LONG_SECONDS
 from tests.store.test_facts import batch, event, snapshot
 from workflows.converter import DATA_CONVERTER
 
@@ -36,7 +37,7 @@ class Recorder:
     @workflow.run
     async def run(self, given: RecordBatch) -> Recorded:
         return await workflow.execute_activity_method(
-            RecordingActivities.record, given, start_to_close_timeout=timedelta(seconds=20)
+            RecordingActivities.record, given, start_to_close_timeout=timedelta(seconds=LONG_SECONDS)
         )
 
 
@@ -54,7 +55,7 @@ class Asker:
         await workflow.execute_activity(
             ask_ca,
             word,
-            start_to_close_timeout=timedelta(seconds=60),
+            start_to_close_timeout=timedelta(seconds=LONG_SECONDS),
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=2),
         )
 

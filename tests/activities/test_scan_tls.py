@@ -18,6 +18,7 @@ from activities.scanners.tls import TLSScanner
 from cli.process import free_port
 from domain.certificate import Algorithm, Endpoint, LookOutcome
 from formats.x509 import parse_certificate, pem_of
+from tests.launcher.waiting import LONG_SECONDS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 # For whoever must run into a deadline; everybody else has the time that a busy machine needs.
@@ -75,7 +76,7 @@ def server_context(*pairs: Path) -> ssl.SSLContext:
 async def look(port: int, sni: str = "", algorithm: Algorithm | None = None, patience: Patience = PATIENT) -> Sight:
     scanner = TLSScanner(lambda: NOW)
     asks = (Ask(Endpoint("tls", "127.0.0.1", port, sni), algorithm),)
-    (sight,) = await asyncio.wait_for(scanner.look(asks, patience, lambda: None), 120)
+    (sight,) = await asyncio.wait_for(scanner.look(asks, patience, lambda: None), LONG_SECONDS)
     return sight
 
 

@@ -19,9 +19,8 @@ from domain.tiers import Role
 from store import access
 from store.changes import note_change
 from tests.api.conftest import House
-from tests.conftest import Cluster
-
-PATIENCE_SECONDS = 60
+from tests.launcher.waiting import LONG_SECONDS
+from tests.postgres_server import PostgresServer
 
 
 @dataclass
@@ -41,7 +40,7 @@ class Stream:
         """The next event that is none of ``passing``."""
         heard = Heard("", "", "")
         while True:
-            line = await asyncio.wait_for(anext(self.lines), PATIENCE_SECONDS)
+            line = await asyncio.wait_for(anext(self.lines), LONG_SECONDS)
             name, _, value = line.partition(": ")
             if name == "event":
                 heard = Heard(value, "", "")
@@ -69,7 +68,7 @@ class Site:
     async def stream(self, last: str = "") -> AsyncIterator[Stream]:
         headers = {"authorization": f"Bearer {self.token}", **({"last-event-id": last} if last else {})}
         async with (
-            httpx2.AsyncClient(base_url=self.base, timeout=PATIENCE_SECONDS) as client,
+            httpx2.AsyncClient(base_url=self.base, timeout=LONG_SECONDS) as client,
             client.stream("GET", "/v1/events", headers=headers) as answer,
         ):
             assert answer.status_code == 200, await answer.aread()
@@ -157,7 +156,9 @@ async def test_a_stream_ends_with_its_token(house: House, database: Engine, monk
         assert await stream.ended()
 
 
-async def test_news_go_on_through_a_restart_of_the_database(house: House, mortal: tuple[Cluster, Engine]) -> None:
+async def test_news_go_on_through_a_restart_of_the_database(
+    house: House, mortal: tuple[PostgresServer, Engine]
+) -> None:
     cluster, engine = mortal
     token = access.create_token(engine, name="noc", role=Role.NOC)
     async with serving(house, engine) as site, replace(site, token=token).stream() as stream:

@@ -16,6 +16,7 @@ from api.web.pages import login
 from tests.api.browsers import Browser
 from tests.api.conftest import House
 from tests.api.test_events import serving
+from tests.launcher.waiting import LONG_SECONDS, until
 
 ROUTERS = [*(room.router for room in (*GUARDED, *PAGE_ROOMS)), system.public, static_files.router, login.public]
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
@@ -69,7 +70,7 @@ async def test_an_etag_that_still_holds_is_told_to_a_head(house: House) -> None:
 
 
 async def test_on_a_socket_a_stream_is_over_at_once_and_nobody_listens(house: House, database: Engine) -> None:
-    async with serving(house, database) as site, httpx2.AsyncClient(base_url=site.base, timeout=10) as client:
+    async with serving(house, database) as site, httpx2.AsyncClient(base_url=site.base, timeout=LONG_SECONDS) as client:
         headers = {"authorization": f"Bearer {site.token}"}
         for path in ("/v1/events", "/v1/certificates", "/health/live"):
             answer = await client.head(path, headers=headers)
@@ -79,8 +80,5 @@ async def test_on_a_socket_a_stream_is_over_at_once_and_nobody_listens(house: Ho
         feed = house.app.state.parts.feed
         assert feed is not None
         # The beginning is told before the answer has ended.
-        for _ in range(100):
-            if feed.subscribers == 0:
-                break
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(until, lambda: feed.subscribers == 0)
         assert feed.subscribers == 0

@@ -1,7 +1,6 @@
 """What the foot of Situation says of the engine, of a server to which nobody has come yet."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from temporalio import activity
@@ -26,18 +25,14 @@ async def until(client: Client, expected: Pulse) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_queues_that_no_worker_asks_are_named_and_lifecycles_counted(temporal_binary: Path) -> None:
-    path = str(temporal_binary)
-    async with (
-        await WorkflowEnvironment.start_local(dev_server_existing_path=path, dev_server_log_level="error") as env,
-        asyncio.timeout(60),
-    ):
-        await until(env.client, Pulse(True, 0, QUEUES))
-        others = tuple(queue for queue in QUEUES if queue != ISSUE_QUEUE)
-        async with Worker(env.client, task_queue=ISSUE_QUEUE, activities=[nothing]):
-            await until(env.client, Pulse(True, 0, others))
-        await env.client.start_workflow(LIFECYCLE_WORKFLOW, id="certificate/mc-1", task_queue=LIFECYCLE_QUEUE)
-        await until(env.client, Pulse(True, 1, others))
+async def test_queues_that_no_worker_asks_are_named_and_lifecycles_counted(temporal: WorkflowEnvironment) -> None:
+    client = temporal.client
+    await until(client, Pulse(True, 0, QUEUES))
+    others = tuple(queue for queue in QUEUES if queue != ISSUE_QUEUE)
+    async with Worker(client, task_queue=ISSUE_QUEUE, activities=[nothing]):
+        await until(client, Pulse(True, 0, others))
+    await client.start_workflow(LIFECYCLE_WORKFLOW, id="certificate/mc-1", task_queue=LIFECYCLE_QUEUE)
+    await until(client, Pulse(True, 1, others))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from domain.settings import parse
 from domain.tiers import Role
 from store import access
 from tests.cli.test_verbs import Site, site
+from tests.launcher.waiting import LONG_SECONDS
 
 __all__ = ["site"]
 API = "https://everleaf.example.in"
@@ -97,7 +98,7 @@ def test_the_command_line_settles_paths_at_its_entry(tmp_path: Path) -> None:
         env=environment | {"EVERLEAF_POLICY": "policy.yaml", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_SECONDS,
     )
     assert done.stdout.splitlines()[-1] == str(tmp_path / "policy.yaml"), done.stderr
 

@@ -17,6 +17,7 @@ from cli.display import Screen
 from cli.home import Home
 from cli.status import Status
 from domain.errors import BadInput, NotReady, Refused
+from tests.launcher.waiting import LONG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +29,7 @@ def everleaf(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_SECONDS,
     )
 
 

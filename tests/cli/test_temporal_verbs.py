@@ -26,7 +26,7 @@ from tests.workflows.conftest import theatre as theatre
 from workflows.converter import DATA_CONVERTER
 from workflows.lifecycle import CertificateLifecycle, Start
 from workflows.messenger import Messenger
-from workflows.search import ATTRIBUTES, RULES
+from workflows.search import RULES
 
 
 async def test_replay_of_a_file_is_good_or_names_the_first_event(theatre: Theatre, tmp_path: Path) -> None:
@@ -74,14 +74,8 @@ async def test_every_run_of_a_certificate_is_replayed(theatre: Theatre, capsys: 
     assert capsys.readouterr().out.count("the same commands") == 2
 
 
-async def test_upgrade_says_and_does_for_each_lifecycle_what_its_rules_need(temporal_binary: Path) -> None:
-    attributes = [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]
-    made = await WorkflowEnvironment.start_local(
-        data_converter=DATA_CONVERTER,
-        dev_server_existing_path=str(temporal_binary),
-        dev_server_extra_args=attributes,
-    )
-    async with made:
+async def test_upgrade_says_and_does_for_each_lifecycle_what_its_rules_need(temporal: WorkflowEnvironment) -> None:
+    async with temporal as made:
         for number, rules in enumerate((None, "0.1.5", "0.2", "0.1.5", None)):
             given = TypedSearchAttributes([SearchAttributePair(RULES, rules)] if rules else [])
             await made.client.start_workflow(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +23,7 @@ from domain.tiers import Person, Role, Tier
 from store import access
 from tests.api.conftest import WorldGateway, open_house
 from tests.domain.simulation import World
+from tests.launcher.waiting import LONG_SECONDS, until
 
 
 class Site:
@@ -60,16 +60,13 @@ def site(database: Engine, tmp_path: Path) -> Iterator[Site]:
     server = uvicorn.Server(uvicorn.Config(api, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield Site(f"http://127.0.0.1:{port}", gateway, tokens, tmp_path)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(LONG_SECONDS)
 
 
 def test_certificates_are_listed_for_people_and_for_scripts(site: Site) -> None:
@@ -150,7 +147,7 @@ def test_a_discovery_is_started_and_waited_for(site: Site) -> None:
             site.gateway.discoveries[known] = DiscoveryRun("failed", "nobody is there")
 
     threading.Timer(0.5, end_it).start()
-    failed = site.run("discover", "--wait", "--timeout", "20")
+    failed = site.run("discover", "--wait", "--timeout", str(LONG_SECONDS))
     assert failed.exit_code == 1
     assert "nobody is there" in failed.output
 

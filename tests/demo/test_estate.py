@@ -30,6 +30,8 @@ from formats.x509 import fingerprint_of
 from store import tables
 from store.sightings.known import TERMS
 from tests.activities.estates import clock
+from tests.launcher.waiting import LONG_SECONDS
+from tests.launcher.waiting import until as wait_until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -38,16 +40,12 @@ PROJECT = Path(__file__).parents[2]
 def running(module: str, *arguments: str, until: Path) -> Iterator[None]:
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=PROJECT)
     try:
-        for _ in range(1200):
-            if until.exists():
-                break
-            assert process.poll() is None, f"{module} ended"
-            asyncio.run(asyncio.sleep(0.1))
-        assert until.exists()
+        wait_until(lambda: until.exists() or process.poll() is not None)
+        assert process.poll() is None, f"{module} ended"
         yield
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(LONG_SECONDS)
 
 
 @pytest.fixture
@@ -64,7 +62,7 @@ def listens(place: str) -> bool:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONG_SECONDS):
         while not await asyncio.to_thread(holds):  # noqa: ASYNC110  # another process makes it true, and has no event
             await asyncio.sleep(0.1)
 
@@ -138,18 +136,23 @@ async def test_listeners_reload_when_their_files_change_but_one_lies(home: Path)
         (sight,) = await scanner.look(asks, Patience(), lambda: None)
         return fingerprint_of(sight.chain[0])
 
+    async def reloaded(wanted: str) -> None:
+        while await served(honest) != wanted:  # noqa: ASYNC110  # another process makes it true
+            await asyncio.sleep(0.1)
+
     before = {folder: await served(folder) for folder in (liar, honest)}
     spare = endpoints / next(p.name for p in sorted(endpoints.glob("127.*.6.*")))
     for folder in (liar, honest):
         for kind in ("chain", "key"):
             (folder / f"ecdsa.{kind}.pem").write_bytes((spare / f"ecdsa.{kind}.pem").read_bytes())
     wanted = await served(spare)
-    async with asyncio.timeout(60):
-        while await served(honest) != wanted:  # noqa: ASYNC110  # another process makes it true
-            await asyncio.sleep(0.1)
-    # Both folders were written before: had the liar reloaded as well, it would have done so by now or in this second.
-    await asyncio.sleep(1.5)
+    await reloaded(wanted)
     assert wanted != before[honest]
+    # A look at all folders lies between two reloads of the honest one: the liar's files were looked at as well.
+    other = endpoints / next(p.name for p in sorted(endpoints.glob("127.*.7.*")))
+    for kind in ("chain", "key"):
+        (honest / f"ecdsa.{kind}.pem").write_bytes((other / f"ecdsa.{kind}.pem").read_bytes())
+    await reloaded(await served(other))
     assert await served(liar) == before[liar]
 
 

@@ -7,18 +7,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
 from domain.tiers import Role
 from store.access import create_login_link
 from store.engine import create_engine
 from tests.e2e.product import Product
+from tests.launcher.waiting import LONG_SECONDS
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
-# What a page may take to come up on two busy cores.
-PATIENCE_MS = 60_000
+# Ends what hangs: no page takes so long on any machine.
+PATIENCE_MS = LONG_SECONDS * 1000
 # Chromium says this of every answer that is an error; a test that asks for one expects it.
 FAILED_TO_LOAD = "Failed to load resource"
+
+
+def patient(page: Page) -> Page:
+    """``page`` without Playwright's own half minute."""
+    page.set_default_timeout(PATIENCE_MS)
+    return page
 
 
 @dataclass
@@ -31,15 +38,21 @@ class Watched:
     expected: tuple[str, ...] = ()
 
     def page(self) -> Page:
-        page = self.context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
+        page = patient(self.context.new_page())
         page.on("console", self._said)
-        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("pageerror", self._broke)
         page.on("request", self._asked)
         return page
 
+    def _broke(self, error: Error) -> None:
+        if not self._is_expected(str(error)):
+            self.wrong.append(f"error: {error}")
+
+    def _is_expected(self, text: str) -> bool:
+        return any(word in text for word in self.expected)
+
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not any(word in message.text for word in self.expected):
+        if message.type in ("error", "warning") and not self._is_expected(message.text):
             self.wrong.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
     def _asked(self, request: Request) -> None:

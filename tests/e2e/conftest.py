@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from cli.home import PROJECT
-from tests.e2e.product import READY_SECONDS, SETTLED_SECONDS, Product, clean_environment, everleaf
-from tests.launcher.waiting import has_ended
+from tests.e2e.browser import PATIENCE_MS
+from tests.e2e.product import Product, clean_environment, everleaf
+from tests.launcher.waiting import LONG_SECONDS, has_ended
+from tests.needed import lacks, programs
 
 # The search for keys reads what all the others left; what changes the estate comes after what counts it.
 ORDER: tuple[str, ...] = (
@@ -33,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[index] = item
 
 
-def _status(data_dir: Path, goal: str, seconds: int) -> dict[str, Any]:
-    done = everleaf(data_dir, "status", "--output", "json", "--wait", goal, "--timeout", str(seconds))
+def _status(data_dir: Path, goal: str) -> dict[str, Any]:
+    done = everleaf(data_dir, "status", "--output", "json", "--wait", goal, "--timeout", str(LONG_SECONDS))
     log = data_dir / "up.log"
     assert done.returncode == 0, done.stderr + (log.read_text()[-3000:] if log.exists() else "")
     found = json.loads(done.stdout)
@@ -42,21 +44,20 @@ def _status(data_dir: Path, goal: str, seconds: int) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product() -> Iterator[Product]:
-    for program in ("openssl", "setpriv"):
-        if shutil.which(program) is None:
-            pytest.skip(f"NO {program}: the whole product was not tested; `.ci/run` installs it")
+    """The one of this room; it goes down with its last test, for other rooms need the cores."""
+    programs("openssl", "setpriv", consequence="the whole product was not tested")
     # Short: a socket's path may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="evl-e2e-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         data_dir = Path(folder) / "home"
         launcher = [str(PROJECT / "everleaf"), "up", "--detach", "--data-dir", str(data_dir)]
         started = subprocess.run(
-            launcher, env=clean_environment(), capture_output=True, text=True, timeout=READY_SECONDS
+            launcher, env=clean_environment(), capture_output=True, text=True, timeout=LONG_SECONDS
         )
         try:
             assert started.returncode == 0, started.stderr
-            status = _status(data_dir, "settled", SETTLED_SECONDS)
+            status = _status(data_dir, "settled")
             token = (data_dir / "token").read_text().strip()
             yield Product(data_dir, status, token)
         finally:
@@ -77,7 +78,9 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright; for a module alone, for its event loop shuts out everybody else's."""
     program = shutil.which("chromium")
     if program is None:
-        pytest.skip("NO chromium: no page was tried in a browser; `.ci/run` installs it")
+        lacks("chromium", "no page was tried in a browser")
+    # Playwright's own five seconds are a verdict on the machine.
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # As root a browser has no sandbox of its own; the pages it opens here are all ours.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -85,7 +88,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def head(product: Product) -> str:
     """The token of a security head."""
     return product.new_token("security-head")

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from cli.home import PROJECT
 from domain.tiers import Role
-from tests.e2e.browser import browsing
-from tests.e2e.product import SETTLED_SECONDS, Product, everleaf
+from tests.e2e.browser import browsing, patient
+from tests.e2e.product import Product, everleaf
+from tests.launcher.waiting import LONG_SECONDS
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
@@ -55,7 +56,7 @@ def take(chromium: Browser, product: Product, out: Path) -> None:
                 for name in chosen:
                     shoot(page, product, name, pages[name], out / f"{name}-{scheme}{suffix}.png")
         context = chromium.new_context(**WIDE, color_scheme=scheme)
-        page = context.new_page()
+        page = patient(context.new_page())
         page.goto(f"{product.api}/login")
         page.screenshot(path=out / f"login-{scheme}.png")
         context.close()
@@ -71,9 +72,7 @@ def main() -> None:
         if started.returncode:
             raise SystemExit(started.stderr)
         try:
-            waited = everleaf(
-                home, "status", "--output", "json", "--wait", "settled", "--timeout", str(SETTLED_SECONDS)
-            )
+            waited = everleaf(home, "status", "--output", "json", "--wait", "settled", "--timeout", str(LONG_SECONDS))
             product = Product(home, json.loads(waited.stdout), (home / "token").read_text().strip())
             chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
             take(chromium, product, given.out)

@@ -16,11 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 
 from cli.home import PROJECT
+from tests.launcher.waiting import LONG_SECONDS
 
 Found = TypeVar("Found")
 
-READY_SECONDS = 180
-SETTLED_SECONDS = 240
 # A paste of a mail: the workflow it is for, then the JSON.
 PASTE = re.compile(r"open the workflow certificate/(\S+)\s.*?(\{.*?\})", re.DOTALL)
 
@@ -33,18 +32,17 @@ def clean_environment() -> dict[str, str]:
 def everleaf(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """One command on ``data_dir``, with the environment's own python: what the launcher ends in."""
     command = [sys.executable, "-m", "cli.main", *arguments, "--data-dir", str(data_dir)]
-    return subprocess.run(
-        command, cwd=PROJECT, env=clean_environment() | environment, capture_output=True, text=True, timeout=400
-    )
+    merged = clean_environment() | environment
+    return subprocess.run(command, cwd=PROJECT, env=merged, capture_output=True, text=True, timeout=LONG_SECONDS)
 
 
-def eventually(look: Callable[[], Found | None], what: str, seconds: float = 60) -> Found:
+def eventually(look: Callable[[], Found | None], what: str) -> Found:
     """What ``look`` gives as soon as it gives something that counts."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + LONG_SECONDS
     while True:
         if found := look():
             return found
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"it did not come true: {what}"
         time.sleep(0.25)
 
 
@@ -55,9 +53,12 @@ def served(url: str) -> str:
     ask = ["openssl", "s_client", "-connect", f"{at.hostname}:{at.port}"]
     ask += ["-servername", sni[0]] if sni else ["-noservername"]
     # Some gear of the estate has keys that a careful openssl refuses.
-    shown = subprocess.run([*ask, "-cipher", "ALL:@SECLEVEL=0"], input=b"", capture_output=True, timeout=120)
+    shown = subprocess.run([*ask, "-cipher", "ALL:@SECLEVEL=0"], input=b"", capture_output=True, timeout=LONG_SECONDS)
     told = subprocess.run(
-        ["openssl", "x509", "-noout", "-fingerprint", "-sha256"], input=shown.stdout, capture_output=True, timeout=30
+        ["openssl", "x509", "-noout", "-fingerprint", "-sha256"],
+        input=shown.stdout,
+        capture_output=True,
+        timeout=LONG_SECONDS,
     )
     assert told.returncode == 0, shown.stderr.decode(errors="replace")
     return told.stdout.decode().partition("=")[2].strip().replace(":", "").lower()
@@ -89,7 +90,7 @@ class Product:
 
     def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> httpx2.Response:
         headers = {"authorization": f"Bearer {token or self.token}"}
-        return httpx2.request(method, self.api + path, json=body, headers=headers, timeout=60)
+        return httpx2.request(method, self.api + path, json=body, headers=headers, timeout=LONG_SECONDS)
 
     def get(self, path: str) -> dict[str, Any]:
         answer = self.ask("GET", path)
@@ -140,9 +141,9 @@ class Product:
         at = self.status["temporal"]
         program = Path(sys.executable).parent / "temporal"
         command = [str(program), *arguments, "--address", at["address"], "--namespace", at["namespace"]]
-        return subprocess.run(command, capture_output=True, text=True, timeout=90)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LONG_SECONDS)
 
-    def renewed(self, certificate_id: str, seconds: float = 90) -> dict[str, Any]:
+    def renewed(self, certificate_id: str) -> dict[str, Any]:
         """The certificate once its second generation is there and every live endpoint was seen serving it."""
 
         def look() -> dict[str, Any] | None:
@@ -150,4 +151,4 @@ class Product:
             seen = all(endpoint["matches"] for endpoint in now["endpoints"])
             return now if now["generation"] > 1 and seen and now["state"] == "sleeping" else None
 
-        return eventually(look, f"{certificate_id} is renewed and seen", seconds)
+        return eventually(look, f"{certificate_id} is renewed and seen")

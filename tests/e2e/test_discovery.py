@@ -14,6 +14,7 @@ from domain.classify import Seen, classify
 from formats.policy import parse_policy
 from formats.x509 import load_pem_chain, parse_certificate
 from tests.e2e.product import Product, eventually
+from tests.launcher.waiting import LONG_SECONDS
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +24,7 @@ def finished(product: Product, asked: dict[str, Any]) -> dict[str, Any]:
         now = product.get(asked["resource"])
         return now if now["status"] != "running" else None
 
-    return eventually(look, "the discovery ends", 120)
+    return eventually(look, "the discovery ends")
 
 
 def settled_items(product: Product) -> dict[str, tuple[Any, ...]]:
@@ -39,7 +40,7 @@ def test_seven_new_listeners_are_found_and_three_gone_ones_missed(product: Produ
     eventually(lambda: product.get("/v1/status")["counts"]["in_progress"] <= 1, "the renewals under way end")
     before = settled_items(product)
     extra = [sys.executable, "-m", "demo.estate", "extra", str(product.data_dir), "--add", "7", "--remove", "3"]
-    done = subprocess.run(extra, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(extra, cwd=PROJECT, capture_output=True, text=True, timeout=LONG_SECONDS)
     assert done.returncode == 0, done.stderr
     changed = json.loads(done.stdout)
     eventually(lambda: all(_listens(place) for place in changed["added"]), "the new ones listen")
@@ -61,7 +62,7 @@ def test_seven_new_listeners_are_found_and_three_gone_ones_missed(product: Produ
 
 def _listens(place: str) -> bool:
     ask = ["openssl", "s_client", "-connect", place]
-    return subprocess.run(ask, input=b"", capture_output=True, timeout=20).returncode == 0
+    return subprocess.run(ask, input=b"", capture_output=True, timeout=LONG_SECONDS).returncode == 0
 
 
 @pytest.mark.parametrize(

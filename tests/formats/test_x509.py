@@ -23,6 +23,7 @@ from formats.x509 import (
     parse_certificate,
     pem_of,
 )
+from tests.launcher.waiting import LONG_SECONDS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PRIVATE = Issuer("internal-ca", "private-ca", TrustClass.PRIVATE, ("*O=Everleaf Test*",))
@@ -165,5 +166,5 @@ def test_a_serial_that_is_not_positive_is_read_without_a_word(tmp_path: Path) ->
         "x509.load_der_x509_certificate(der).serial_number"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "odd.der")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_SECONDS)
     assert (done.stdout, done.stderr) == ("- 2\n", "")

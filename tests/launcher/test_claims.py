@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from cli.process import free_port
+from tests.launcher.waiting import LONG_SECONDS
 
 
 def test_a_port_that_another_installation_has_chosen_is_left_to_it() -> None:
@@ -18,7 +19,7 @@ def test_a_port_that_another_installation_has_chosen_is_left_to_it() -> None:
         theirs = int(other.stdout.readline())
         assert free_port(theirs) != theirs
         other.stdin.close()
-        other.wait(60)
+        other.wait(LONG_SECONDS)
     assert free_port(theirs) == theirs
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from cli.postgres import LONGEST_SOCKET_DIRECTORY, EmbeddedPostgres
 from domain.errors import NotReady
-from tests.launcher.waiting import has_ended
+from tests.launcher.waiting import LONG_SECONDS, has_ended
 
 pytestmark = pytest.mark.server
 
@@ -87,7 +87,7 @@ def test_no_server_survives_the_kill_of_its_parent_and_the_next_start_works(home
     _, pid = parent.stdout.readline().split()
 
     parent.send_signal(signal.SIGKILL)
-    parent.wait(60)
+    parent.wait(LONG_SECONDS)
     next_server = EmbeddedPostgres(home, durable=False)
     next_server.start()
 

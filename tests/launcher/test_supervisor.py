@@ -17,7 +17,7 @@ from cli.ports import choose
 from cli.process import Child, free_port
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, NotReady
-from tests.launcher.waiting import has_ended, until
+from tests.launcher.waiting import LONG_SECONDS, has_ended, until
 
 PARENT = """
 import sys, time
@@ -57,7 +57,7 @@ def test_a_part_that_is_killed_is_started_again_and_counted(supervisor: Supervis
     assert part.child is not None
     assert part.child.process is not None
     part.child.process.kill()
-    part.child.process.wait(60)
+    part.child.process.wait(LONG_SECONDS)
 
     supervisor.watch()
     assert supervisor.home.read_run()["state"] == "degraded"
@@ -95,7 +95,7 @@ def test_a_child_does_not_survive_the_kill_of_its_parent(tmp_path: Path) -> None
     pid = int(parent.stdout.readline())
 
     parent.send_signal(signal.SIGKILL)
-    parent.wait(60)
+    parent.wait(LONG_SECONDS)
 
     assert has_ended(pid)
 

@@ -14,10 +14,9 @@ import pytest
 
 from cli.home import PROJECT, Home, write_private
 from cli.process import free_port
-from tests.launcher.waiting import has_ended, until
+from tests.launcher.waiting import LONG_SECONDS, has_ended, until
 
 pytestmark = pytest.mark.e2e
-READY_SECONDS = 120
 
 
 class Installation:
@@ -37,7 +36,12 @@ class Installation:
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("EVERLEAF_")}
         return subprocess.run(
-            self.command(*arguments), cwd=PROJECT, env=clean | environment, capture_output=True, text=True, timeout=180
+            self.command(*arguments),
+            cwd=PROJECT,
+            env=clean | environment,
+            capture_output=True,
+            text=True,
+            timeout=LONG_SECONDS,
         )
 
     def start(self) -> None:
@@ -52,7 +56,7 @@ class Installation:
         return found
 
     def ready(self) -> dict[str, Any]:
-        return self.status("--wait", "ready", "--timeout", str(READY_SECONDS))
+        return self.status("--wait", "ready", "--timeout", str(LONG_SECONDS))
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     installation.run("down")
     if installation.up is not None and installation.up.poll() is None:
         installation.up.kill()
-        installation.up.wait(60)
+        installation.up.wait(LONG_SECONDS)
 
 
 def test_nothing_survives_a_kill_and_the_second_start_continues(installation: Installation) -> None:
@@ -72,7 +76,7 @@ def test_nothing_survives_a_kill_and_the_second_start_continues(installation: In
     assert installation.up is not None
 
     installation.up.send_signal(signal.SIGKILL)
-    installation.up.wait(60)
+    installation.up.wait(LONG_SECONDS)
 
     assert all(has_ended(part["pid"]) for part in first["parts"])
     assert installation.status()["state"] == "stopped"
@@ -116,7 +120,7 @@ def test_killed_servers_are_started_again(installation: Installation) -> None:
         parts = installation.status()["parts"]
         return all(part["state"] == "ready" and part["restarts"] for part in parts if part["name"] in killed)
 
-    until(all_are_back, seconds=60)
+    until(all_are_back)
 
 
 def test_a_second_up_in_the_same_directory_is_refused(installation: Installation) -> None:

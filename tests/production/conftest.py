@@ -1,7 +1,6 @@
 """One installation for these tests, with every service of ours run bare: the file's command, environment and role."""
 
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,8 @@ import pytest
 
 from cli.home import PROJECT
 from cli.process import accepts, dying_with_parent, free_port
-from tests.launcher.waiting import until
+from tests.launcher.waiting import LONG_SECONDS, until
+from tests.needed import programs
 from tests.production.cluster import guarded
 from tests.production.composed import GIVEN, Bare, resolved
 from tests.production.site import Site
@@ -81,14 +81,13 @@ class Installation:
         self.bare.stop()
         self.site.stop()
         self.temporal.terminate()
-        self.temporal.wait(30)
+        self.temporal.wait(LONG_SECONDS)
         self.cluster.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation(temporal_binary: Path) -> Iterator[Installation]:
-    if shutil.which("setpriv") is None:
-        pytest.skip("NO setpriv: the production shape was not run; `.ci/run` installs it")
+    programs("setpriv", consequence="the production shape was not run")
     # Short: a socket's path may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="evl-prod-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         made = Installation(Path(folder))

@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from temporalio.worker import Worker
 from cli.home import PROJECT
 from cli.process import accepts, dying_with_parent, free_port
 from tests.e2e.product import eventually
-from tests.launcher.waiting import until
+from tests.launcher.waiting import LONG_SECONDS, until
+from tests.needed import programs
 from tests.production.composed import Bare, resolved
 
 Gave = TypeVar("Gave")
@@ -68,11 +68,11 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Gave]) -> Gave:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LONG_SECONDS)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
+        self._thread.join(LONG_SECONDS)
         self._loop.close()
 
 
@@ -89,7 +89,7 @@ def temporal(folder: Path) -> Iterator[tuple[int, int]]:
         yield port, ui
     finally:
         started.terminate()
-        started.wait(30)
+        started.wait(LONG_SECONDS)
 
 
 @dataclass
@@ -171,9 +171,7 @@ def reaches_temporal(ui: int) -> bool:
 
 @pytest.fixture(scope="module")
 def entrance(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
-    for program, package in (("haproxy", "haproxy"), ("wget", "wget")):
-        if shutil.which(program) is None:
-            pytest.skip(f"NO {program}: the doors of the Temporal UIs were not tried; `.ci/run` installs {package}")
+    programs("haproxy", "wget", consequence="the doors of the Temporal UIs were not tried")
     folder = tmp_path_factory.mktemp("doors")
     deploy = PROJECT / "deploy" / "temporal-ui"
     loop = Loop()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cli.home import PROJECT
 from cli.process import dying_with_parent, free_port
-from tests.launcher.waiting import until
+from tests.launcher.waiting import LONG_SECONDS, until
 
 # As in the container, where the folder of targets is mounted.
 POLICY = """
@@ -61,7 +61,7 @@ class Site:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(LONG_SECONDS)
 
 
 def _write(folder: Path) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import pytest
 from api.bodies import CodeAsked
 from cli import bootstrap
 from cli.home import PROJECT
+from tests.launcher.waiting import LONG_SECONDS
 from tests.production.composed import GIVEN, OURS, compose, resolved
 from workflows.search import ATTRIBUTES
 
@@ -241,7 +242,7 @@ def test_what_the_image_takes_is_enough_for_every_process(tmp_path: Path) -> Non
 
     command = [sys.executable, "-c", ask]
     done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=LONG_SECONDS
     )
 
     assert done.stdout.split() == [str(tmp_path / "worker.py"), str(tmp_path / "store" / "migrate.py")], done.stderr

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Browser
 
+from tests.e2e.browser import patient
 from tests.e2e.conftest import chromium as chromium
 from tests.e2e.test_browser_deciding import send_update
 from tests.production.doored import ID, NAMESPACE, Entrance
@@ -16,7 +17,7 @@ def address(port: int) -> str:
 
 
 def test_an_approver_sends_an_update_as_the_readme_says(entrance: Entrance, chromium: Browser) -> None:
-    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page = patient(chromium.new_page(viewport={"width": 1440, "height": 900}))
     refused: list[str] = []
     page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
     try:
@@ -30,7 +31,7 @@ def test_an_approver_sends_an_update_as_the_readme_says(entrance: Entrance, chro
 
 @pytest.mark.parametrize("door", ["approvers", "auditors"])
 def test_a_terminate_from_the_page_itself_is_refused(entrance: Entrance, chromium: Browser, door: str) -> None:
-    page = chromium.new_page()
+    page = patient(chromium.new_page())
     try:
         page.goto(address(getattr(entrance, door)))
         page.get_by_text(ID).first.wait_for()

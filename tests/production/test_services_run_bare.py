@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.e2e.product import eventually, served
+from tests.launcher.waiting import LONG_SECONDS
 from tests.production.conftest import Installation
 
 pytestmark = pytest.mark.server
@@ -28,7 +29,7 @@ def running(installation: Installation) -> Installation:
     for name in LONG_RUNNING:
         installation.bare.start(name)
     for name in LONG_RUNNING:
-        eventually(partial(installation.bare.is_healthy, name), f"{name} is healthy", 120)
+        eventually(partial(installation.bare.is_healthy, name), f"{name} is healthy")
     return installation
 
 
@@ -44,7 +45,7 @@ def token(running: Installation) -> str:
 def ask(running: Installation, token: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
     headers = {"authorization": f"Bearer {token}"}
     url = f"http://127.0.0.1:{running.api_port}{path}"
-    answer = httpx2.request(method, url, json=body, headers=headers, timeout=60)
+    answer = httpx2.request(method, url, json=body, headers=headers, timeout=LONG_SECONDS)
     assert answer.status_code < 300, answer.text
     found = answer.json()
     assert isinstance(found, dict)
@@ -67,7 +68,7 @@ def test_the_schema_job_brings_both_databases_of_temporal_up_with_the_password_o
     environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
     command = installation.bare.whole_command("temporal-schema")
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONG_SECONDS)
 
     who = f"postgres12 temporal@postgres:5432 {installation.password('temporal').read_text()}"
     schema = "/etc/temporal/schema/postgresql/v12"
@@ -90,7 +91,7 @@ def test_a_discovery_and_an_internal_renewal_pass_through_the_separate_workers(
         done = found and found["generation"] == 2 and all(place["matches"] for place in found["endpoints"])
         return found if done else None
 
-    found = eventually(renewed, "the certificate is renewed and seen", 120)
+    found = eventually(renewed, "the certificate is renewed and seen")
 
     assert found["tier"] == "internal"
     now = served(f"tls://127.0.0.1:{running.site.port}")
@@ -106,7 +107,9 @@ def test_what_is_read_is_read_under_the_role_of_the_api(running: Installation, t
 
     for path in (here, f"{here}/explain", f"{here}/timeline", f"{here}/history", order, *lists):
         answer = httpx2.get(
-            f"http://127.0.0.1:{running.api_port}{path}", headers={"authorization": f"Bearer {token}"}, timeout=60
+            f"http://127.0.0.1:{running.api_port}{path}",
+            headers={"authorization": f"Bearer {token}"},
+            timeout=LONG_SECONDS,
         )
         assert answer.status_code in (200, 404), f"{path}: {answer.text}"
 
@@ -117,7 +120,7 @@ def test_an_operator_gets_a_link_to_log_in_and_every_page_is_shown(running: Inst
     place, _, code = done.stdout.strip().partition("#")
     assert place == "https://everleaf.example.com/login"
 
-    with httpx2.Client(base_url=f"http://127.0.0.1:{running.api_port}", timeout=60) as browser:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{running.api_port}", timeout=LONG_SECONDS) as browser:
         answer = browser.post("/login", data={"code": code}, headers={"sec-fetch-site": "same-origin"})
         cookie = answer.headers["set-cookie"].partition(";")[0]
         behind = browser.get("/login", headers={"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7"})
@@ -153,10 +156,11 @@ def test_no_log_tells_of_a_privilege_that_is_missing(running: Installation) -> N
 
 def test_a_worker_that_has_not_said_that_it_is_well_is_ill(running: Installation) -> None:
     health = running.bare.environment("scan")["EVERLEAF_HEALTH_FILE"]
-    long_ago = ("python", "-c", f"import os; os.utime({health!r}, (0, 0)); from cli.healthy import main; main()")
+    # All that takes time comes first: its next beat may be near.
+    long_ago = ("python", "-c", f"import os; from cli.healthy import main; os.utime({health!r}, (0, 0)); main()")
 
     done = running.bare.run("scan", *long_ago)
 
     assert done.returncode == 1
     assert "s old" in done.stderr
-    eventually(lambda: running.bare.is_healthy("scan"), "the next beat", 30)
+    eventually(lambda: running.bare.is_healthy("scan"), "the next beat")

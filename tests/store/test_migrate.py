@@ -16,7 +16,7 @@ from store.migrate import upgrade
 from store.sightings.looks import slots_at
 from store.sightings.notices import unsent
 from store.tables import metadata
-from tests.conftest import Cluster
+from tests.servers import Cluster
 from tests.store.schemas import schema_text
 
 pytestmark = pytest.mark.server

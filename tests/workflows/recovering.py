@@ -12,6 +12,7 @@ from domain.contracts import Observation
 from domain.lifecycle.state import LifecycleState
 from domain.people.messages import Resume
 from tests.domain.simulation import terms
+from tests.launcher.waiting import LONG_SECONDS
 from tests.workflows.conftest import Stage
 from workflows.messenger import Messenger
 
@@ -22,13 +23,13 @@ async def until(stage: Stage, kind: str, count: int = 1) -> None:
 
 
 async def until_fact(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(LONG_SECONDS):
         while not holds():  # noqa: ASYNC110  # the fact is in a fake, which has no event
             await asyncio.sleep(0.05)
 
 
 async def until_state(stage: Stage, holds: Callable[[LifecycleState], bool]) -> LifecycleState:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(LONG_SECONDS):
         while True:
             state = await stage.state()
             if holds(state):
@@ -49,7 +50,7 @@ async def late_notice(stage: Stage, notice: str, *, known: bool = False) -> None
 
 
 async def resumed(stage: Stage) -> bool:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(LONG_SECONDS):
         while True:
             try:
                 return (await stage.send("resume", Resume(stage.world.code()))).outcome == "accepted"

@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import DELIVERED_SIGNAL, LIFECYCLE_QUEUE, TELL_SIGNAL, certificate_workflow
+from tests.launcher.waiting import LONG_SECONDS
 from tests.workflows.keeping import replayed
 from workflows.courier import BATCHES_PER_RUN, MOST_AT_ONCE, MOST_CARRIED, Courier, DeliveryNews, Route
 from workflows.sandbox import Sandbox
@@ -87,7 +88,7 @@ class Desk:
 
     async def until(self, fact: Callable[[], bool]) -> None:
         async with self.news:
-            await asyncio.wait_for(self.news.wait_for(fact), 120)
+            await asyncio.wait_for(self.news.wait_for(fact), LONG_SECONDS)
 
     async def listener(self, wanted: int, managed_id: str = "mc-1") -> WorkflowHandle[Any, list[str]]:
         return await self.env.client.start_workflow(
@@ -149,7 +150,7 @@ async def test_what_an_address_refuses_is_told_to_its_lifecycle(env: WorkflowEnv
     async with at_work(env, refused) as desk:
         listener = await desk.listener(1)
         await desk.tell(MESSAGE)
-        assert await asyncio.wait_for(listener.result(), 120) == ["mc-1.4 undeliverable"]
+        assert await asyncio.wait_for(listener.result(), LONG_SECONDS) == ["mc-1.4 undeliverable"]
         await desk.end("an-address-refuses")
     assert desk.noted == []
 
@@ -158,7 +159,7 @@ async def test_what_a_courier_gives_up_is_noted_after_its_lifecycle_has_heard_of
     async with at_work(env, broken) as desk:
         listener = await desk.listener(1)
         courier = await desk.tell(MESSAGE)
-        await asyncio.wait_for(listener.result(), 120)
+        await asyncio.wait_for(listener.result(), LONG_SECONDS)
         await desk.until(lambda: bool(desk.noted))
         await desk.end("what-is-given-up-is-noted")
     assert desk.noted == [c.Undelivered(c.Deliver("asha", "email", (MESSAGE,)), "NotReady: the mail server is gone")]
@@ -185,7 +186,7 @@ async def test_a_lifecycle_that_has_ended_keeps_no_other_from_hearing(env: Workf
         listener = await desk.listener(1)
         with env.auto_time_skipping_disabled():
             await desk.tell(replace(MESSAGE, id="mc-9.1", managed_id="mc-9"), MESSAGE)
-        assert await asyncio.wait_for(listener.result(), 120) == ["mc-1.4 undeliverable"]
+        assert await asyncio.wait_for(listener.result(), LONG_SECONDS) == ["mc-1.4 undeliverable"]
         await desk.end("a-lifecycle-has-ended")
     assert desk.batches == [("mc-9.1", "mc-1.4")]
 

@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import LIFECYCLE_QUEUE, SCAN_QUEUE
+from tests.launcher.waiting import LONG_SECONDS
 from tests.workflows.keeping import replayed
 from workflows.discovery import Discovery
 from workflows.sandbox import Sandbox
@@ -173,7 +174,7 @@ async def test_an_input_that_is_no_request_is_refused_and_said(env: WorkflowEnvi
 async def test_a_cancelled_discovery_says_so_and_adopts_nothing(env: WorkflowEnvironment) -> None:
     async with working(env, pages=3, hangs=True) as site:
         handle = await site.begin(c.DiscoveryRequest("d-3", "test"))
-        await asyncio.wait_for(site.hanging.wait(), 120)
+        await asyncio.wait_for(site.hanging.wait(), LONG_SECONDS)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -34,12 +32,11 @@ from domain.people.approval import calls
 from domain.people.messages import Acknowledge, Receipt, RenewNow
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken
+from tests.launcher.waiting import LONG_SECONDS
 from tests.workflows.conftest import Stage, Theatre
 from tests.workflows.recovering import end_by_hand, is_the_truth, late_notice, resumed, until, until_state
-from workflows.converter import DATA_CONVERTER
 from workflows.discovery import Discovery
 from workflows.sandbox import Sandbox
-from workflows.search import ATTRIBUTES
 
 DAY = timedelta(days=1)
 UPDATES = 200
@@ -47,19 +44,10 @@ ROLLS = 20
 
 
 @pytest_asyncio.fixture
-async def real() -> AsyncIterator[Theatre]:
-    attributes = [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]
-    env = await WorkflowEnvironment.start_local(
-        data_converter=DATA_CONVERTER,
-        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
-        dev_server_extra_args=attributes,
-        dev_server_log_level="error",
-        ui=False,
-    )
-    async with env:
-        theatre = Theatre(env)
-        async with theatre.stack:
-            yield theatre
+async def real(temporal: WorkflowEnvironment) -> AsyncIterator[Theatre]:
+    theatre = Theatre(temporal)
+    async with theatre.stack:
+        yield theatre
 
 
 async def test_200_updates_race_with_20_continue_as_news_and_none_is_lost_or_doubled(real: Theatre) -> None:
@@ -82,7 +70,7 @@ async def test_200_updates_race_with_20_continue_as_news_and_none_is_lost_or_dou
         )
         return [*first, *last]
 
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(LONG_SECONDS):
         answers = [answer for number in range(ROLLS) for answer in await volley(number)]
     await until(stage, "acknowledged", UPDATES)
 
@@ -153,7 +141,7 @@ async def test_a_discovery_with_a_wrong_input_fails_at_once_with_field_and_remed
 
     async def end_of(number: int, given: list[object]) -> str:
         name = f"discovery/bad-{number}"
-        queue, patience = LIFECYCLE_QUEUE, timedelta(seconds=30)
+        queue, patience = LIFECYCLE_QUEUE, timedelta(seconds=LONG_SECONDS)
         with pytest.raises(WorkflowFailureError) as failed:
             await client.execute_workflow("Discovery", args=given, id=name, task_queue=queue, run_timeout=patience)
         cause = failed.value.cause
@@ -248,7 +236,7 @@ async def reset_before(stage: Stage, activity: str) -> None:
     )
     await stage.env.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
-            namespace="default",
+            namespace=stage.env.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=stage.handle.id),
             reason="a test",
             request_id=str(uuid4()),
