@@ -28,7 +28,7 @@ from domain.lifecycle.view import snapshot
 from store import reader
 from store.engine import create_engine
 from store.migrate import upgrade
-from tests.conftest import Cluster
+from tests.servers import Cluster
 
 pytestmark = pytest.mark.server
 
