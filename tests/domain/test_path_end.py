@@ -1,5 +1,6 @@
 """E is the earliest end on the path as it is served: the ladder hears when a chain changes under the same leaf."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated, snapshot
 from domain.people.messages import RenewNow
 from domain.tiers import Tier
-from tests.domain.simulation import SLOTS, START, World, broken, plan, terms
+from tests.domain.simulation import SLOTS, START, World, broken, life, plan, terms
 
 DAY = timedelta(days=1)
 
@@ -99,6 +100,25 @@ def test_an_endpoint_that_falls_silent_mends_nothing_until_a_person_answers_for_
     assert w.finding("unseen")
     assert end(w) == START + 100 * DAY
     assert w.answer("unseen", "retired").outcome == "accepted"
+    assert end(w) == START + 265 * DAY
+
+
+def test_a_later_end_is_believed_only_where_every_place_shows_it_whole() -> None:
+    """Adopted behind an intermediate that ends in 100 days; one place is mended, the other serves a stranger."""
+    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
+    leaf = life("first", START - 100 * DAY, 365 * DAY)
+    w.adopt_this(replace(leaf, ends_at=START + 100 * DAY))
+    w.work()
+    w.certificates[leaf.fingerprint] = leaf
+    other = life("other", START - DAY, 300 * DAY)
+    w.certificates[other.fingerprint] = other
+    w.served[SLOTS[1]] = other.fingerprint
+    w.discover("n-1")
+    w.work()
+    assert end(w) == START + 100 * DAY
+    w.served[SLOTS[1]] = leaf.fingerprint
+    w.discover("n-2")
+    w.work()
     assert end(w) == START + 265 * DAY
 
 

@@ -184,7 +184,9 @@ def test_looks_that_are_late_belong_to_no_case() -> None:
     w.tell(StepDone(step, w.perform(step)))
     look = step_by_step(w, LookAgain)
     assert isinstance(look, LookAgain)
-    report = LookReport(tuple(SlotLook(slot, START - DAY, LookOutcome.SEEN, look.expected) for slot in SLOTS))
+    # Of as many connections as the looks before, so that its date alone is what is wrong with it.
+    late = SlotLook(SLOTS[0], START - DAY, LookOutcome.SEEN, look.expected, connections=2)
+    report = LookReport(tuple(replace(late, slot=slot) for slot in SLOTS))
     w.tell(StepDone(look, report))
     assert w.state.generation == 1, "a look from before the install has seen nothing of it"
 
