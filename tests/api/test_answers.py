@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.lifecycle.state import Question
+from domain.lifecycle.commands import DueMoments
 from domain.people.messages import Answer, RenewNow, Resume, Retire
 from tests.api.conftest import House
 
@@ -18,8 +18,12 @@ CODE = "/v1/certificates/mc-1/code"
 def asking(house: House) -> House:
     """The house, whose certificate asks why an endpoint is silent."""
     world = house.gateway.world
-    question = Question("unseen", world.now, world.now + timedelta(days=7), "owner", "tls://127.40.0.1:443")
-    world.state = replace(world.state, questions=(question,))
+    first, *rest = world.state.places
+    first = replace(first, silent=3, silent_since=world.now - timedelta(days=8))
+    world.state = replace(world.state, places=(first, *rest))
+    world.tell(DueMoments())
+    house.gateway.record()
+    assert world.asked() == ["unseen"]
     return house
 
 
@@ -31,15 +35,23 @@ async def test_an_open_question_is_answered_once(asking: House) -> None:
     first = await answer(asking)
     assert first.status_code == 200
     assert first.json()["kind"] == "answer"
-    assert not asking.gateway.world.state.questions
+    assert asking.gateway.world.asked() == ["repair"], "broken asks for the repair"
     assert (await answer(asking)).status_code == 409
+
+
+async def test_an_answer_about_what_was_read_before_is_stale(asking: House) -> None:
+    about = asking.gateway.world.question("unseen").about
+    refused = await answer(asking, about="9/another")
+    assert refused.status_code == 412
+    assert asking.gateway.world.asked() == ["unseen"]
+    assert (await answer(asking, about=about)).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"answer": "keep"}, "answer"),
-        ({"question": "names-changed", "answer": "moved"}, "answer"),
+        ({"question": "different", "answer": "moved"}, "answer"),
         ({"question": "undeliverable", "answer": "resume"}, "answer"),
         ({"question": "tier", "answer": "internal"}, "question"),
     ],

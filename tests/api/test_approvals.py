@@ -201,7 +201,7 @@ async def test_nothing_is_decided_while_other_names_are_served(house: House) -> 
     house.gateway.record()
     answer = await decide(house)
     assert answer.status_code == 409
-    assert "first answer the question names-changed" in answer.json()["detail"]
+    assert "first answer the open question" in answer.json()["detail"]
     code = await house.ask("POST", f"/v1/approvals/{item['id']}/code")
     assert (code.status_code, code.json()["detail"]) == (409, answer.json()["detail"])
     assert (await pending(house))["id"] == item["id"]

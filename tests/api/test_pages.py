@@ -189,7 +189,7 @@ async def test_nobody_is_offered_a_decision_while_other_names_are_served(house: 
         f"/approvals/{approval['id']}/decision", {"decision": "approve", "version": approval["version"], "key": "k"}
     )
     assert answer.status_code == 409
-    assert "first answer the question names-changed" in answer.text
+    assert "first answer the open question" in answer.text
     assert "data-decides" not in (await head.get("/certificates/mc-1")).text
 
 

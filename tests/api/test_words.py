@@ -30,6 +30,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "service": "billing",
         "subscribers": 0,
         "questions": [],
+        "blocked_by": "",
         "findings": [],
         "retired": False,
         "escalated": False,
@@ -136,7 +137,8 @@ def test_placing_is_offered_where_it_helps_and_to_whoever_may(actor: Actor, stag
 
 
 def test_a_question_of_names_comes_before_the_approval_that_it_blocks() -> None:
-    blocked = row(**{**ASKED, "questions": [{"kind": "names-changed", "level": "owner"}]})
+    asked = {"questions": [{"kind": "different", "level": "owner"}], "blocked_by": "its names have changed"}
+    blocked = row(**{**ASKED, **asked})
     assert words.verb(blocked, reads(HEAD)) == ("Answer…", f"/certificates/{blocked['id']}#questions")
     assert words.who_must_act(blocked, reads(HEAD)).startswith("Its owner, payments")
     assert all(not may for may, _, _ in who_may(reads(HEAD, MEERA), blocked))
