@@ -1,7 +1,5 @@
 """What every suite may ask for: a database and a namespace of its own on the servers of the run."""
 
-import itertools
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +16,17 @@ from store.engine import create_engine
 from tests.needed import lacks
 from tests.postgres_server import PostgresServer
 from tests.scheduling import ByFile, in_order
-from tests.servers import TEMPLATE, Cluster, Missing, Server, SharedServers, ask, new_namespace, start_postgres
+from tests.servers import (
+    TEMPLATE,
+    Cluster,
+    Missing,
+    Server,
+    SharedServers,
+    ask,
+    new_namespace,
+    own_name,
+    start_postgres,
+)
 
 ADDRESS = pytest.StashKey[str]()
 # Hypothesis would else fail an example that takes 200 ms, and a search whose examples come slowly.
@@ -84,14 +92,6 @@ def mortal() -> Iterator[tuple[PostgresServer, Engine]]:
         finally:
             engine.dispose()
             server.stop()
-
-
-_numbers = itertools.count(1)
-
-
-def own_name() -> str:
-    """One that no other test of the run has."""
-    return f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{next(_numbers)}"
 
 
 @pytest.fixture

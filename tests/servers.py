@@ -5,6 +5,8 @@ as soon as nothing is left for it, and whatever it had started would end under t
 """
 
 import contextlib
+import itertools
+import os
 import subprocess
 import tempfile
 import threading
@@ -103,6 +105,14 @@ def start_temporal(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
     until(is_known)
     assert process.poll() is None, f"Temporal did not start: {log.read_text()[-2000:]}"
     return process, address
+
+
+_numbers = itertools.count(1)
+
+
+def own_name() -> str:
+    """A name of a database or namespace that no other test of the run has."""
+    return f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{next(_numbers)}"
 
 
 async def new_namespace(address: str, name: str) -> TemporalClient:
