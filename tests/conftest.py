@@ -1,7 +1,6 @@
 """What every suite may ask for: a database and a namespace of its own on the servers of the run."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tests.servers import (
     ask,
     new_namespace,
     own_name,
-    start_postgres,
+    own_postgres,
 )
 
 ADDRESS = pytest.StashKey[str]()
@@ -80,18 +79,10 @@ def cluster(pytestconfig: pytest.Config) -> Cluster:
 @pytest.fixture
 def mortal() -> Iterator[tuple[PostgresServer, Engine]]:
     """A server of this test alone, which it may stop."""
-    # Short: a socket's path may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
-        try:
-            server, cluster = start_postgres(Path(home))
-        except Missing as problem:
-            lacks("postgres", "nothing was tested here", str(problem))
+    with own_postgres() as (server, cluster):
         engine = create_engine(cluster.url(TEMPLATE))
-        try:
-            yield server, engine
-        finally:
-            engine.dispose()
-            server.stop()
+        yield server, engine
+        engine.dispose()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -29,6 +30,7 @@ from domain.errors import NotReady
 from store.engine import create_engine
 from store.migrate import upgrade
 from tests.launcher.waiting import until
+from tests.needed import lacks
 from tests.postgres_server import PostgresServer, postgres_binaries
 from workflows.converter import DATA_CONVERTER
 from workflows.search import ATTRIBUTES
@@ -82,6 +84,20 @@ def start_postgres(home: Path) -> tuple[PostgresServer, Cluster]:
         server.stop()
         raise
     return server, cluster
+
+
+@contextmanager
+def own_postgres() -> Iterator[tuple[PostgresServer, Cluster]]:
+    """A server of one test or file alone."""
+    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        try:
+            server, cluster = start_postgres(Path(home))
+        except Missing as problem:
+            lacks("postgres", "nothing was tested here", str(problem))
+        try:
+            yield server, cluster
+        finally:
+            server.stop()
 
 
 def start_temporal(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
