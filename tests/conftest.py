@@ -1,9 +1,6 @@
 """What every suite may ask for: a database and a namespace of its own on the servers of the run."""
 
-import itertools
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,17 @@ from store.engine import create_engine
 from tests.needed import lacks
 from tests.postgres_server import PostgresServer
 from tests.scheduling import ByFile, in_order
-from tests.servers import TEMPLATE, Cluster, Missing, Server, SharedServers, ask, new_namespace, start_postgres
+from tests.servers import (
+    TEMPLATE,
+    Cluster,
+    Missing,
+    Server,
+    SharedServers,
+    ask,
+    new_namespace,
+    own_name,
+    own_postgres,
+)
 
 ADDRESS = pytest.StashKey[str]()
 # Hypothesis would else fail an example that takes 200 ms, and a search whose examples come slowly.
@@ -72,26 +79,10 @@ def cluster(pytestconfig: pytest.Config) -> Cluster:
 @pytest.fixture
 def mortal() -> Iterator[tuple[PostgresServer, Engine]]:
     """A server of this test alone, which it may stop."""
-    # Short: a socket's path may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
-        try:
-            server, cluster = start_postgres(Path(home))
-        except Missing as problem:
-            lacks("postgres", "nothing was tested here", str(problem))
+    with own_postgres() as (server, cluster):
         engine = create_engine(cluster.url(TEMPLATE))
-        try:
-            yield server, engine
-        finally:
-            engine.dispose()
-            server.stop()
-
-
-_numbers = itertools.count(1)
-
-
-def own_name() -> str:
-    """One that no other test of the run has."""
-    return f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{next(_numbers)}"
+        yield server, engine
+        engine.dispose()
 
 
 @pytest.fixture

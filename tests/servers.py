@@ -5,10 +5,13 @@ as soon as nothing is left for it, and whatever it had started would end under t
 """
 
 import contextlib
+import itertools
+import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -27,6 +30,7 @@ from domain.errors import NotReady
 from store.engine import create_engine
 from store.migrate import upgrade
 from tests.launcher.waiting import until
+from tests.needed import lacks
 from tests.postgres_server import PostgresServer, postgres_binaries
 from workflows.converter import DATA_CONVERTER
 from workflows.search import ATTRIBUTES
@@ -82,6 +86,20 @@ def start_postgres(home: Path) -> tuple[PostgresServer, Cluster]:
     return server, cluster
 
 
+@contextmanager
+def own_postgres() -> Iterator[tuple[PostgresServer, Cluster]]:
+    """A server of one test or file alone."""
+    with tempfile.TemporaryDirectory(prefix="evl-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        try:
+            server, cluster = start_postgres(Path(home))
+        except Missing as problem:
+            lacks("postgres", "nothing was tested here", str(problem))
+        try:
+            yield server, cluster
+        finally:
+            server.stop()
+
+
 def start_temporal(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
     """A development server without a file, and its address.  Raises NotReady where there is no program."""
     port = free_port()
@@ -103,6 +121,14 @@ def start_temporal(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
     until(is_known)
     assert process.poll() is None, f"Temporal did not start: {log.read_text()[-2000:]}"
     return process, address
+
+
+_numbers = itertools.count(1)
+
+
+def own_name() -> str:
+    """A name of a database or namespace that no other test of the run has."""
+    return f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{next(_numbers)}"
 
 
 async def new_namespace(address: str, name: str) -> TemporalClient:

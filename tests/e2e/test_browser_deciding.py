@@ -87,8 +87,10 @@ def send_update(page: Page, address: str, name: str, payload: dict[str, Any]) ->
     editor = dialog.locator(".cm-content[contenteditable=true]")
     editor.click()
     page.keyboard.insert_text(json.dumps(payload))
-    # Without a pointer: the editor sets the JSON anew when it is left, and the button moves away below one.
-    dialog.get_by_test_id("confirm-modal-button").dispatch_event("click")
+    # When it is left it sets the JSON anew, line by line, and the button moves away below a pointer: that comes first.
+    editor.blur()
+    expect(editor.locator(".cm-line")).not_to_have_count(1)
+    dialog.get_by_test_id("confirm-modal-button").click()
     dialog.wait_for(state="hidden")
 
 

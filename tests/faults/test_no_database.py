@@ -21,12 +21,11 @@ from cli.process import free_port
 from demo.authorities import make_stand_in
 from domain.settings import Settings
 from store import tables
-from tests.conftest import own_name
 from tests.faults.test_kill_points import LISTENERS, end
 from tests.faults.worlds import World, start
 from tests.launcher.waiting import until
 from tests.postgres_server import PostgresServer
-from tests.servers import TEMPLATE, Cluster, new_namespace
+from tests.servers import TEMPLATE, Cluster, new_namespace, own_name
 
 pytestmark = [pytest.mark.e2e]
 

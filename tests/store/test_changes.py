@@ -1,6 +1,6 @@
 """What pages must show anew: nothing is passed over, whatever order transactions end in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +15,14 @@ from store.changes import forget_changes, note_change
 from store.reader.changes import changes_after, newest_place, oldest_place, read_place
 from store.sightings.adoptions import adopting, finish
 from store.sightings.looks import Discovery, begin, find, mark_failed, mark_scanned, save_page
+from tests.servers import Cluster, own_postgres
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Not the one of the run: a change is shown once no transaction of the whole cluster is older."""
+    with own_postgres() as (_, own):
+        yield own
 
 
 def note(database: Engine, subject: str) -> None:
