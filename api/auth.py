@@ -94,6 +94,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Where the Temporal UI has large payloads unpacked.  It asks from its own origin and has no token of ours against
 # requests from elsewhere; nothing is changed there, and who asks has sent all that is answered.
 DECODE_PATH = "/codec/decode"
+ENCODE_PATH = "/codec/encode"
 
 JSON = ("application/json",)
 FORM = ("application/x-www-form-urlencoded",)

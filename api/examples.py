@@ -87,8 +87,28 @@ DETAIL: dict[str, Any] = {
             "climbs_at": "2026-12-01T04:00:00Z",
             "level": "owner",
             "detail": "silent for three looks over a week",
+            "about": "1/5d41402a",
         }
     ],
+    "calls": [
+        {
+            "level": "security-head",
+            "about": f"{FINGERPRINT[:16]}/30 days before the end",
+            "last_at": OPENED,
+            "quiet_until": None,
+        }
+    ],
+    "served": [
+        {
+            "fingerprint": FINGERPRINT,
+            "whose": "present",
+            "not_before": BEGINS,
+            "ends_at": ENDS,
+            "place": "tls://127.40.1.1:8443?sni=pay.example.in",
+            "count": 1,
+        }
+    ],
+    "blocked_by": "",
     "lives": [
         {
             "generation": 1,

@@ -13,11 +13,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload
 
-from api.auth import DECODE_PATH, Door
+from api.auth import DECODE_PATH, ENCODE_PATH, Door
+from api.limit import LARGEST_BODY_BYTES
 from api.middleware import Layer
 from api.parts import CallerDep, Parts
 from domain.errors import BadInput
@@ -82,7 +84,7 @@ class AskedFromTheUI(Layer):
         parts = scope["app"].state.parts
         assert isinstance(parts, Parts)
         origin = Headers(scope=scope).get("origin", "")
-        if scope["path"] != DECODE_PATH or not origin or origin != origin_of(parts.temporal_ui):
+        if scope["path"] not in (DECODE_PATH, ENCODE_PATH) or not origin or origin != origin_of(parts.temporal_ui):
             await self.app(scope, receive, send)
             return
         allowed = {
@@ -99,6 +101,9 @@ class AskedFromTheUI(Layer):
             }
             await Response(status_code=204, headers={**allowed, **asked})(scope, receive, send)
             return
+        if scope["path"] == ENCODE_PATH:
+            await (await echoed(Request(scope, receive), allowed))(scope, receive, send)
+            return
 
         async def readable(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -106,6 +111,21 @@ class AskedFromTheUI(Layer):
             await send(message)
 
         await self.app(scope, receive, readable)
+
+
+async def echoed(request: Request, allowed: dict[str, str]) -> Response:
+    """What the UI asks before it sends an update: its payloads as they came, for ours are read as they are.
+
+    Also for somebody who has not logged in here, for whoever pastes a code there need not have; nothing of ours is in
+    the answer.  Bounded here, since it is answered before anything else has looked at the request.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY_BYTES:
+            return Response(status_code=413, headers=allowed)
+    safe = {**allowed, "x-content-type-options": "nosniff", "cache-control": "no-store"}
+    return Response(body, media_type="application/json", headers=safe)
 
 
 def origin_of(address: str) -> str:

@@ -110,6 +110,22 @@ async def test_hostile_payloads_are_refused_with_what_is_wrong(
     assert problem in answer.json()["detail"]
 
 
+async def test_what_a_person_sends_from_the_ui_comes_back_as_it_was_without_a_login(house: House) -> None:
+    app = build(replace(house.app.state.parts, temporal_ui=f"{UI}/"))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as client:
+        sent = {"payloads": [item(SMALL)]}
+        echoed = await client.post("/codec/encode", json=sent, headers={"origin": UI})
+        assert (echoed.status_code, echoed.json()) == (200, sent)
+        assert echoed.headers["access-control-allow-origin"] == UI
+        beforehand = await client.options("/codec/encode", headers={"origin": UI})
+        assert beforehand.status_code == 204
+        large = await client.post("/codec/encode", content=bytes(2_000_000), headers={"origin": UI})
+        assert large.status_code == 413
+        elsewhere = await client.post("/codec/encode", json=sent, headers={"origin": "https://evil.example"})
+        assert elsewhere.status_code in (401, 403, 404, 405)
+
+
 async def test_more_payloads_than_a_page_shows_are_refused(house: House) -> None:
     answer = await house.ask("POST", "/codec/decode", json={"payloads": [item(SMALL)] * 501})
     assert answer.status_code == 422

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from api.gateway import DiscoveryRun
 from cli.main import app
 from domain.errors import NotFound, NotReady, Refused
-from domain.lifecycle.state import Question
+from domain.lifecycle.commands import DueMoments
 from domain.tiers import Person, Role, Tier
 from store import access
 from tests.api.conftest import WorldGateway, open_house
@@ -98,13 +98,17 @@ def test_an_approval_is_decided_by_its_own_id_or_its_certificates(site: Site) ->
 
 def test_a_question_is_answered_with_one_of_its_words(site: Site) -> None:
     world = site.gateway.world
-    world.state = replace(world.state, questions=(Question("unseen", world.now, world.now + timedelta(days=7)),))
+    first, *rest = world.state.places
+    silent = replace(first, silent=3, silent_since=world.now - timedelta(days=8))
+    world.state = replace(world.state, places=(silent, *rest))
+    world.tell(DueMoments())
+    site.gateway.record()
     assert "retired or moved or broken" in str(site.run("answer", "mc-1", "unseen", "gone").exception)
     assert "operator may not retire" in str(site.run("answer", "mc-1", "unseen", "retired", who="operator").exception)
     done = site.run("answer", "mc-1", "unseen", "broken", who="operator")
     assert done.exit_code == 0, done.exception
     assert "unseen: broken. answered" in done.output
-    assert not world.state.questions
+    assert world.asked() == ["repair"]
 
 
 def test_a_token_is_bound_to_a_person_of_its_role(
