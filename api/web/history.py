@@ -18,6 +18,8 @@ SENTENCES: dict[str, str] = {
     "adopted": "Adopted by discovery, with {slots_count} where it is served.",
     "terms_changed": "The policy changed what holds for it.",
     "slots_changed": "Served in {slots_count} now.",
+    "slots_joined": "Served in {slots_count} more.",
+    "slots_taken": "Another certificate has {slots_count} of it now.",
     "looks_taken": "",
     "look_scheduled": "",
     "case_opened": "Renewal case {number} opened: {cause_words}.",

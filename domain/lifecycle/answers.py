@@ -30,7 +30,7 @@ def _follow(turn: Turn, question: Question, answer: str) -> None:
     match question.kind, answer:
         case "unseen", "broken":
             slots = tuple(place.slot for place in unanswered(turn.state, turn.now))
-            turn.emit(e.RepairPromised(slots))
+            turn.emit_each(slots, e.RepairPromised)
         case "unseen", "retired" | "moved":
             _release(turn, tuple(place.slot for place in unanswered(turn.state, turn.now)), answer)
         case "taken", "retired" | "moved":
@@ -66,7 +66,7 @@ def _release(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
     Otherwise nothing is left of it to own, and where to is the next question.
     """
     case = turn.state.case
-    turn.emit(e.PlacesReleased(slots, "retired" if why == "retired" else "moved"))
+    turn.emit_each(slots, lambda some: e.PlacesReleased(some, "retired" if why == "retired" else "moved"))
     if not turn.state.places and why == "retired":
         retire(turn, "decommissioned")
     elif not turn.state.own_places and case is not None and not case.order_open:
@@ -74,7 +74,7 @@ def _release(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
 
 
 def _repaired(turn: Turn) -> None:
-    turn.emit(e.RepairMade(tuple(place.slot for place in turn.state.own_places if place.to_repair)))
+    turn.emit_each([place.slot for place in turn.state.own_places if place.to_repair], e.RepairMade)
 
 
 def _drifting(turn: Turn) -> tuple[str, ...]:

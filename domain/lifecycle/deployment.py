@@ -11,15 +11,14 @@ from domain.lifecycle.ladder import escalates_at
 from domain.lifecycle.seeing import is_silence_expected, serves
 from domain.lifecycle.served import proof_of, unseen
 from domain.lifecycle.state import Place, Stage
-from domain.lifecycle.transition import Turn
+from domain.lifecycle.transition import SLOTS_IN_AN_EVENT, Turn
 
 
 def deployed(turn: Turn, report: DeployReport) -> None:
     """Each slot where it was put; of what was not, the worst decides what the case waits for."""
     receipts = _ours(turn, report)
     installed = tuple(receipt.slot for receipt in receipts if receipt.outcome == "installed")
-    if installed:
-        turn.emit(e.Installed(installed))
+    turn.emit_each(installed, e.Installed)
     for outcome, stage in (
         ("refused", Stage.WAITING_FOR_PERSON),
         ("unreachable", Stage.UNREACHABLE_TARGET),
@@ -69,7 +68,8 @@ def verify(turn: Turn, report: LookReport) -> None:
     # Counted for each place by itself: two places that are wrong in turn are not one that is wrong for long.
     lost = [place for place in wrong if place.wrong >= rules.wrong_looks]
     if lost:
-        _roll_back(turn, lost)
+        # As many at once as an event names; the next look has the rest.
+        _roll_back(turn, lost[:SLOTS_IN_AN_EVENT])
 
 
 def is_needed(turn: Turn, place: Place, is_unseen: bool) -> bool:
@@ -108,13 +108,13 @@ def _close(turn: Turn, verified: list[Place]) -> None:
         if place.slot not in seen and not is_silence_expected(turn.state, place)
     )
     turn.emit(e.VerificationLooked(_slots(verified), (), (), None))
-    turn.emit(e.CaseClosed(case.number, "verified", left_out))
+    turn.emit(e.CaseClosed(case.number, "verified", left_out[:SLOTS_IN_AN_EVENT]))
     turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))
 
 
 def _roll_back(turn: Turn, lost: list[Place]) -> None:
     """Back to the old certificate, but never to one that is past its escalation mark (rule 4)."""
-    slots = _slots(lost)
+    slots = tuple(place.slot for place in lost)
     why = _why_wrong(turn, lost[0])
     if escalates_at(turn.life, turn.terms.table) > turn.now:
         turn.emit(e.RollbackOrdered(slots, why))
@@ -138,7 +138,8 @@ def _why_wrong(turn: Turn, place: Place) -> str:
 
 
 def _slots(places: list[Place]) -> tuple[Slot, ...]:
-    return tuple(place.slot for place in places)
+    """The first of them, as many as an event with three such lists holds."""
+    return tuple(place.slot for place in places[: SLOTS_IN_AN_EVENT // 3])
 
 
 # --- putting back ---------------------------------------------------------------------------------------------------

@@ -66,6 +66,22 @@ class TermsChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SlotsJoined(Event):
+    """More slots of its own, beside those it has: what one event does not hold goes on in the next."""
+
+    kind: ClassVar[str] = "slots_joined"
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsTaken(Event):
+    """Another certificate has these now; they count until its owner has answered for them."""
+
+    kind: ClassVar[str] = "slots_taken"
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SlotsChanged(Event):
     """What discovery says of who has which slot.  What is not among ``slots`` any more was taken by another one, and
     counts until its owner has answered for it."""

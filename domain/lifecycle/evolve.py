@@ -64,6 +64,11 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return _under_terms(replace(state, terms=terms), state)
         case e.SlotsChanged(slots=slots):
             return seeing.placed(state, slots)
+        case e.SlotsJoined(slots=slots):
+            return seeing.placed(state, tuple(dict.fromkeys((*state.slots, *slots))))
+        case e.SlotsTaken(slots=slots):
+            gone = {*slots}
+            return seeing.placed(state, tuple(slot for slot in state.slots if slot not in gone))
         case e.PlacesReleased(slots=slots, why=why):
             return seeing.released(state, slots, why)
         case e.RepairPromised(slots=slots):

@@ -27,7 +27,7 @@ from domain.lifecycle.recovery import ask_store
 from domain.lifecycle.renewal_value import gains
 from domain.lifecycle.scheduling import against, key_of, open_case, route, unroutable_again
 from domain.lifecycle.state import OrderToRevoke, Stage
-from domain.lifecycle.transition import Turn, ever_longer
+from domain.lifecycle.transition import SLOTS_IN_AN_EVENT, Turn, ever_longer
 from domain.people.messages import Receipt
 from domain.profiles import lost_usages, usage_oids, usage_word
 
@@ -109,7 +109,9 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
     if turn.state.life is None:
         assert observation.terms is not None
         assert observation.life is not None
-        turn.emit(e.Adopted(observation.terms, observation.life, observation.slots))
+        first, rest = observation.slots[:SLOTS_IN_AN_EVENT], observation.slots[SLOTS_IN_AN_EVENT:]
+        turn.emit(e.Adopted(observation.terms, observation.life, first))
+        turn.emit_each(rest, e.SlotsJoined)
     elif observation.kind == "terms" and observation.terms is not None:
         _new_terms(turn, observation.terms)
     elif observation.kind == "slots":
@@ -125,7 +127,12 @@ def _places_changed(turn: Turn, observation: Observation) -> None:
     What it serves instead is the other's to watch: looks at a place that is taken change nothing of what was ours.
     """
     had_none = not turn.state.own_places
-    turn.emit(e.SlotsChanged(observation.slots))
+    if max(len(observation.slots), len(turn.state.slots)) <= SLOTS_IN_AN_EVENT:
+        turn.emit(e.SlotsChanged(observation.slots))
+    else:
+        had, has = {*turn.state.slots}, {*observation.slots}
+        turn.emit_each([slot for slot in observation.slots if slot not in had], e.SlotsJoined)
+        turn.emit_each([slot for slot in turn.state.slots if slot not in has], e.SlotsTaken)
     case = turn.state.case
     if case is None or case.order_open:
         return

@@ -1,9 +1,10 @@
 """One turn of ``decide``: the state as it becomes while events are emitted, in their order."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from domain.certificate import Life
+from domain.certificate import Life, Slot
 from domain.contracts import Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.evolve import evolve
@@ -13,6 +14,8 @@ from domain.lifecycle.served import present
 from domain.lifecycle.state import Case, LifecycleState
 
 EVERLEAF = "everleaf"
+# Each may be named by 250 bytes.
+SLOTS_IN_AN_EVENT = 200
 
 
 @dataclass(slots=True)
@@ -27,6 +30,12 @@ class Turn:
         fact = e.Happened(self.state.seq, self.now, self.cause, self.by, event)
         self.state = evolve(self.state, fact)
         self.happened.append(fact)
+
+    def emit_each(self, slots: Sequence[Slot], made: Callable[[tuple[Slot, ...]], e.Event]) -> None:
+        """``made`` of as many of ``slots`` as one event holds, and again of the rest: an event is kept as at most
+        65,535 bytes, and a certificate may have thousands of places."""
+        for start in range(0, len(slots), SLOTS_IN_AN_EVENT):
+            self.emit(made(tuple(slots[start : start + SLOTS_IN_AN_EVENT])))
 
     @property
     def rules(self) -> RuleSet:
