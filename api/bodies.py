@@ -6,21 +6,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from domain.discovery_request import LONGEST_TEXT, MOST_ENTRIES
+from domain.people.messages import Answerable
 from domain.tiers import Audience
 
 Text = Annotated[str, Field(max_length=4000)]
-Question = Literal[
-    "unseen",
-    "taken",
-    "moved-to",
-    "repair",
-    "different",
-    "foreign-certificate",
-    "drift",
-    "revocation",
-    "forked",
-    "undeliverable",
-]
 # What a question or a call is about, as it stands beside it.
 About = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -87,7 +76,7 @@ class AnswerAsked(_Asked):
     known.  ``about``: what the question that was read is about; without one, what it is about as the request begins,
     where one of its kind alone is open.  About anything else an answer is stale (412)."""
 
-    question: Question
+    question: Answerable
     answer: Annotated[str, Field(min_length=1, max_length=200)]
     about: About | None = None
 

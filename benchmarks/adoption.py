@@ -13,7 +13,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -112,20 +113,19 @@ class Bench:
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def rows_written(self, work: Callable[[], object]) -> dict[str, int]:
-        """How many rows ``work`` inserted, updated or deleted, by table."""
-        before = self._written()
-        work()
-        after = self._written()
-        return {table: count - before.get(table, 0) for table, count in after.items() if count > before.get(table, 0)}
-
-    def _written(self) -> dict[str, int]:
+    def rows_written(self) -> Counter[str]:
+        """How many rows were inserted, updated or deleted so far, by table."""
         query = sa.text("SELECT relname, n_tup_ins + n_tup_upd + n_tup_del AS count FROM pg_stat_user_tables")
-        # A backend tells what it did when it is idle; the ones of the pool are ended, so that all of it is told.
+        others = sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        # A backend has told all that it did once it has ended.
         self.engine.dispose()
-        time.sleep(1)
-        with self.filling.connect() as connection:
-            return {row.relname: row.count for row in connection.execute(query)}
+        self.filling.dispose()
+        with self.filling.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while connection.execute(others).scalar_one():
+                time.sleep(0.1)
+            return Counter({row.relname: row.count for row in connection.execute(query)})
 
 
 def _peak_mib() -> float:
@@ -166,14 +166,10 @@ def run(bench: Bench, places: int, governed: int) -> None:
             keep_looks(connection, discovery, BEGIN + timedelta(hours=5 + number), [(0, [print_, issuer])])
     now = replace(policy, version="sha256:another")
     for title, discovery in (("one host beside them", "host"), ("one host, another certificate", "renewed")):
-        outcome: list[tuple[AdoptionReport, Figures]] = []
-        written = bench.rows_written(
-            lambda discovery=discovery, outcome=outcome: outcome.append(  # type: ignore[misc]  # bound in the loop
-                bench.adopt(discovery, now, BEGIN + timedelta(hours=9))
-            )
-        )
-        report, figures = outcome[0]
-        print(f"{title:40} {figures}  {_told(report)}\n{'':40} rows written: {written}", flush=True)
+        before = bench.rows_written()
+        report, figures = bench.adopt(discovery, now, BEGIN + timedelta(hours=9))
+        written = bench.rows_written() - before
+        print(f"{title:40} {figures}  {_told(report)}\n{'':40} rows written: {dict(written)}", flush=True)
 
 
 def _told(report: AdoptionReport) -> str:

@@ -249,10 +249,13 @@ class OrderOutcome:
     cause: Literal["", "issuer-ends-first"] = ""
 
 
+RevocationReason = Literal["superseded", "cessationOfOperation", "keyCompromise", "unusable"]
+
+
 @dataclass(frozen=True, slots=True)
 class RevokeOrder:
     order_key: str
-    reason: Literal["superseded", "cessationOfOperation", "keyCompromise", "unusable"]
+    reason: RevocationReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +321,9 @@ class LookReport:
 # --- people ---------------------------------------------------------------------------------------------------------
 
 
+Topic = Literal["ask", "rung", "failed", "question", "unroutable", "closed"]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What one person must be told.  ``id`` makes a second send a no-op; ``level``: "owner" or "security-head".
@@ -330,7 +336,7 @@ class Message:
     managed_id: str
     person: str
     level: Literal["owner", "security-head"]
-    topic: Literal["ask", "rung", "failed", "question", "unroutable", "closed"]
+    topic: Topic
     at: datetime
     ends_at: datetime | None = None
     facts: tuple[tuple[str, str], ...] = ()

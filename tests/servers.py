@@ -77,12 +77,11 @@ def start_postgres(home: Path) -> tuple[PostgresServer, Cluster]:
     options = [part for name, value in CARELESS.items() for part in ("-c", f"{name}={value}")]
     server = PostgresServer(home, binaries, "everleaf", ["--auth=trust"], options)
     cluster = Cluster(server.socket)
-    try:
+    with contextlib.ExitStack() as unless_ready:
+        unless_ready.callback(server.stop)
         cluster.execute(f"CREATE DATABASE {TEMPLATE}")
         upgrade(cluster.url(TEMPLATE))
-    except BaseException:
-        server.stop()
-        raise
+        unless_ready.pop_all()
     return server, cluster
 
 

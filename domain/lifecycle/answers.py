@@ -4,9 +4,9 @@ from domain.certificate import Slot
 from domain.lifecycle import events as e
 from domain.lifecycle import recovery
 from domain.lifecycle.questions import unanswered
-from domain.lifecycle.scheduling import key_of, order_further, resume_stage, route
+from domain.lifecycle.scheduling import closed, order_further, resume_stage, route
 from domain.lifecycle.served import drifted, whose
-from domain.lifecycle.state import Question, Stage
+from domain.lifecycle.state import Question, Stage, Verdict
 from domain.lifecycle.succession import blocked_by, candidates, differences
 from domain.lifecycle.transition import Turn
 from domain.people.messages import Answer
@@ -87,9 +87,9 @@ def _judge(turn: Turn, subject: str, answer: str) -> None:
     for candidate in candidates(turn.state, turn.now):
         if candidate.fingerprint[:16] != subject:
             continue
-        verdict = "take" if answer == "take" else "keep" if answer == "keep" else "known"
+        verdict: Verdict = "take" if answer == "take" else "keep" if answer == "keep" else "known"
         said = differences(candidate) if verdict == "take" else ()
-        turn.emit(e.Judged(candidate.fingerprint, verdict, said))  # type: ignore[arg-type]  # three literals above
+        turn.emit(e.Judged(candidate.fingerprint, verdict, said))
     case = turn.state.case
     if (
         case is not None
@@ -128,8 +128,6 @@ def retire(turn: Turn, reason: str) -> None:
     case = turn.state.case
     if case is not None:
         if case.order_open:
-            issued = case.issued.fingerprint if case.issued is not None else ""
-            key, is_known = key_of(turn), case.issued is not None
-            turn.emit(e.OrderClosed(key, "retired", case.order_placed, is_known, fingerprint=issued))
+            turn.emit(closed(turn, case, "retired"))
         turn.emit(e.CaseClosed(case.number, "retired"))
     turn.emit(e.Retired(reason))

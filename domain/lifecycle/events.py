@@ -300,13 +300,16 @@ class CertificateIssued(Event):
     life: Life
 
 
+OrderEnd = Literal["failed", "unusable", "expired", "superseded", "retired"]
+
+
 @dataclass(frozen=True, slots=True)
 class OrderClosed(Event):
     """``revoke``: its certificate, if there is one, must be revoked.  ``fingerprint``: that one, where it is known."""
 
     kind: ClassVar[str] = "order_closed"
     order_key: str
-    reason: Literal["failed", "unusable", "expired", "superseded", "retired"]
+    reason: OrderEnd
     revoke: bool
     collected: bool
     detail: str = ""

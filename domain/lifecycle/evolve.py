@@ -3,9 +3,11 @@
 Longer than 300 lines because it is one table: every event, and what it leaves.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from domain.certificate import Life
+from domain.contracts import RevocationReason
 from domain.lifecycle import events as e
 from domain.lifecycle import old_events as old
 from domain.lifecycle import seeing
@@ -23,6 +25,9 @@ from domain.lifecycle.state import (
     Stage,
 )
 from domain.people.telling import messages_for
+
+# RFC 5280 5.3.1; an order that closed for any other reason made something that nobody may use.
+REVOKED_FOR: dict[str, RevocationReason] = {"retired": "cessationOfOperation", "superseded": "superseded"}
 
 
 def evolve(state: LifecycleState, happened: e.Happened) -> LifecycleState:
@@ -194,26 +199,24 @@ def _under_terms(after: LifecycleState, before: LifecycleState) -> LifecycleStat
 def _revoking(state: LifecycleState, happened: e.Happened) -> LifecycleState:
     at = happened.at
 
-    def on(key: str, **changes: object) -> LifecycleState:
-        orders = (replace(one, **changes) if one.order_key == key else one for one in state.to_revoke)  # type: ignore[arg-type]  # fields of its own
+    def on(key: str, change: Callable[[OrderToRevoke], OrderToRevoke]) -> LifecycleState:
+        orders = (change(one) if one.order_key == key else one for one in state.to_revoke)
         return replace(state, to_revoke=tuple(orders))
 
     match happened.event:
         case e.OrderClosed(order_key=key, reason=reason, revoke=True, collected=collected, fingerprint=fingerprint):
-            words = {"retired": "cessationOfOperation", "superseded": "superseded"}
-            order = OrderToRevoke(
-                key,
-                words.get(reason, "unusable"),  # type: ignore[arg-type]  # literals above
-                collected,
-                fingerprint=fingerprint,
-                since=at,
-            )
+            why = REVOKED_FOR.get(reason, "unusable")
+            order = OrderToRevoke(key, why, collected, fingerprint=fingerprint, since=at)
             return replace(state, to_revoke=(*state.to_revoke, order))
         case e.RevocationDelayed(order_key=key, collected=collected, retry_at=retry_at, fingerprint=fingerprint):
-            known = next((one.fingerprint for one in state.to_revoke if one.order_key == key), "")
-            return on(key, collected=collected, retry_at=retry_at, fingerprint=fingerprint or known)
+            return on(
+                key,
+                lambda one: replace(
+                    one, collected=collected, retry_at=retry_at, fingerprint=fingerprint or one.fingerprint
+                ),
+            )
         case e.RevocationOwed(order_key=key, why=why):
-            return on(key, owed=why, retry_at=None)
+            return on(key, lambda one: replace(one, owed=why, retry_at=None))
         case e.OrderRevoked(order_key=key, done=done):
             gone = [one.fingerprint for one in state.to_revoke if one.order_key == key and one.fingerprint and done]
             left = tuple(one for one in state.to_revoke if one.order_key != key)

@@ -26,7 +26,7 @@ from domain.lifecycle.seeing import is_complete
 from domain.lifecycle.served import Served, lives
 from domain.lifecycle.state import Case, Stage
 from domain.lifecycle.succession import BLOCKS, blocked_by, successor
-from domain.lifecycle.transition import Turn
+from domain.lifecycle.transition import SLOTS_IN_AN_EVENT, Turn
 from domain.names import order_key
 from domain.tiers import Audience
 
@@ -80,21 +80,16 @@ def supersede(turn: Turn, life: Life) -> None:
     case = turn.state.case
     if case is not None:
         if case.order_open:
-            turn.emit(_closed(turn, case, "superseded"))
+            turn.emit(closed(turn, case, "superseded"))
         left = tuple(place.slot for place in turn.state.own_places if place.to_repair)
-        turn.emit(e.CaseClosed(case.number, "superseded", left))
+        turn.emit(e.CaseClosed(case.number, "superseded", left[:SLOTS_IN_AN_EVENT]))
     turn.emit(e.GenerationBegan(turn.state.generation + 1, life))
 
 
-def _closed(turn: Turn, case: Case, reason: str) -> e.OrderClosed:
+def closed(turn: Turn, case: Case, reason: e.OrderEnd) -> e.OrderClosed:
+    """Of the open order: what a CA has of it is collected still, and revoked (DESIGN rule 6)."""
     issued = case.issued.fingerprint if case.issued is not None else ""
-    return e.OrderClosed(
-        key_of(turn),
-        reason,  # type: ignore[arg-type]  # two literals of the callers
-        revoke=case.order_placed or case.issued is not None,
-        collected=case.issued is not None,
-        fingerprint=issued,
-    )
+    return e.OrderClosed(key_of(turn), reason, case.order_placed, case.issued is not None, fingerprint=issued)
 
 
 def _end(turn: Turn) -> None:

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Literal
 
 from domain.certificate import Life, LookOutcome, Slot
-from domain.contracts import Message, Plan, Terms
+from domain.contracts import Message, Plan, RevocationReason, Terms
 from domain.lifecycle.rules import RuleSet, rule_set
+from domain.people.messages import Answerable
 from domain.tiers import Audience
 
 
@@ -32,21 +33,7 @@ class Stage(StrEnum):
 
 CaseOutcome = Literal["verified", "superseded", "retired"]
 # "names-changed" is of 0.1.0: today it is a "different" one.
-QuestionKind = Literal[
-    "tier",
-    "owner",
-    "unseen",
-    "taken",
-    "moved-to",
-    "repair",
-    "different",
-    "foreign-certificate",
-    "drift",
-    "revocation",
-    "forked",
-    "undeliverable",
-    "names-changed",
-]
+QuestionKind = Literal["tier", "owner", Answerable, "names-changed"]
 Verdict = Literal["known", "keep", "take"]
 
 # forked: a reset by hand re-made events; ended: terminated or deleted in Temporal, and begun again by a notice.
@@ -207,7 +194,7 @@ class OrderToRevoke:
     """
 
     order_key: str
-    reason: Literal["superseded", "cessationOfOperation", "unusable"]
+    reason: RevocationReason
     collected: bool
     retry_at: datetime | None = None
     fingerprint: str = ""

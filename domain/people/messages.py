@@ -42,6 +42,18 @@ class Acknowledge:
     about: str = ""
 
 
+Answerable = Literal[
+    "unseen",
+    "taken",
+    "moved-to",
+    "repair",
+    "different",
+    "foreign-certificate",
+    "drift",
+    "revocation",
+    "forked",
+    "undeliverable",
+]
 # What each question may be answered with; tier and owner are answered by a rule in the policy.
 ANSWERS: dict[str, tuple[str, ...]] = {
     "unseen": ("retired", "moved", "broken"),
@@ -68,20 +80,7 @@ class Answer:
     """
 
     code: str
-    question: Literal[
-        "tier",
-        "owner",
-        "unseen",
-        "taken",
-        "moved-to",
-        "repair",
-        "different",
-        "foreign-certificate",
-        "drift",
-        "revocation",
-        "forked",
-        "undeliverable",
-    ]
+    question: Literal["tier", "owner", Answerable]
     answer: str
     command_id: str = ""
     about: str = ""

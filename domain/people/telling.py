@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from domain.contracts import Message
+from domain.contracts import Message, Topic
 from domain.lifecycle import events as e
 from domain.lifecycle.served import present
 from domain.lifecycle.state import LifecycleState
@@ -56,7 +56,7 @@ def _message(
     state: LifecycleState,
     happened: e.Happened,
     level: str,
-    topic: str,
+    topic: Topic,
     facts: Facts,
     *,
     ends_at: datetime | None = None,
@@ -88,7 +88,7 @@ def _message(
         managed_id=state.managed_id,
         person=terms.owner_contact if to_owner else terms.head,
         level="owner" if to_owner else "security-head",
-        topic=topic,  # type: ignore[arg-type]  # callers above write the literals
+        topic=topic,
         at=happened.at,
         ends_at=ends_at or life.ends_at,
         facts=(*about, *facts),

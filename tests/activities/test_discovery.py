@@ -3,6 +3,7 @@
 import ssl
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -123,14 +124,13 @@ NETWORK = ("10.0.0.0/23",)
     ],
 )
 async def test_whoever_names_a_part_of_the_scope_has_that_part_looked_at_and_no_other(
-    asked: dict[str, tuple[str, ...]],
+    asked: dict[str, Any],
     cidrs: tuple[str, ...],
     ports: tuple[int, ...],
     names: dict[str, tuple[str, ...]],
     paths: tuple[str, ...],
 ) -> None:
-    request: DiscoveryRequest = replace(DiscoveryRequest("x"), **asked)  # type: ignore[arg-type]  # one list of each kind
-    fixed = await fix_scope(request, SCOPE)
+    fixed = await fix_scope(DiscoveryRequest("x", **asked), SCOPE)
 
     assert (fixed.cidrs, fixed.ports, fixed.names, fixed.paths) == (cidrs, ports, names, paths)
 

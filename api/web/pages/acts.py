@@ -16,6 +16,7 @@ from api.schemas import Operation
 from api.web.page_router import pages
 from api.web.pages.certificate import render_certificate
 from domain.errors import EverleafError, NotAllowed
+from domain.people.messages import Answerable
 from domain.tiers import Audience
 
 router = pages()
@@ -88,7 +89,7 @@ async def answer_on_page(
     request: Request,
     certificate_id: str,
     caller: CallerDep,
-    question: Annotated[bodies.Question, Form()],
+    question: Annotated[Answerable, Form()],
     answer: Annotated[str, Form(min_length=1, max_length=200)],
     key: Key,
     about: Annotated[bodies.About | None, Form()] = None,
