@@ -1,6 +1,7 @@
 """Verification: a fresh look from outside.  It says what is served and decides nothing."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
@@ -14,7 +15,8 @@ from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
 from activities.scanners.sweep import seen_certificate
 from domain.certificate import Life, LookOutcome, Slot
-from domain.contracts import LookAgain, LookReport, SlotLook
+from domain.contracts import MOST_FACTS, LookAgain, LookReport, SlotLook
+from domain.lifecycle.portions import lives_that_fit
 from domain.paths import Reason
 from domain.tiers import Policy, Scope
 from formats.x509 import fingerprint_of, life_of
@@ -47,7 +49,9 @@ class VerificationActivities:
         # The one that ends first of those that share a leaf comes last, and stays.
         strangers = {life.fingerprint: life for life in sorted(lives, key=lambda life: life.ends_at, reverse=True)}
         strangers.pop(asked.expected, None)
-        return LookReport(looks, tuple(strangers[leaf] for leaf in sorted(strangers)))
+        shown = Counter(look.fingerprint for look in looks)
+        by_places = sorted(strangers.values(), key=lambda life: (-shown[life.fingerprint], life.fingerprint))
+        return LookReport(looks, lives_that_fit(by_places, MOST_FACTS))
 
     def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
         now = self.clock()

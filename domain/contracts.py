@@ -91,6 +91,10 @@ class AdoptionReport:
 # The most slots, and the most looks, of one Observation: a payload is bounded, and so is the state that it becomes.  A
 # certificate with more places than this has the finding "too many places", and those beyond are not deployed.
 MOST_PLACES = 5000
+# Bytes of the facts of certificates that are not ours, in one Observation or LookReport: a hostile estate may show
+# another one, with hundreds of names, at each of our places.  All of them are in the looks; those that most places show
+# come with their facts, for only what all places show may succeed ours.
+MOST_FACTS = 150_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,8 @@ class LifecyclesTold:
 class Plan:
     """What would be done: bound into every decision by its ``version`` (SHA-256 over the other fields).
 
-    ``targets_sha256``: over what is done at the targets (``domain.terms.digest_of``), for a path or a command may be
-    nobody's business; None in plans of before it was kept.
+    ``targets``: the first of them by name; ``targets_sha256``: over what is done at all of them
+    (``domain.terms.digest_of``), for a path or a command may be nobody's business; None in plans of before it was kept.
     ``loses``: usages that the present certificate has and the next one would not, as words; a person must approve that.
     """
 

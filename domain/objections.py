@@ -6,8 +6,8 @@ Succession, what a person brings for an order, and the last fence of our own CA 
 standard, with the checks that concern them.  To add one: a function below, and its line in the chains that ask it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,7 +17,7 @@ from domain.paths import Reason
 # RFC 5280 4.2.1.12: as good as no extension at all.
 ANY_USE = "2.5.29.37.0"
 # CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
-LEAST_BITS: dict[Algorithm, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
+LEAST_BITS: Mapping[str, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
 WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 TRUST_RANK = {TrustClass.SELF_SIGNED: 0, TrustClass.PRIVATE: 1, TrustClass.PUBLIC: 2}
 # Clocks of CAs differ: RFC 5280 gives no margin, so ours is the skew that a reader of certificates forgives.
@@ -80,7 +80,8 @@ class Standard:
 
     ``least_key_bits``: as ordered; ``strength``: of the key that it replaces, in bits.  ``ends_at``: of what it
     replaces; ``shortest`` and ``longest``: the life that was planned, with its tolerance taken off or added.
-    ``issuer_spki``: of the CA of what it replaces.  What is None or empty asks nothing.
+    ``issuer_spki``: of the CA of what it replaces.  ``least_bits`` by kind of key, ``weak_hashes``: of today, or of the
+    rule set of a life.  What is None or empty asks nothing.
     """
 
     now: datetime
@@ -97,6 +98,8 @@ class Standard:
     issuer_spki: str = ""
     spki: str = ""
     may_be_ca: bool = False
+    least_bits: Mapping[str, int] = field(default_factory=lambda: LEAST_BITS)
+    weak_hashes: frozenset[str] = WEAK_HASHES
 
 
 Check = Callable[[Candidate, Standard], Objection | None]
@@ -198,7 +201,7 @@ def weaker_key(it: Candidate, standard: Standard) -> Objection | None:
         return Objection("weaker-key", "its key is weaker than the present one's")
     if it.key_flaw:
         return Objection("weaker-key", f"its key is not safe: {it.key_flaw}")
-    if it.key_bits < LEAST_BITS.get(it.algorithm, 0):
+    if it.key_bits < standard.least_bits.get(it.algorithm, 0):
         return Objection("weaker-key", f"its key has {it.key_bits} bits, fewer than anybody may rely on")
     return None
 
@@ -207,13 +210,15 @@ def ordered_key(it: Candidate, standard: Standard) -> Objection | None:
     if standard.algorithm is not None and it.algorithm != standard.algorithm:
         return Objection("other-algorithm", f"its key is {it.algorithm}, not {standard.algorithm}")
     # A kind of key that nobody here knows has no least size that it could reach.
-    if it.algorithm not in LEAST_BITS or it.key_bits < max(LEAST_BITS[it.algorithm], standard.least_key_bits):
+    if it.algorithm not in standard.least_bits or it.key_bits < max(
+        standard.least_bits[it.algorithm], standard.least_key_bits
+    ):
         return Objection("short-key", f"its key has {it.key_bits} bits")
     return None
 
 
 def weak_signature(it: Candidate, standard: Standard) -> Objection | None:
-    if it.signature_hash in WEAK_HASHES:
+    if it.signature_hash in standard.weak_hashes:
         return Objection("weak-signature", f"it is signed with {it.signature_hash}")
     return None
 
@@ -242,15 +247,18 @@ def no_common_name(it: Candidate, standard: Standard) -> Objection | None:
 
 def names_lost(it: Candidate, standard: Standard) -> Objection | None:
     lost = sorted(set(standard.names) - set(it.names))
-    if not lost:
-        return None
-    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-    return Objection("names-lost", f"it does not hold {', '.join(lost[:3])}{more}", "different")
+    return Objection("names-lost", f"it does not hold {_some(lost)}", "different") if lost else None
 
 
 def other_names_lost(it: Candidate, standard: Standard) -> Objection | None:
     lost = sorted(set(standard.other_names) - set(it.other_names))
-    return Objection("other-names-lost", f"it does not hold {', '.join(lost[:3])}", "different") if lost else None
+    return Objection("other-names-lost", f"it does not hold {_some(lost)}", "different") if lost else None
+
+
+def _some(names: list[str]) -> str:
+    """Three of them, and how many more."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
 
 
 def other_names_than_ordered(it: Candidate, standard: Standard) -> Objection | None:

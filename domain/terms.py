@@ -15,6 +15,9 @@ from domain.objections import ANY_USE, LEAST_BITS
 from domain.profiles import USAGE_OIDS, lost_usages, usage_word
 from domain.tiers import Issuer, Matcher, Policy, Profile, Renewal, Role, TargetRule
 
+# Characters of the names of targets that a plan holds: it stands in events, approvals and pages.
+MOST_NAMED = 4000
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -94,7 +97,7 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot], *, asks: bool) -
         names=life.names,
         algorithm=life.algorithm,
         key_bits=max(life.key_bits, LEAST_BITS.get(life.algorithm, 0)),
-        targets=tuple(target.name for target in targets),
+        targets=_named(targets),
         usages=profile.usages,
         targets_sha256=digest_of(targets),
         loses=tuple(map(usage_word, _lost(profile, life))),
@@ -120,6 +123,16 @@ def _ca_stays(slots: Sequence[Slot]) -> str:
         "it is a CA certificate, which is watched and never replaced by one of a server: whoever runs that CA must "
         f"give its successor; put that in its place{out}"
     )
+
+
+def _named(targets: Sequence[Target]) -> tuple[str, ...]:
+    """The first of them by name, for a person to read; ``digest_of`` binds them all, however many there are."""
+    names: list[str] = []
+    for target in targets:
+        if names and sum(map(len, names)) + len(target.name) > MOST_NAMED:
+            break
+        names.append(target.name)
+    return tuple(names)
 
 
 def plan_version(plan: Plan) -> str:

@@ -23,6 +23,8 @@ MOST_CARRIED = 200
 # Temporal ends a run at 51,200 events.  Far below that, what is carried too many is handed back to its lifecycles: what
 # cannot be delivered counts as unanswered, and climbs; a run that is ended takes its messages along.
 LONGEST_RUN = 20_000
+# Temporal takes no more than 2,000 signals to others that are under way at once.
+REPORTED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryNews:
+    """``person``: whom ``message_id`` did not reach."""
+
     message_id: str
     state: str
+    person: str = ""
 
 
 @workflow.defn(name=COURIER_WORKFLOW)
@@ -102,13 +107,15 @@ class Courier:
             workflow.logger.warning("an outcome is not noted", extra={"error": str(error.cause)})
 
     async def report(self, batch: tuple[Message, ...]) -> None:
-        """All at once: one task for a batch, and no lifecycle waits for another's."""
-        await asyncio.gather(*(self.report_one(message) for message in batch))
+        """A batch at once: one task for it, and no lifecycle waits for another's."""
+        for start in range(0, len(batch), REPORTED_AT_ONCE):
+            some = batch[start : start + REPORTED_AT_ONCE]
+            await asyncio.gather(*(self.report_one(message) for message in some))
 
     async def report_one(self, message: Message) -> None:
         lifecycle = workflow.get_external_workflow_handle(certificate_workflow(message.managed_id))
         try:
-            await lifecycle.signal(DELIVERED_SIGNAL, DeliveryNews(message.id, "undeliverable"))
+            await lifecycle.signal(DELIVERED_SIGNAL, DeliveryNews(message.id, "undeliverable", self.route.person))
         except ApplicationError:
             # It is retired, so nobody waits for the news; the others in the batch still do.
             workflow.logger.info("a lifecycle has ended before its message failed")

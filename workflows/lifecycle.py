@@ -199,7 +199,7 @@ class CertificateLifecycle:
         try:
             await steps.send(message, summary=f"tell {message.person}: {message.topic}")
         except ActivityError:
-            self.tell(do.DeliveryReported(message.id, "undeliverable"))
+            self.tell(do.DeliveryReported(message.id, "undeliverable", message.person))
             return
         self.tell(do.MessageSent(message.id), cause=f"sent/{message.id}")
 
@@ -430,7 +430,8 @@ class CertificateLifecycle:
     @workflow.signal(name=DELIVERED_SIGNAL, description="From a Courier: what became of a message")
     def delivered(self, news: DeliveryNews) -> None:
         if news.state == "undeliverable":
-            self.tell(do.DeliveryReported(news.message_id, "undeliverable"), cause=f"delivery/{news.message_id}")
+            reported = do.DeliveryReported(news.message_id, "undeliverable", news.person)
+            self.tell(reported, cause=f"delivery/{news.message_id}")
 
     @workflow.signal(name=UPGRADE_SIGNAL, description="Continue as new, under the rule set that is named")
     def upgrade(self, rules: str = "") -> None:
@@ -460,16 +461,18 @@ def record_of(state: LifecycleState, fact: e.Happened) -> EventRecord:
 def batch_of(outbox: Sequence[EventRecord], rules: RuleSet) -> tuple[EventRecord, ...]:
     """The first of ``outbox`` that fit into one payload; always one at least, for no event is left behind."""
     batch: list[EventRecord] = []
+    weight = 0
     for record in outbox[: rules.events_at_once]:
+        weight += weight_of([record])
+        if batch and weight > rules.most_together:
+            break
         batch.append(record)
-        if weight_of(batch) > rules.most_together:
-            return tuple(batch[:-1] or batch)
     return tuple(batch)
 
 
 def weight_of(records: Iterable[EventRecord]) -> int:
-    """Roughly the characters that they have as JSON."""
-    return sum(len(repr(record.facts)) for record in records)
+    """Roughly the characters that they have as JSON, with all that stands beside their facts."""
+    return sum(len(repr(record)) for record in records)
 
 
 def whole_seconds(at: datetime, now: datetime, overdue: timedelta) -> timedelta:

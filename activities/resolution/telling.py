@@ -1,5 +1,6 @@
 """What lifecycles are told of one discovery, with the terms that follow from it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +12,8 @@ from activities.resolution.seen import Discovered, Leaf
 from activities.resolution.targets import Targets
 from domain.adoption import NewManaged
 from domain.certificate import Life, Slot
-from domain.contracts import MOST_PLACES, Observation, SlotLook
+from domain.contracts import MOST_FACTS, MOST_PLACES, Observation, SlotLook
+from domain.lifecycle.portions import lives_that_fit
 from domain.paths import Reason
 from store.batches import batches
 from store.sightings.known import terms_of_each
@@ -135,8 +137,11 @@ class Telling:
         return now is not None and (before is None or before.told != now.told)
 
     def _candidates(self, row: GovernedRow, slots: Iterable[Slot]) -> tuple[Life, ...]:
-        leaves = {self._seen.looks[slot].leaf for slot in slots} - {None, row.present}
-        return tuple(self._seen.life(leaf) for leaf in sorted(filter(None, leaves)) if leaf in self._seen.leaves)
+        """The facts of those that most places show first, as many as a notice holds."""
+        shown = Counter(self._seen.looks[slot].leaf for slot in slots)
+        found = [leaf for leaf in shown if leaf not in (None, row.present) and leaf in self._seen.leaves]
+        by_places = sorted(filter(None, found), key=lambda leaf: (-shown[leaf], leaf))
+        return lives_that_fit([self._seen.life(leaf) for leaf in by_places], MOST_FACTS)
 
     # --- both ---
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.lifecycle.ladder import climb_of, is_quiet, moved, opens_at, reached, retry_window, rungs_to
+from domain.lifecycle.ladder import by_audience, is_quiet, moved, opens_at, reached, retry_window, rungs_to
 from domain.lifecycle.looking import next_look, turns_unseen
-from domain.lifecycle.scheduling import AUDIENCES
+from domain.lifecycle.scheduling import AUDIENCES, owner_again
 from domain.lifecycle.served import Served, lives, present
-from domain.lifecycle.state import Case, LifecycleState, Stage
+from domain.lifecycle.state import Case, Climb, LifecycleState, Stage
 from domain.lifecycle.succession import blocked_by
 from domain.tiers import Audience
 
@@ -19,9 +19,13 @@ class Moment:
     what: str
 
 
+# A hostile estate may show thousands of certificates, each with moments of its own, and an answer is bounded.
+MOST_MOMENTS = 1000
+
+
 def agenda(state: LifecycleState, now: datetime) -> tuple[Moment, ...]:
-    """All moments of ``state``, earliest first; those in the past are due.  Empty once retired and finished."""
-    return tuple(sorted(_moments(state, now)))
+    """The moments of ``state``, earliest first; those in the past are due.  Empty once retired and finished."""
+    return tuple(sorted(_moments(state, now))[:MOST_MOMENTS])
 
 
 def next_moment(state: LifecycleState, now: datetime) -> Moment | None:
@@ -45,9 +49,10 @@ def _moments(state: LifecycleState, now: datetime) -> Iterator[Moment]:
         yield Moment(question.climbs_at, f"the question {question.kind} climbs")
     if state.life is None or state.terms is None or state.retired:
         return
+    climbs = by_audience(state.climbs)
     for life in lives(state):
         for audience in AUDIENCES:
-            yield from _climb(state, life, audience, now)
+            yield from _climb(state, life, climbs.get((life.fingerprint, audience)), audience, now)
     yield from _owner(state)
     if state.reservation is not None:
         yield Moment(state.reservation.until, "a decision's reservation ends")
@@ -89,12 +94,13 @@ def _case(case: Case) -> Iterator[Moment]:
         yield Moment(case.approval_ends_at, "the approval ends, and is asked anew")
 
 
-def _climb(state: LifecycleState, life: Served, audience: Audience, now: datetime) -> Iterator[Moment]:
+def _climb(
+    state: LifecycleState, life: Served, climb: Climb | None, audience: Audience, now: datetime
+) -> Iterator[Moment]:
     assert state.terms is not None
     who = "the head of IT security" if audience == "security-head" else "the owner"
     of = "" if life.whose == "present" else f" of {life.fingerprint[:16]}"
     rungs = rungs_to(audience, life, state.terms.table)
-    climb = climb_of(state.climbs, life.fingerprint, audience)
     stands_on = reached(climb, rungs, life.ends_at)
     told = stands_on.index if stands_on is not None else -1
     following = next((rung for rung in rungs if rung.index > told), None)
@@ -110,10 +116,11 @@ def _climb(state: LifecycleState, life: Served, audience: Audience, now: datetim
 def following_rungs(state: LifecycleState) -> list[datetime]:
     """When the next rung of each climb fires if nothing is done."""
     found = []
+    climbs = by_audience(state.climbs)
     for life in lives(state):
         for audience in AUDIENCES:
             rungs = rungs_to(audience, life, state.terms.table) if state.terms is not None else ()
-            climb = climb_of(state.climbs, life.fingerprint, audience)
+            climb = climbs.get((life.fingerprint, audience))
             stands_on = reached(climb, rungs, life.ends_at)
             told = stands_on.index if stands_on is not None else -1
             found += [rung.at for rung in rungs if rung.index > told][:1]
@@ -126,7 +133,5 @@ def _owner(state: LifecycleState) -> Iterator[Moment]:
         return
     if not case.budget_spent:
         yield Moment(moved(case.first_failed_at, retry_window(present(state), terms.table)), "the retry budget ends")
-    elif case.owner_called_at is not None:
-        again = case.owner_called_at + state.led_by.repeat_after
-        quiet = case.owner_quiet_until
-        yield Moment(max(again, quiet) if quiet is not None else again, "the owner is told again")
+    elif (again := owner_again(state)) is not None:
+        yield Moment(again, "the owner is told again")

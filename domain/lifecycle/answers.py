@@ -3,9 +3,8 @@
 from domain.certificate import Slot
 from domain.lifecycle import events as e
 from domain.lifecycle import recovery
-from domain.lifecycle.questions import unanswered
+from domain.lifecycle.questions import drifted_unknown, unanswered
 from domain.lifecycle.scheduling import closed, order_further, resume_stage, route
-from domain.lifecycle.served import drifted, whose
 from domain.lifecycle.state import Question, Stage, Verdict
 from domain.lifecycle.succession import blocked_by, candidates, differences
 from domain.lifecycle.transition import Turn
@@ -47,8 +46,7 @@ def _follow(turn: Turn, question: Question, answer: str) -> None:
         case "different" | "foreign-certificate", "take" | "keep" | "known":
             _judge(turn, question.subject, answer)
         case "drift", "known":
-            for fingerprint in _drifting(turn):
-                turn.emit(e.Judged(fingerprint, "known"))
+            turn.emit_each([place.slot for place in drifted_unknown(turn.state)], e.DriftKnown)
         case "revocation", "revoked":
             turn.emit(e.OrderRevoked(question.subject, True, "a person revoked it"))
         case "undeliverable", "mended":
@@ -75,11 +73,6 @@ def _release(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
 
 def _repaired(turn: Turn) -> None:
     turn.emit_each([place.slot for place in turn.state.own_places if place.to_repair], e.RepairMade)
-
-
-def _drifting(turn: Turn) -> tuple[str, ...]:
-    prints = [seen.fingerprint for place in drifted(turn.state) for seen in place.lives]
-    return tuple(dict.fromkeys(one for one in prints if whose(turn.state, one) == "earlier"))
 
 
 def _judge(turn: Turn, subject: str, answer: str) -> None:

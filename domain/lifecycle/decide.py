@@ -33,7 +33,7 @@ from domain.lifecycle.transition import EVERLEAF, Turn
 from domain.people.approval import (
     BEHIND_THE_STORE,
     NAMES_FIRST,
-    acknowledged_climb,
+    acknowledged_call,
     hold_date,
     is_heard_when_forked,
     may_decide,
@@ -190,11 +190,10 @@ def _outlives(message: Warranted) -> bool:
 
 def _acknowledged(turn: Turn, message: Acknowledge) -> tuple[str, str]:
     """Of the rung that was seen: the next one may have fired while the warrant was redeemed."""
-    found = acknowledged_climb(turn.state, message)
+    found = acknowledged_call(turn.state, message)
     if isinstance(found, str):
         return "refused", found
-    fingerprint, lead_seconds = found
-    turn.emit(e.Acknowledged(message.level, message.until, fingerprint, lead_seconds))
+    turn.emit(e.Acknowledged(message.level, message.until, found.fingerprint, found.lead_seconds, found.about))
     return "accepted", ""
 
 

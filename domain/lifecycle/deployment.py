@@ -8,10 +8,11 @@ from domain.contracts import DeployReport, LookReport, SlotReceipt
 from domain.lifecycle import events as e
 from domain.lifecycle import sightings
 from domain.lifecycle.ladder import escalates_at
+from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.seeing import is_silence_expected, serves
 from domain.lifecycle.served import proof_of, unseen
 from domain.lifecycle.state import Place, Stage
-from domain.lifecycle.transition import SLOTS_IN_AN_EVENT, Turn
+from domain.lifecycle.transition import Turn
 
 
 def deployed(turn: Turn, report: DeployReport) -> None:
@@ -64,12 +65,11 @@ def verify(turn: Turn, report: LookReport) -> None:
     silent = [place for place in rest if place.silent and not place.wrong]
     wrong = [place for place in rest if place.wrong]
     at = turn.after(_pause(turn, rest, wrong), at_least=rules.wrong_again)
-    turn.emit(e.VerificationLooked(_slots(verified), _slots(wrong), _slots(silent), at))
+    turn.emit(e.VerificationLooked(_slots(turn, verified), _slots(turn, wrong), _slots(turn, silent), at))
     # Counted for each place by itself: two places that are wrong in turn are not one that is wrong for long.
     lost = [place for place in wrong if place.wrong >= rules.wrong_looks]
     if lost:
-        # As many at once as an event names; the next look has the rest.
-        _roll_back(turn, lost[:SLOTS_IN_AN_EVENT])
+        _roll_back(turn, lost)
 
 
 def is_needed(turn: Turn, place: Place, is_unseen: bool) -> bool:
@@ -77,10 +77,13 @@ def is_needed(turn: Turn, place: Place, is_unseen: bool) -> bool:
     that shows nothing; one that no look can show; and the old algorithm's slot, where silence is what is wanted."""
     if proof_of(place.slot) == "first-use" or is_silence_expected(turn.state, place):
         return False
+    if place.to_repair and place.silent:
+        # A person answered for it, whatever silenced it.
+        return False
     if place.put_at is not None and place.answered and place.silent:
         # It answered before we put something there: that is not its silence but ours.
         return True
-    return not (is_unseen or (place.to_repair and place.silent))
+    return not is_unseen
 
 
 def _pause(turn: Turn, rest: list[Place], wrong: list[Place]) -> timedelta:
@@ -91,7 +94,7 @@ def _pause(turn: Turn, rest: list[Place], wrong: list[Place]) -> timedelta:
     if unlooked:
         # Soon where a step had no time; ever more seldom for one that never has.
         since = min(place.put_at for place in unlooked if place.put_at is not None)
-        return max(rules.not_looked_again, (turn.now - since) / 8)
+        return max(rules.not_looked_again, (turn.now - since) / rules.unlooked_share)
     # All that is silent, also what is left out: where nothing else is, nothing is looked at every few seconds.
     looks = min((place.silent for place in turn.state.own_places if place.silent), default=1)
     return min(rules.silent_verify_again * (1 << min(max(looks - 1, 0), 8)), rules.silent_verify_longest)
@@ -102,19 +105,20 @@ def _close(turn: Turn, verified: list[Place]) -> None:
     case = turn.case
     assert case.issued is not None
     seen = {place.slot for place in verified}
-    left_out = tuple(
+    left_out = [
         place.slot
         for place in turn.state.own_places
         if place.slot not in seen and not is_silence_expected(turn.state, place)
-    )
-    turn.emit(e.VerificationLooked(_slots(verified), (), (), None))
-    turn.emit(e.CaseClosed(case.number, "verified", left_out[:SLOTS_IN_AN_EVENT]))
+    ]
+    turn.emit(e.VerificationLooked(_slots(turn, verified), (), (), None))
+    turn.emit(e.CaseClosed(case.number, "verified", slots_that_fit(left_out, turn.rules.event_bytes), len(left_out)))
     turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))
 
 
 def _roll_back(turn: Turn, lost: list[Place]) -> None:
     """Back to the old certificate, but never to one that is past its escalation mark (rule 4)."""
-    slots = tuple(place.slot for place in lost)
+    # As many at once as an event names; the next look has the rest.
+    slots = slots_that_fit([place.slot for place in lost], turn.rules.event_bytes)
     why = _why_wrong(turn, lost[0])
     if escalates_at(turn.life, turn.terms.table) > turn.now:
         turn.emit(e.RollbackOrdered(slots, why))
@@ -137,9 +141,9 @@ def _why_wrong(turn: Turn, place: Place) -> str:
     return f"{url} serves it behind a certificate of its own that ends too early"
 
 
-def _slots(places: list[Place]) -> tuple[Slot, ...]:
+def _slots(turn: Turn, places: list[Place]) -> tuple[Slot, ...]:
     """The first of them, as many as an event with three such lists holds."""
-    return tuple(place.slot for place in places[: SLOTS_IN_AN_EVENT // 3])
+    return slots_that_fit([place.slot for place in places], turn.rules.event_part_bytes)
 
 
 # --- putting back ---------------------------------------------------------------------------------------------------

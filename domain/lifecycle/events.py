@@ -174,6 +174,14 @@ class RepairMade(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DriftKnown(Event):
+    """A person said that what these serve, an earlier certificate of ours, is known to be served there."""
+
+    kind: ClassVar[str] = "drift_known"
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Judged(Event):
     """What a person said of one certificate that is not ours, and of these differences alone."""
 
@@ -409,12 +417,14 @@ class RolledBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class CaseClosed(Event):
-    """``left_out``: places that did not answer, and so were not seen to serve the new one."""
+    """``left_out``: places that did not answer, and so were not seen to serve the new one: the first of them, of
+    ``left_out_count`` in all."""
 
     kind: ClassVar[str] = "case_closed"
     number: int
     outcome: CaseOutcome
     left_out: tuple[Slot, ...] = ()
+    left_out_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,13 +469,15 @@ class OwnerCalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged(Event):
-    """Repeats of one rung of one life to ``level`` are quiet until then.  ``lead_seconds`` -1: a failure's call."""
+    """Repeats of one rung of one life to ``level`` are quiet until then.  ``lead_seconds`` -1: a failure's call, and
+    ``about`` says of which step and place."""
 
     kind: ClassVar[str] = "acknowledged"
     level: Audience
     until: datetime
     fingerprint: str = ""
     lead_seconds: int = -1
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

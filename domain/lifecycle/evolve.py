@@ -3,15 +3,17 @@
 Longer than 300 lines because it is one table: every event, and what it leaves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from domain.certificate import Life
 from domain.contracts import RevocationReason
 from domain.lifecycle import events as e
 from domain.lifecycle import old_events as old
 from domain.lifecycle import seeing
-from domain.lifecycle.served import present
+from domain.lifecycle.ladder import failure_about, moved
+from domain.lifecycle.served import earlier_at, present
 from domain.lifecycle.state import (
     Case,
     Climb,
@@ -80,6 +82,8 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return seeing.at(state, slots, lambda place: replace(place, to_repair=True))
         case e.RepairMade(slots=slots):
             return seeing.at(state, slots, seeing.repaired)
+        case e.DriftKnown(slots=slots):
+            return seeing.at(state, slots, lambda place: replace(place, known_drift=earlier_at(state, place)))
         case e.MoveSettled():
             return replace(state, moved=())
         case e.LooksTaken(looks=looks, lives=lives):
@@ -176,7 +180,8 @@ def _acknowledged(state: LifecycleState, said: e.Acknowledged) -> LifecycleState
     """0.1.0 did not say which rung: it was the one on which the climb stood, for an owner the call for a failure."""
     fingerprint = said.fingerprint or present(state).fingerprint
     if said.level == "owner" and said.lead_seconds < 0 and state.case is not None:
-        state = replace(state, case=replace(state.case, owner_quiet_until=said.until))
+        about = said.about or failure_about(fingerprint, state.case)
+        state = replace(state, case=replace(state.case, owner_quiet_until=said.until, owner_quiet_for=about))
 
     def quiet(climb: Climb) -> Climb:
         if climb.fingerprint != fingerprint or climb.to != said.level:
@@ -188,12 +193,18 @@ def _acknowledged(state: LifecycleState, said: e.Acknowledged) -> LifecycleState
 
 
 def _under_terms(after: LifecycleState, before: LifecycleState) -> LifecycleState:
-    """Who changed the policy that changed the plan may not approve it (rule 8)."""
-    plan = after.terms.plan if after.terms is not None else None
-    was = before.terms.plan if before.terms is not None else None
-    if after.case is None or after.terms is None or plan == was or not after.terms.changed_by:
+    """Who changed the policy that changed the plan may not approve it (rule 8), also where its case opens only later.
+
+    A plan that changes under the same policy, with its places say, was changed by nobody.
+    """
+    terms, was = after.terms, before.terms
+    if terms is None or was is None or not terms.changed_by:
         return after
-    return replace(after, case=replace(after.case, plan_changed_by=after.terms.changed_by))
+    if terms.plan == was.plan or terms.policy_version == was.policy_version:
+        return after
+    by = terms.changed_by
+    case = after.case and replace(after.case, plan_changed_by=by)
+    return replace(after, plan_changed_by=by, case=case)
 
 
 def _revoking(state: LifecycleState, happened: e.Happened) -> LifecycleState:
@@ -221,9 +232,18 @@ def _revoking(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             gone = [one.fingerprint for one in state.to_revoke if one.order_key == key and one.fingerprint and done]
             left = tuple(one for one in state.to_revoke if one.order_key != key)
             revoked = (*state.revoked, *((fingerprint, at) for fingerprint in gone))
-            return replace(state, to_revoke=left, revoked=revoked[-state.led_by.earlier_kept :])
+            kept = {*_kept(state, [fingerprint for fingerprint, _ in revoked])}
+            return replace(state, to_revoke=left, revoked=tuple(pair for pair in revoked if pair[0] in kept))
         case _:
             return state
+
+
+def _kept(state: LifecycleState, fingerprints: Sequence[str]) -> tuple[str, ...]:
+    """The newest, and whatever a place still shows: forgotten, an old one of ours would be a stranger there, and a
+    revoked one would live again."""
+    shown = {seen.fingerprint for place in state.places for seen in place.lives}
+    newest = {*fingerprints[-state.led_by.earlier_kept :]}
+    return tuple(one for one in fingerprints if one in shown or one in newest)
 
 
 def _next_generation(state: LifecycleState, happened: e.Happened, generation: int, life: Life) -> LifecycleState:
@@ -233,8 +253,9 @@ def _next_generation(state: LifecycleState, happened: e.Happened, generation: in
         generation=generation,
         life=life,
         known_at=happened.at,
-        earlier=(*state.earlier, *before)[-state.led_by.earlier_kept :],
+        earlier=_kept(state, (*state.earlier, *before)),
         case_count=0,
+        plan_changed_by="",
         # Its own facts are those of the present one now; what people said of it as a stranger is settled.
         strangers=tuple(one for one in state.strangers if one.fingerprint != life.fingerprint),
         judgements=tuple(one for one in state.judgements if one.fingerprint != life.fingerprint),
@@ -242,7 +263,7 @@ def _next_generation(state: LifecycleState, happened: e.Happened, generation: in
     )
     shown = {seen.fingerprint for place in after.places for seen in place.lives} | {life.fingerprint}
     return replace(
-        seeing.taken_back(after), climbs=tuple(climb for climb in after.climbs if climb.fingerprint in shown)
+        seeing.begun_anew(after), climbs=tuple(climb for climb in after.climbs if climb.fingerprint in shown)
     )
 
 
@@ -253,7 +274,8 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
     at, event, case = happened.at, happened.event, state.case
     if isinstance(event, e.CaseOpened):
         # UNROUTABLE until the events of the same turn route it: the one stage from which nothing can be ordered.
-        opened = Case(event.number, at, event.cause, Stage.UNROUTABLE, event.requested_by)
+        changed_by = state.plan_changed_by
+        opened = Case(event.number, at, event.cause, Stage.UNROUTABLE, event.requested_by, plan_changed_by=changed_by)
         return replace(state, case=opened, case_count=event.number)
     if isinstance(event, e.CaseClosed):
         closed = replace(
@@ -265,7 +287,7 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             last_closed_at=at,
             reservation=None,
         )
-        return seeing.taken_back(closed)
+        return seeing.begun_anew(closed)
     if case is None:
         return state
     return _deploying(replace(state, case=_ordering(state, case, happened)), happened)
@@ -285,6 +307,7 @@ def _mended(case: Case, *steps: str) -> Case:
         budget_spent=False,
         owner_called_at=None,
         owner_quiet_until=None,
+        owner_quiet_for="",
     )
 
 
@@ -293,12 +316,10 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
     match happened.event:
         case e.ApprovalAsked():
             plan = state.terms.plan if state.terms else None
-            changed_by = case.plan_changed_by
             return replace(
                 case,
                 stage=Stage.AWAITING_APPROVAL,
                 plan=plan,
-                plan_changed_by=changed_by,
                 asked_at=at,
                 approved_by="",
                 approval_ends_at=None,
@@ -315,7 +336,10 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
         case e.Rejected(asks_again_at=again):
             return replace(case, stage=Stage.REJECTED, approved_by="", approval_ends_at=None, retry_at=again)
         case e.HoldMoved(until=until):
-            return replace(case, retry_at=until)
+            # An approval lasts as long from where it may act, wherever that has moved.
+            ends, held = case.approval_ends_at, case.retry_at
+            moved_by = until - held if held is not None else timedelta()
+            return replace(case, retry_at=until, approval_ends_at=ends and moved(ends, moved_by))
         case e.OrderIntended(number=number, against=against):
             return replace(
                 case,

@@ -10,6 +10,9 @@ from domain.lifecycle.served import Served, lives, present
 from domain.lifecycle.state import LifecycleState
 from domain.tiers import FULL_LIFE
 
+# Lives beside the present one, those that end first: a hostile estate may show thousands, and an answer is bounded.
+MOST_EXPLAINED = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Because:
@@ -29,12 +32,12 @@ class Because:
 
 
 def explain(state: LifecycleState) -> tuple[Because, ...]:
-    """Every date of this generation, then the rungs of each other life that a place of ours shows."""
+    """Every date of this generation, then the rungs of the other lives that places of ours show."""
     if state.life is None or state.terms is None:
         return ()
     mine, *others = lives(state)
     lines = [*_renewal(state, mine), *_rungs(mine, state.terms)]
-    for life in others:
+    for life in sorted(others, key=lambda life: life.ends_at)[:MOST_EXPLAINED]:
         lines += _rungs(life, state.terms)
     return tuple(lines)
 

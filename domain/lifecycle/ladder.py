@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from domain.lifecycle.state import Climb
+from domain.lifecycle.state import Case, Climb
 from domain.tiers import FULL_LIFE, Audience, TierPolicy
 
 MICROSECOND = timedelta(microseconds=1)
@@ -87,8 +87,9 @@ def rungs_to(audience: Audience, life: Span, table: TierPolicy) -> tuple[RungMom
     return tuple(rung for rung in ladder(life, table) if rung.to == audience)
 
 
-def climb_of(climbs: Iterable[Climb], fingerprint: str, audience: Audience) -> Climb | None:
-    return next((one for one in climbs if one.fingerprint == fingerprint and one.to == audience), None)
+def by_audience(climbs: Iterable[Climb]) -> dict[tuple[str, Audience], Climb]:
+    """Each climb by its life's fingerprint and whom it reaches: a hostile estate has a life for each of its places."""
+    return {(one.fingerprint, one.to): one for one in climbs}
 
 
 def reached(climb: Climb | None, rungs: tuple[RungMoment, ...], ends_at: datetime) -> RungMoment | None:
@@ -115,6 +116,12 @@ def is_quiet(climb: Climb, rung: RungMoment, now: datetime) -> bool:
 
 def seconds_of(rung: RungMoment) -> int:
     return int(rung.lead.total_seconds())
+
+
+def failure_about(fingerprint: str, case: Case) -> str:
+    """What the owner's call for a failure is about: that step at that place, so that another failure calls anew."""
+    at = f" at {case.failed_place}" if case.failed_place else ""
+    return f"{fingerprint[:16]}/a failure: {case.failed_step or 'nothing'}{at}"
 
 
 def retry_window(life: Span, table: TierPolicy) -> timedelta:

@@ -36,6 +36,8 @@ def next_look(state: LifecycleState) -> NextLook | None:
 def _waits(state: LifecycleState, place: Place, length: timedelta) -> list[tuple[datetime, str]]:
     if place.looked_at is None or proof_of(place.slot) == "first-use":
         return []
+    if place.is_due:
+        return [(place.looked_at, "what was repaired is looked at")]
     rules = state.led_by
     least = rules.shortest_retry
     weekly = moved(place.looked_at, pause(rules.wrong_places_again, length, least))
@@ -48,14 +50,17 @@ def _waits(state: LifecycleState, place: Place, length: timedelta) -> list[tuple
             return [(moved(place.looked_at, pause(again, length, least)), "an endpoint is silent")]
         return [(weekly, "an endpoint is unseen")]
     second = pause(rules.second_look, length, least)
+    waits = []
     for seen in place.lives:
         who = whose(state, seen.fingerprint)
-        is_young = seen.looks < 2 or (seen.good_since is not None and seen.last < seen.good_since + second)
+        is_young = seen.looks < rules.good_looks or (
+            seen.good_since is not None and seen.last < seen.good_since + second
+        )
         if who == "stranger" and is_young:
-            return [(moved(place.looked_at, second), "a foreign certificate is looked at twice")]
+            waits.append((moved(place.looked_at, second), "a foreign certificate is looked at twice"))
         if who in ("stranger", "earlier") and not state.installed:
-            return [(weekly, "what is served there is not ours any more")]
-    return []
+            waits.append((weekly, "what is served there is not ours any more"))
+    return waits
 
 
 def turns_unseen(state: LifecycleState) -> datetime | None:

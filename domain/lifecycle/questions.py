@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.lifecycle import events as e
-from domain.lifecycle.served import drifted, proof_of, unseen, whose
+from domain.lifecycle.served import drifted, earlier_at, proof_of, unseen
 from domain.lifecycle.state import LifecycleState, Place, QuestionKind
 from domain.lifecycle.succession import Candidate, about, candidates, digest, judgement_of, successor
 from domain.lifecycle.transition import Turn
 from domain.tiers import Audience
+
+# Asked of places and of what they serve: not of a state that is about to be given up.
+OF_WHAT_IS_SERVED = frozenset({"taken", "unseen", "moved-to", "repair", "drift", "different", "foreign-certificate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,11 @@ def _of_places(state: LifecycleState, now: datetime) -> Iterator[Wanted]:
     to_repair = [place for place in state.own_places if place.to_repair]
     if to_repair:
         yield Wanted("repair", about_places(to_repair), _places("is to be repaired and shows nothing yet", to_repair))
-    wrong = drifted(state) if not _is_deploying(state) else ()
-    if wrong and not _is_known_drift(state, wrong):
-        yield Wanted("drift", about_places(wrong), _places("serves an earlier certificate of ours", wrong))
+    wrong = drifted_unknown(state)
+    # While the open order is put and looked at, an earlier one is what is being replaced: nothing is asked of it, and
+    # what is asked already holds.
+    if wrong and (not state.installed or any(one.kind == "drift" for one in state.questions)):
+        yield Wanted("drift", _about_drift(state, wrong), _places("serves an earlier certificate of ours", wrong))
 
 
 def unanswered(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
@@ -98,16 +103,9 @@ def unanswered(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
     return tuple(found.values())
 
 
-def _is_known_drift(state: LifecycleState, places: Iterable[Place]) -> bool:
-    prints = {
-        seen.fingerprint for place in places for seen in place.lives if whose(state, seen.fingerprint) == "earlier"
-    }
-    return all((judged := judgement_of(state, one)) is not None and judged.verdict == "known" for one in prints)
-
-
-def _is_deploying(state: LifecycleState) -> bool:
-    """While the open order is put and looked at, an earlier one is what is being replaced."""
-    return bool(state.installed)
+def drifted_unknown(state: LifecycleState) -> tuple[Place, ...]:
+    """Places that serve an earlier certificate of ours of which nobody said that it is known to be served there."""
+    return tuple(place for place in drifted(state) if not {*earlier_at(state, place)} <= {*place.known_drift})
 
 
 def _of_strangers(state: LifecycleState, now: datetime) -> Iterator[Wanted]:
@@ -136,6 +134,12 @@ def about_places(places: Iterable[Place]) -> str:
     return f"{len(urls)}/{digest(urls)}"
 
 
+def _about_drift(state: LifecycleState, places: Iterable[Place]) -> str:
+    """Exactly these, each with what it serves: another old certificate there is another drift."""
+    shown = tuple(f"{place.slot.url}#{place.slot.algorithm}={','.join(earlier_at(state, place))}" for place in places)
+    return f"{len(shown)}/{digest(shown)}"
+
+
 def _places(what: str, places: Iterable[Place]) -> str:
     urls = [place.slot.url for place in places]
     more = f" (with {len(urls) - 1} more)" if len(urls) > 1 else ""
@@ -150,6 +154,9 @@ def ask(turn: Turn) -> None:
     now_wanted = {one.key: one for one in wanted(turn.state, turn.now)}
     for question in turn.state.questions:
         one = now_wanted.get(question.key)
+        if one is None and turn.state.forked and question.kind in OF_WHAT_IS_SERVED:
+            # Nothing is known of its places on this branch; the store's state says how it goes on.
+            continue
         if one is None:
             turn.emit(e.QuestionEnded(question.kind, _ended(question.kind), question.about, question.subject))
         elif one.about != question.about and question.kind != "forked":

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from domain.lifecycle import events as e
 from domain.lifecycle.commands import StepBroke
+from domain.lifecycle.portions import lives_that_fit
 from domain.lifecycle.refold import Recalled, stands_on
 from domain.lifecycle.state import LifecycleState, RecallReason
 from domain.lifecycle.transition import Turn
@@ -62,8 +63,11 @@ def recalled(turn: Turn, outcome: Recalled) -> bool:
     if turn.state.rules != before.rules:
         # The run goes on under the set that it began with, whatever the life was led under before.
         turn.emit(e.RulesTaken(before.rules, turn.state.rules))
-    if outcome.lives:
-        turn.emit(e.FactsRead(outcome.lives))
+    lives = outcome.lives
+    while lives:
+        some = lives_that_fit(lives, turn.rules.event_bytes)
+        turn.emit(e.FactsRead(some))
+        lives = lives[len(some) :]
     _bring_along(turn, before)
     return not turn.state.retired and turn.state.life is not None
 

@@ -30,7 +30,7 @@ def order_lead(life: Span, table: TierPolicy, validity: timedelta, rules: RuleSe
     planned = max(validity, timedelta())
     half = planned / 2
     before_the_mark = scaled(table.escalates, life.length) + scaled(rules.step_down_before, life.length)
-    gains_anything = before_the_mark < planned - planned / 20
+    gains_anything = before_the_mark < planned - planned / rules.backdate_share
     return min(written, max(half, before_the_mark) if gains_anything else half)
 
 
@@ -43,10 +43,10 @@ def least_gain(present: Span, plan: Plan, table: TierPolicy, rules: RuleSet, *, 
     """By how much a certificate of ``plan`` must end later than ``present`` to be put in its place."""
     planned = _planned(plan)
     if requested:
-        return -planned / 20
+        return -planned / rules.backdate_share
     # What is ordered at its time gains its whole life but for the lead: never asked for more than that can be.
     lead = order_lead(present, table, planned, rules)
-    return min(planned / 2, planned - lead) - planned / 20
+    return min(planned / 2, planned - lead) - planned / rules.backdate_share
 
 
 def gains(ends_at: datetime, present: Span, plan: Plan, table: TierPolicy, rules: RuleSet, *, requested: bool) -> bool:
@@ -54,20 +54,20 @@ def gains(ends_at: datetime, present: Span, plan: Plan, table: TierPolicy, rules
     return ends_at - present.ends_at >= least_gain(present, plan, table, rules, requested=requested)
 
 
-def gains_from(present: Life, plan: Plan) -> datetime:
+def gains_from(present: Life, plan: Plan, rules: RuleSet) -> datetime:
     """The earliest instant at which an order that a person asks for could gain anything."""
-    return moved(present.ends_at, -_planned(plan) / 20 - (_planned(plan) - backdate(_planned(plan))))
+    return moved(present.ends_at, -_planned(plan) / rules.backdate_share - (_planned(plan) - backdate(_planned(plan))))
 
 
-def in_vain(present: Life, plan: Plan, at: datetime) -> str:
+def in_vain(present: Life, plan: Plan, at: datetime, rules: RuleSet) -> str:
     """Why what a person asks for at ``at`` could only end in a certificate that is refused; empty when it could not.
 
     Judged for a CA that back-dates as ours does and begins with a whole second: what is issued later ends later.
     """
     ends_at = moved((at - backdate(_planned(plan))).replace(microsecond=0), _planned(plan))
-    if ends_at - present.ends_at >= -_planned(plan) / 20:
+    if ends_at - present.ends_at >= -_planned(plan) / rules.backdate_share:
         return ""
-    ends, gain_from = _day(present.ends_at), _day(moved(gains_from(present, plan), JUST_UNDER))
+    ends, gain_from = _day(present.ends_at), _day(moved(gains_from(present, plan, rules), JUST_UNDER))
     return (
         f"{IN_VAIN}: ordered now it would end at {_day(ends_at)}, and the present one ends at {ends}; "
         f"it can gain from {gain_from} on, or under a longer profile"

@@ -33,6 +33,7 @@ class RuleSet:
     # --- looking ---
     # A foreign certificate counts only when it passes in two looks, this far apart (scaled).
     second_look: timedelta
+    good_looks: int
     # A silent place is looked at again after this (scaled); silent this often, over this long (scaled), it is unseen.
     silent_again: timedelta
     silent_looks: int
@@ -55,6 +56,8 @@ class RuleSet:
     silent_verify_again: timedelta
     silent_verify_longest: timedelta
     not_looked_again: timedelta
+    # Where a step never has the time: a further share of the wait so far.
+    unlooked_share: int
 
     # --- waiting ---
     # Retries start here and double; scaled lives retry sooner, but never in a spin.
@@ -65,8 +68,10 @@ class RuleSet:
     steady_retries: int
     tries_per_doubling: int
     ca_again: timedelta
+    least_ca_wait: timedelta
     consult_again: timedelta
     unroutable_again: timedelta
+    least_unroutable_wait: timedelta
     store_under_way: timedelta
     recall_again: timedelta
     unreadable_again: timedelta
@@ -75,6 +80,8 @@ class RuleSet:
     revoke_again: timedelta
     # CA/B Forum BR 4.9.1.1 gives 24 hours for a leaked key: a person is asked after 4, so a night shift fits twice.
     revoke_asks_after: timedelta
+    # What a CA has not said in this time of an order that nobody needs any more, it will not say to us.
+    collect_asks_after: timedelta
 
     # --- asking ---
     # Calls to people never scale below a day: what repeats sooner is not read.
@@ -93,12 +100,26 @@ class RuleSet:
     # X.733: with this much left (scaled) and no verified replacement nothing is more urgent.
     critical_below: timedelta
 
+    # --- what counts as a renewal ---
+    # A CA may back-date by one part in so many of what was planned.
+    backdate_share: int
+    # Fewest bits of a key by its kind, and hashes that nobody may rely on.
+    least_bits: tuple[tuple[str, int], ...]
+    weak_hashes: frozenset[str]
+
     # --- remembering ---
     earlier_kept: int
     codes_kept: int
     notices_kept: int
     untold_kept: int
     verdicts_kept: int
+    # Bytes of the facts of certificates that are not ours.
+    facts_kept: int
+
+    # Bytes of a list that has an event for itself; and of one of several lists, or one beside a certificate's names.  A
+    # path of a file alone may have 12,000 as an address.
+    event_bytes: int
+    event_part_bytes: int
 
     # --- the run ---
     answers_kept: int
@@ -122,6 +143,7 @@ RULES: dict[str, RuleSet] = {
             name="0.2",
             flags=frozenset(),
             second_look=_minutes(60),
+            good_looks=2,
             silent_again=_days(3.5),
             silent_looks=3,
             silent_for=_days(7),
@@ -135,19 +157,23 @@ RULES: dict[str, RuleSet] = {
             silent_verify_again=_minutes(5),
             silent_verify_longest=timedelta(hours=12),
             not_looked_again=timedelta(seconds=5),
+            unlooked_share=8,
             first_retry=timedelta(seconds=30),
             longest_retry=timedelta(hours=6),
             shortest_retry=timedelta(seconds=5),
             steady_retries=24,
             tries_per_doubling=8,
             ca_again=timedelta(hours=1),
+            least_ca_wait=timedelta(seconds=30),
             consult_again=_minutes(5),
             unroutable_again=_days(7),
+            least_unroutable_wait=_minutes(1),
             store_under_way=timedelta(seconds=5),
             recall_again=_minutes(5),
             unreadable_again=timedelta(hours=1),
             revoke_again=timedelta(hours=1),
             revoke_asks_after=timedelta(hours=4),
+            collect_asks_after=_days(7),
             repeat_after=timedelta(hours=24),
             question_climbs=_days(7),
             question_repeats=_days(7),
@@ -159,11 +185,17 @@ RULES: dict[str, RuleSet] = {
             longest_acknowledgement=_days(14),
             step_down_before=_days(7),
             critical_below=_days(7),
+            backdate_share=20,
+            least_bits=(("rsa", 2048), ("ecdsa", 256), ("ed25519", 256)),
+            weak_hashes=frozenset({"md2", "md4", "md5", "sha1"}),
             earlier_kept=20,
             codes_kept=200,
             notices_kept=50,
             untold_kept=100,
             verdicts_kept=20,
+            facts_kept=150_000,
+            event_bytes=48_000,
+            event_part_bytes=14_000,
             answers_kept=100,
             events_at_once=50,
             most_together=500_000,

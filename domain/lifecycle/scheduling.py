@@ -11,7 +11,8 @@ from domain.lifecycle import events as e
 from domain.lifecycle import questions
 from domain.lifecycle.ladder import (
     RungMoment,
-    climb_of,
+    by_audience,
+    failure_about,
     is_quiet,
     moved,
     opens_at,
@@ -21,12 +22,13 @@ from domain.lifecycle.ladder import (
     scaled,
     seconds_of,
 )
+from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.renewal_value import IN_VAIN, in_vain, orders_at
 from domain.lifecycle.seeing import is_complete
 from domain.lifecycle.served import Served, lives
-from domain.lifecycle.state import Case, Stage
+from domain.lifecycle.state import Case, Climb, LifecycleState, Stage
 from domain.lifecycle.succession import BLOCKS, blocked_by, successor
-from domain.lifecycle.transition import SLOTS_IN_AN_EVENT, Turn
+from domain.lifecycle.transition import Turn
 from domain.names import order_key
 from domain.tiers import Audience
 
@@ -81,8 +83,8 @@ def supersede(turn: Turn, life: Life) -> None:
     if case is not None:
         if case.order_open:
             turn.emit(closed(turn, case, "superseded"))
-        left = tuple(place.slot for place in turn.state.own_places if place.to_repair)
-        turn.emit(e.CaseClosed(case.number, "superseded", left[:SLOTS_IN_AN_EVENT]))
+        left = [place.slot for place in turn.state.own_places if place.to_repair]
+        turn.emit(e.CaseClosed(case.number, "superseded", slots_that_fit(left, turn.rules.event_bytes), len(left)))
     turn.emit(e.GenerationBegan(turn.state.generation + 1, life))
 
 
@@ -108,7 +110,7 @@ def _gains_no_more(turn: Turn, case: Case) -> bool:
     if not case.requested_by or case.stage not in (Stage.AWAITING_APPROVAL, Stage.REJECTED):
         return False
     plan = turn.terms.plan
-    return plan is not None and bool(in_vain(turn.life, plan, turn.now))
+    return plan is not None and bool(in_vain(turn.life, plan, turn.now, turn.rules))
 
 
 def _is_routable_again(turn: Turn, case: Case) -> bool:
@@ -118,7 +120,7 @@ def _is_routable_again(turn: Turn, case: Case) -> bool:
     if case.failure in BLOCKS:
         return True
     plan = turn.terms.plan
-    return case.failure.startswith(IN_VAIN) and plan is not None and not in_vain(turn.life, plan, turn.now)
+    return case.failure.startswith(IN_VAIN) and plan is not None and not in_vain(turn.life, plan, turn.now, turn.rules)
 
 
 def _move_hold(turn: Turn, case: Case) -> None:
@@ -182,7 +184,7 @@ def route(turn: Turn) -> None:
         turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
         return
     # Only what a person asks for may be early enough to gain nothing; the rest is held until it gains.
-    vain = in_vain(turn.life, plan, turn.now) if case.requested_by else ""
+    vain = in_vain(turn.life, plan, turn.now, turn.rules) if case.requested_by else ""
     if vain:
         turn.emit(e.BecameUnroutable(vain, unroutable_again(turn)))
         return
@@ -200,7 +202,7 @@ def route(turn: Turn) -> None:
 def unroutable_again(turn: Turn) -> datetime:
     """A week later (scaled), or after as long as the case has been open: each time somebody is told again."""
     week = turn.rules.unroutable_again
-    so_far = max(turn.now - turn.case.opened_at, timedelta(minutes=1))
+    so_far = max(turn.now - turn.case.opened_at, turn.rules.least_unroutable_wait)
     return turn.after(week, at_least=min(so_far, week))
 
 
@@ -283,14 +285,14 @@ def resume_stage(turn: Turn) -> Stage:
 
 def _rungs(turn: Turn) -> None:
     """One climb per audience and life: a place past its end never masks another's rung (DESIGN rule 1)."""
+    climbs = by_audience(turn.state.climbs)
     for life in lives(turn.state):
         for audience in AUDIENCES:
-            _climb(turn, life, audience)
+            _climb(turn, life, audience, climbs.get((life.fingerprint, audience)))
 
 
-def _climb(turn: Turn, life: Served, audience: Audience) -> None:
+def _climb(turn: Turn, life: Served, audience: Audience, climb: Climb | None) -> None:
     rungs = rungs_to(audience, life, turn.terms.table)
-    climb = climb_of(turn.state.climbs, life.fingerprint, audience)
     stands_on = reached(climb, rungs, life.ends_at)
     deepest_told = stands_on.index if stands_on is not None else -1
     due = [rung for rung in rungs if rung.at <= turn.now and rung.index > deepest_told]
@@ -322,6 +324,19 @@ def _owner(turn: Turn) -> None:
             turn.emit(e.BudgetSpent(case.failures))
             turn.emit(e.OwnerCalled(case.failure))
         return
-    quiet, called = case.owner_quiet_until, case.owner_called_at
-    if called is not None and called + turn.rules.repeat_after <= turn.now and (quiet is None or quiet <= turn.now):
+    again = owner_again(turn.state)
+    if again is not None and again <= turn.now:
         turn.emit(e.OwnerCalled(case.failure, again=True))
+
+
+def owner_again(state: LifecycleState) -> datetime | None:
+    """When the owner is called again for a failure that still stands; None where it was not called yet.
+
+    What was acknowledged is that failure, of that step at that place, and no other.
+    """
+    case, life = state.case, state.life
+    if case is None or life is None or case.owner_called_at is None:
+        return None
+    again, quiet = case.owner_called_at + state.led_by.repeat_after, case.owner_quiet_until
+    is_quiet = quiet is not None and case.owner_quiet_for == failure_about(life.fingerprint, case)
+    return max(again, quiet) if is_quiet and quiet is not None else again

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from domain.certificate import Life, Slot
 from domain.contracts import SlotLook
-from domain.lifecycle.ladder import EARLIEST
+from domain.lifecycle.portions import lives_that_fit
 from domain.lifecycle.renewal_value import gains
+from domain.lifecycle.served import is_answering
 from domain.lifecycle.state import LifecycleState, Place, SeenLife, Stage
 
 UNDER_WAY = (Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK)
@@ -16,7 +17,7 @@ UNDER_WAY = (Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK)
 def placed(state: LifecycleState, slots: tuple[Slot, ...]) -> LifecycleState:
     """``state`` as the owner of ``slots``; what it had beside them was taken, and counts as it was seen last.
 
-    A place that joins answers the question where what has moved is served now.
+    A place that joins answers the question where one that has moved is served now.
     """
     known = {place.slot: place for place in state.places}
     joined = [slot for slot in slots if slot not in known]
@@ -26,14 +27,23 @@ def placed(state: LifecycleState, slots: tuple[Slot, ...]) -> LifecycleState:
     kept = {*slots}
     gone = (place for place in state.places if place.slot not in kept and place.lives)
     taken = [replace(place, is_taken=True, put_at=None, wrong=0) for place in gone]
-    return _rest(replace(state, places=(*own, *taken), moved=() if joined else state.moved))
+    # One that joins answers for one that has moved.
+    after = replace(state, places=(*own, *taken), moved=state.moved[len(joined) :])
+    return _rest(_of_our_clock(after))
 
 
 def released(state: LifecycleState, slots: tuple[Slot, ...], why: str) -> LifecycleState:
     gone = {*slots}
     left = tuple(place for place in state.places if place.slot not in gone)
     moved = (*state.moved, *(slot.url for slot in slots)) if why == "moved" else state.moved
-    return _rest(_pruned(replace(state, places=left, moved=tuple(dict.fromkeys(moved)))))
+    return _rest(_of_our_clock(_pruned(replace(state, places=left, moved=tuple(dict.fromkeys(moved))))))
+
+
+def _of_our_clock(state: LifecycleState) -> LifecycleState:
+    """A clock is doubted by a look at a place of ours; where that is gone, no right look can come to end the doubt."""
+    if state.clock is None or any(slot.url == state.clock[0] for slot in state.slots):
+        return state
+    return replace(state, clock=None)
 
 
 def _rest(state: LifecycleState) -> LifecycleState:
@@ -69,9 +79,10 @@ def _pruned(state: LifecycleState) -> LifecycleState:
     shown = {seen.fingerprint for place in state.places for seen in place.lives}
     issued = state.case.issued.fingerprint if state.case is not None and state.case.issued is not None else ""
     mine = {state.life.fingerprint if state.life is not None else "", issued}
+    strangers = [life for life in state.strangers if life.fingerprint in shown and life.fingerprint not in mine]
     return replace(
         state,
-        strangers=tuple(life for life in state.strangers if life.fingerprint in shown - mine),
+        strangers=lives_that_fit(strangers, state.led_by.facts_kept),
         judgements=tuple(one for one in state.judgements if one.fingerprint in shown),
         climbs=tuple(climb for climb in state.climbs if climb.fingerprint in shown | mine),
     )
@@ -87,12 +98,16 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
     """One look: what its connections saw, or that they saw nothing."""
     seen = [look for look in looks if look.fingerprint]
     first = looks[0]
-    place = replace(place, looked_at=first.at, outcome=(seen[0] if seen else first).outcome)
+    # Told once more, as by a discovery under another policy, it may be judged otherwise; it is no further look.
+    is_again = place.looked_at == first.at and (_shows(place, seen, first.at) if seen else place.silent > 0)
+    place = replace(place, is_due=False, looked_at=first.at, outcome=(seen[0] if seen else first).outcome)
     judged = [look.found for look in looks if look.found is not None]
     if judged:
         place = replace(place, found=tuple(dict.fromkeys(kind for kinds in judged for kind in kinds)))
     if not seen:
         since = place.silent_since or first.at
+        if is_again:
+            return place
         return replace(
             place,
             silent=place.silent + 1,
@@ -108,7 +123,12 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
     kept = [life for life in place.lives if life.fingerprint not in prints and of < life.of]
     lives = tuple(_life(place, look, of) for look in seen) + tuple(kept)
     place = replace(place, lives=lives, silent=0, silent_since=None, to_repair=False)
-    return replace(place, wrong=_wrong(state, place))
+    return place if is_again else replace(place, wrong=_wrong(state, place))
+
+
+def _shows(place: Place, seen: list[SlotLook], at: datetime) -> bool:
+    """Whether the look of ``at`` that ``place`` had saw all of ``seen``."""
+    return {look.fingerprint for look in seen} <= {life.fingerprint for life in place.lives if life.last == at}
 
 
 def _life(place: Place, look: SlotLook, of: int) -> SeenLife:
@@ -124,7 +144,9 @@ def _life(place: Place, look: SlotLook, of: int) -> SeenLife:
         # A path that is not good proves no later end, nor does a look that says none (rule 9).
         ends_at = before.ends_at
     row = before if before is not None and place.silent == 0 else None
-    good = (row.good if row is not None else 0) + 1 if is_good else 0
+    looks, good = (row.looks, row.good) if row is not None else (0, 0)
+    further = 0 if row is not None and row.last == look.at else 1
+    good = max(good + further, 1) if is_good else 0
     return SeenLife(
         fingerprint=look.fingerprint,
         ends_at=ends_at,
@@ -133,7 +155,7 @@ def _life(place: Place, look: SlotLook, of: int) -> SeenLife:
         not_before=look.not_before or (before.not_before if before is not None else None),
         flaw=flaw,
         rooted=look.rooted,
-        looks=(row.looks if row is not None else 0) + 1,
+        looks=looks + further,
         good=good,
         good_since=None if not good else row.good_since if row is not None and row.good else look.at,
         connections=look.connections,
@@ -186,7 +208,7 @@ def put(state: LifecycleState, slots: Iterable[Slot], at: datetime) -> Lifecycle
     """A certificate was installed at ``slots``; whether they answered before is what later silence is judged by."""
     here = {*slots}
     places = tuple(
-        replace(place, put_at=at, answered=bool(place.lives) and place.silent == 0, wrong=0)
+        replace(place, put_at=at, answered=place.answered or is_answering(place), wrong=0)
         if place.slot in here
         else place
         for place in state.places
@@ -195,12 +217,22 @@ def put(state: LifecycleState, slots: Iterable[Slot], at: datetime) -> Lifecycle
 
 
 def taken_back(state: LifecycleState, slots: Iterable[Slot] | None = None) -> LifecycleState:
-    """As if nothing had been installed at ``slots``; None: anywhere."""
+    """As if nothing had been installed at ``slots``; None: anywhere.
+
+    That a place answered before the first install of the case stays known: the silence that our install made is no
+    more of its own doing for having been taken back (rule 4).
+    """
     chosen = None if slots is None else {*slots}
     places = tuple(
-        replace(place, put_at=None, answered=False, wrong=0) if chosen is None or place.slot in chosen else place
+        replace(place, put_at=None, wrong=0) if chosen is None or place.slot in chosen else place
         for place in state.places
     )
+    return replace(state, places=places)
+
+
+def begun_anew(state: LifecycleState) -> LifecycleState:
+    """Without what one case did at the places, for the next."""
+    places = tuple(replace(place, put_at=None, answered=False, wrong=0) for place in state.places)
     return replace(state, places=places)
 
 
@@ -212,7 +244,7 @@ def at(state: LifecycleState, slots: Iterable[Slot], change: Callable[[Place], P
 
 def repaired(place: Place) -> Place:
     """Silent anew: looked at at once, and asked about again where it still shows nothing."""
-    return replace(place, to_repair=False, silent=1, silent_since=place.looked_at, looked_at=EARLIEST)
+    return replace(place, to_repair=False, silent=1, silent_since=place.looked_at, is_due=True)
 
 
 def read(state: LifecycleState, lives: tuple[Life, ...]) -> LifecycleState:

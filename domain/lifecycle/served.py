@@ -53,11 +53,11 @@ def whose(state: LifecycleState, fingerprint: str) -> Whose:
     return "earlier" if fingerprint in state.earlier else "stranger"
 
 
-def facts_of(state: LifecycleState, fingerprint: str) -> Life | None:
-    """The facts of a certificate at our places; None of an earlier one of ours, and of one that nobody could read."""
+def facts(state: LifecycleState) -> dict[str, Life]:
+    """By fingerprint, the facts of certificates at our places: not of earlier ones of ours, of those that nobody could
+    read, and of those for which there was no room."""
     issued = state.case.issued if state.case is not None else None
-    known = (state.life, issued, *state.strangers)
-    return next((life for life in known if life is not None and life.fingerprint == fingerprint), None)
+    return {life.fingerprint: life for life in (*state.strangers, issued, state.life) if life is not None}
 
 
 # --- how a place stands ---------------------------------------------------------------------------------------------
@@ -66,11 +66,6 @@ def facts_of(state: LifecycleState, fingerprint: str) -> Life | None:
 def is_answering(place: Place) -> bool:
     """Whether its last look saw a certificate."""
     return bool(place.lives) and place.silent == 0
-
-
-def is_silent(place: Place) -> bool:
-    """Whether its last look saw nothing, where a handshake could have."""
-    return place.silent > 0 and proof_of(place.slot) == "handshake"
 
 
 def unseen(state: LifecycleState, now: datetime) -> tuple[Place, ...]:
@@ -137,17 +132,21 @@ def lives(state: LifecycleState) -> tuple[Served, ...]:
     for place in state.places:
         for seen in place.lives:
             found.setdefault(seen.fingerprint, []).append((seen, place.slot))
-    revoked = dict(state.revoked)
-    return tuple(_ended(_one(state, print_, seen, mine), revoked.get(print_)) for print_, seen in found.items())
+    revoked, known = dict(state.revoked), facts(state)
+    return tuple(
+        _ended(_one(state, print_, seen, known.get(print_) or mine, mine), revoked.get(print_))
+        for print_, seen in found.items()
+    )
 
 
-def _one(state: LifecycleState, fingerprint: str, shown: list[tuple[SeenLife, Slot]], mine: Life) -> Served:
+def _one(
+    state: LifecycleState, fingerprint: str, shown: list[tuple[SeenLife, Slot]], facts: Life, mine: Life
+) -> Served:
     """``shown``: each place that shows it, with what was seen there."""
     if fingerprint == mine.fingerprint:
         begins, known_end = mine.not_before, mine.ends_at
     else:
         # A look of 0.1.0 did not say when its leaf begins, nor always when its path ends: the present one's stand in.
-        facts = facts_of(state, fingerprint) or mine
         begins = next((seen.not_before for seen, _ in shown if seen.not_before is not None), facts.not_before)
         known_end = facts.ends_at
     first, ends = None, known_end
@@ -184,12 +183,17 @@ def flawed(state: LifecycleState) -> tuple[tuple[Place, SeenLife], ...]:
 def drifted(state: LifecycleState) -> tuple[Place, ...]:
     """Places that showed an earlier certificate of ours since the present one was: silence mends no drift, and a place
     that was left out, and not seen since, has not drifted."""
+    return tuple(place for place in state.own_places if earlier_at(state, place))
+
+
+def earlier_at(state: LifecycleState, place: Place) -> tuple[str, ...]:
+    """The earlier certificates of ours that ``place`` showed since the present one was."""
     since = state.known_at
-
-    def has_drifted(seen: SeenLife) -> bool:
-        return whose(state, seen.fingerprint) == "earlier" and (since is None or seen.last >= since)
-
-    return tuple(place for place in state.own_places if any(map(has_drifted, place.lives)))
+    return tuple(
+        seen.fingerprint
+        for seen in place.lives
+        if (since is None or seen.last >= since) and whose(state, seen.fingerprint) == "earlier"
+    )
 
 
 def strangers(state: LifecycleState) -> tuple[str, ...]:
@@ -198,21 +202,15 @@ def strangers(state: LifecycleState) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in found if whose(state, one) == "stranger"))
 
 
-def places_with(state: LifecycleState, fingerprint: str) -> tuple[tuple[Place, SeenLife], ...]:
-    """The places that show ``fingerprint``, or did when they fell silent."""
-    return tuple(_seen(state.own_places, fingerprint))
-
-
 def out_of_name(state: LifecycleState) -> tuple[tuple[Place, str], ...]:
     """Places that are asked for a name which the certificate they show does not hold (RFC 9525)."""
     # Most places of a large certificate are asked for no name, and reading an address is dear.
     named = [(place, place.slot.endpoint.sni) for place in state.own_places if place.lives and "sni=" in place.slot.url]
-    return tuple(
-        (place, sni) for place, sni in named if sni and not any(_covers(state, seen, sni) for seen in place.lives)
-    )
+    known = facts(state)
 
+    def is_covered(seen: SeenLife, sni: str) -> bool:
+        life = known.get(seen.fingerprint)
+        # Of what nobody could read nothing is said here; that it is foreign is said anyway.
+        return life is None or covers(life.names, sni)
 
-def _covers(state: LifecycleState, seen: SeenLife, sni: str) -> bool:
-    facts = facts_of(state, seen.fingerprint)
-    # Of what nobody could read nothing is said here; that it is foreign is said anyway.
-    return facts is None or covers(facts.names, sni)
+    return tuple((place, sni) for place, sni in named if sni and not any(is_covered(seen, sni) for seen in place.lives))

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from domain.certificate import Life, LookOutcome, Slot
 from domain.contracts import SlotLook
 from domain.lifecycle import events as e
+from domain.lifecycle.portions import weight_of_life, weight_of_look
 from domain.lifecycle.served import whose
 from domain.lifecycle.transition import Turn
-
-# What a look and the facts of a certificate weigh in an event beside their names, in bytes; and how much one holds.
-LOOK_BYTES, LIFE_BYTES, MOST_BYTES = 450, 900, 40_000
 
 
 def take(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...]) -> tuple[Slot, ...]:
@@ -39,39 +37,39 @@ def take(turn: Turn, looks: tuple[SlotLook, ...], candidates: tuple[Life, ...]) 
     strange = [
         one for one in candidates if one.fingerprint in shown and whose(turn.state, one.fingerprint) == "stranger"
     ]
-    for looks, lives in _portions(news, strange):
+    for looks, lives in _portions(news, strange, turn.rules.event_bytes):
         turn.emit(e.LooksTaken(looks, lives))
     return tuple(dict.fromkeys(look.slot for look in news))
 
 
-def _portions(news: list[SlotLook], strange: list[Life]) -> Iterator[tuple[tuple[SlotLook, ...], tuple[Life, ...]]]:
-    """As many as one event can hold, each with the facts of what it shows; looks of one place stay together.
+Portion = tuple[tuple[SlotLook, ...], tuple[Life, ...]]
 
-    An event is kept as at most 65,535 bytes, and a certificate may have thousands of places, each of another stranger.
-    """
+
+def _portions(news: list[SlotLook], strange: list[Life], most: int) -> Iterator[Portion]:
+    """As many as ``most`` bytes of an event hold: looks of one place stay together, and each certificate's facts come
+    once, with the first look that shows it or after it."""
     facts = {life.fingerprint: life for life in strange}
     by_slot: dict[Slot, list[SlotLook]] = {}
     for look in news:
         by_slot.setdefault(look.slot, []).append(look)
     looks: list[SlotLook] = []
-    lives: dict[str, Life] = {}
+    lives: list[Life] = []
     weight = 0
     for here in by_slot.values():
-        shown = {look.fingerprint: facts[look.fingerprint] for look in here if look.fingerprint in facts}
-        new = [life for fingerprint, life in shown.items() if fingerprint not in lives]
-        heavy = sum(LOOK_BYTES + len(look.slot.url) + len(look.flaw) for look in here)
-        heavy += sum(LIFE_BYTES + sum(len(name) + 3 for name in (*life.names, *life.other_names)) for life in new)
-        if looks and weight + heavy > MOST_BYTES:
-            yield tuple(looks), tuple(lives.values())
-            looks, lives, weight = [], {}, 0
-            heavy += sum(LIFE_BYTES for _ in shown)
-        looks += here
-        lives |= shown
-        weight += heavy
-    yield tuple(looks), tuple(lives.values())
+        parts: list[tuple[int, list[SlotLook], list[Life]]] = [(sum(map(weight_of_look, here)), here, [])]
+        shown = [facts.pop(look.fingerprint) for look in here if look.fingerprint in facts]
+        parts += [(weight_of_life(life), [], [life]) for life in shown]
+        for heavy, some_looks, some_lives in parts:
+            if weight and weight + heavy > most:
+                yield tuple(looks), tuple(lives)
+                looks, lives, weight = [], [], 0
+            looks += some_looks
+            lives += some_lives
+            weight += heavy
+    yield tuple(looks), tuple(lives)
 
 
 def _doubt(turn: Turn, look: SlotLook) -> None:
-    doubted = turn.state.clock
-    if doubted is None or doubted[0] != look.slot.url:
+    """Of several places that are dated ahead the first is told until it has a right date: the clock is one."""
+    if turn.state.clock is None:
         turn.emit(e.ClockDoubted(look.slot.url, look.at))

@@ -35,8 +35,11 @@ def severity(state: LifecycleState, now: datetime) -> str:
 
     Never below that of any finding, whoever found it; a life of ours that ends unreplaced counts by its time left.
     """
-    if state.life is None or state.terms is None or state.retired:
+    if state.life is None or state.terms is None:
         return Severity.CLEARED.value
+    if state.retired:
+        # A duty that a person owes still outlives what it was owed for.
+        return (Severity.MINOR if state.questions else Severity.CLEARED).value
     kinds = {kind for kind, _ in own_findings(state, now)} | {kind for one in state.own_places for kind in one.found}
     found = [severity_of_kind(kind) for kind in kinds]
     found += [_by_time_left(state, life, now) for life in lives(state)]

@@ -70,10 +70,11 @@ class Place:
 
     ``silent``: looks in a row that saw no certificate, since ``silent_since``; ``lives`` are what was seen before it.
     ``put_at``: when the certificate of the open order was installed here; ``answered``: whether anything was served at
-    the last look before that.  ``wrong``: looks in a row since then that saw something else.
+    the last look before an install of this case.  ``wrong``: looks in a row since then that saw something else.
     ``is_taken``: another managed certificate has this slot now; what was ours there counts until a person answers.
-    ``to_repair``: a person said that it is broken and will be repaired.  ``found``: the kinds of findings that the
-    newest discovery has of it.
+    ``to_repair``: a person said that it is broken and will be repaired; ``is_due``: that it was repaired, and nobody
+    has looked since.  ``known_drift``: earlier certificates of ours that a person said are known to be served here.
+    ``found``: the kinds of findings that the newest discovery has of it.
     """
 
     slot: Slot
@@ -87,6 +88,8 @@ class Place:
     wrong: int = 0
     is_taken: bool = False
     to_repair: bool = False
+    is_due: bool = False
+    known_drift: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
 
 
@@ -98,6 +101,7 @@ class Case:
     this stage.  ``against``: E of the present certificate when the order was intended, which its gain is weighed
     against.  ``approval_ends_at``: when an approval that was not used is asked anew.  ``failures``: in a row, of
     ``failed_step`` at ``failed_place``; ``first_failed_at``: since when something fails that still stands.
+    ``owner_quiet_for``: which failure the owner acknowledged until ``owner_quiet_until``; another one calls anew.
     ``plan_changed_by``: who changed the policy that changed its plan: one of the asker's eyes.
     """
 
@@ -125,6 +129,7 @@ class Case:
     budget_spent: bool = False
     owner_called_at: datetime | None = None
     owner_quiet_until: datetime | None = None
+    owner_quiet_for: str = ""
     # What is to be put back now, and what a look has seen wrong last.
     to_roll_back: tuple[Slot, ...] = ()
     rolled_back: bool = False
@@ -237,6 +242,8 @@ class LifecycleState:
     judgements: tuple[Judgement, ...] = ()
     # Places that a person said have moved, and that have not been seen elsewhere since.
     moved: tuple[str, ...] = ()
+    # Who changed the policy that changed the plan of this generation last: one of the asker's eyes.
+    plan_changed_by: str = ""
     # A look of a clock that is wrong: its place and the date that it bore.
     clock: tuple[str, datetime] | None = None
     case: Case | None = None

@@ -1,6 +1,6 @@
 """What a finished step means.  A late outcome, of a case or an order that has closed, is moot: never an error."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from domain.certificate import Life
 from domain.contracts import (
@@ -23,11 +23,12 @@ from domain.lifecycle import events as e
 from domain.lifecycle import sightings
 from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.deployment import deployed, rolled_back, verify
+from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.recovery import ask_store
 from domain.lifecycle.renewal_value import gains
 from domain.lifecycle.scheduling import against, key_of, open_case, route, unroutable_again
 from domain.lifecycle.state import OrderToRevoke, Stage
-from domain.lifecycle.transition import SLOTS_IN_AN_EVENT, Turn, ever_longer
+from domain.lifecycle.transition import Turn, ever_longer
 from domain.people.messages import Receipt
 from domain.profiles import lost_usages, usage_oids, usage_word
 
@@ -67,11 +68,13 @@ def broke(turn: Turn, command: StepBroke) -> str:
     if isinstance(step, RevokeOrder | CollectOrder) and (order := _to_revoke(turn, step.order_key)) is not None:
         _not_revoked(turn, order, isinstance(step, RevokeOrder), command)
         return ""
-    if isinstance(step, LookAgain) and not _is_verifying(turn, step):
-        _look_broke(turn, command.detail)
-        return ""
-    case = turn.state.case
-    if case is None or case.stage not in (Stage.ORDERING, Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
+    if isinstance(step, LookAgain):
+        if not _is_verifying(turn, step):
+            _look_broke(turn, command.detail)
+            return ""
+    elif not isinstance(step, PlaceOrder | CollectOrder | Deploy | RollBack) or not _is_open(turn, step.order_key):
+        return "moot"
+    if turn.case.stage not in (Stage.ORDERING, Stage.DEPLOYING, Stage.VERIFYING, Stage.ROLLING_BACK):
         return "moot"
     names: dict[type[object], tuple[str, Stage]] = {
         PlaceOrder: ("order", Stage.WAITING_FOR_CA),
@@ -109,9 +112,9 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
     if turn.state.life is None:
         assert observation.terms is not None
         assert observation.life is not None
-        first, rest = observation.slots[:SLOTS_IN_AN_EVENT], observation.slots[SLOTS_IN_AN_EVENT:]
+        first = slots_that_fit(observation.slots, turn.rules.event_part_bytes)
         turn.emit(e.Adopted(observation.terms, observation.life, first))
-        turn.emit_each(rest, e.SlotsJoined)
+        turn.emit_each(observation.slots[len(first) :], e.SlotsJoined)
     elif observation.kind == "terms" and observation.terms is not None:
         _new_terms(turn, observation.terms)
     elif observation.kind == "slots":
@@ -127,7 +130,7 @@ def _places_changed(turn: Turn, observation: Observation) -> None:
     What it serves instead is the other's to watch: looks at a place that is taken change nothing of what was ours.
     """
     had_none = not turn.state.own_places
-    if max(len(observation.slots), len(turn.state.slots)) <= SLOTS_IN_AN_EVENT:
+    if slots_that_fit(observation.slots, turn.rules.event_bytes) == observation.slots:
         turn.emit(e.SlotsChanged(observation.slots))
     else:
         had, has = {*turn.state.slots}, {*observation.slots}
@@ -186,7 +189,7 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
 def _ca_again(turn: Turn) -> datetime:
     """An hour later (scaled), or after as long as the case has been open: a person who uploads may take days."""
     hour = turn.rules.ca_again
-    so_far = max(turn.now - turn.case.opened_at, timedelta(seconds=30))
+    so_far = max(turn.now - turn.case.opened_at, turn.rules.least_ca_wait)
     return turn.after(hour, at_least=min(so_far, hour))
 
 
@@ -230,7 +233,7 @@ def _collected_to_revoke(turn: Turn, order: OrderToRevoke, outcome: OrderOutcome
         fingerprint = outcome.life.fingerprint if outcome.life is not None else ""
         turn.emit(e.RevocationDelayed(key, True, None, fingerprint=fingerprint))
     elif outcome.state == "pending":
-        turn.emit(e.RevocationDelayed(key, False, turn.now + turn.rules.revoke_again, outcome.detail))
+        _uncollected(turn, order, outcome.detail or "its CA has not answered")
     else:
         turn.emit(e.OrderRevoked(key, True, "nothing had been issued, and nothing will be"))
 
@@ -245,12 +248,23 @@ def _revoked(turn: Turn, step: RevokeOrder, revoked: Revoked) -> None:
 
 def _not_revoked(turn: Turn, order: OrderToRevoke, is_collected: bool, command: StepBroke) -> None:
     # Not scaled: whatever must be revoked is not the life that this lifecycle has now.
-    rules = turn.rules
     since = order.since or turn.now
-    if is_collected and (command.permanent or since + rules.revoke_asks_after <= turn.now):
+    if command.permanent or (is_collected and since + turn.rules.revoke_asks_after <= turn.now):
         turn.emit(e.RevocationOwed(order.order_key, command.detail))
+    elif is_collected:
+        again = turn.now + turn.rules.revoke_again
+        turn.emit(e.RevocationDelayed(order.order_key, True, again, command.detail))
+    else:
+        _uncollected(turn, order, command.detail)
+
+
+def _uncollected(turn: Turn, order: OrderToRevoke, detail: str) -> None:
+    """Asked again; in the end a person must see to it that nothing of it lives on."""
+    since = order.since or turn.now
+    if since + turn.rules.collect_asks_after <= turn.now:
+        turn.emit(e.RevocationOwed(order.order_key, f"what came of it could not be collected: {detail}"))
         return
-    turn.emit(e.RevocationDelayed(order.order_key, is_collected, turn.now + rules.revoke_again, command.detail))
+    turn.emit(e.RevocationDelayed(order.order_key, False, turn.now + turn.rules.revoke_again, detail))
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------

@@ -7,9 +7,8 @@ from hashlib import sha256
 from domain.certificate import Life
 from domain.lifecycle.ladder import pause
 from domain.lifecycle.served import (
-    facts_of,
+    facts,
     is_answering,
-    places_with,
     present,
     proof_of,
     shown,
@@ -17,8 +16,10 @@ from domain.lifecycle.served import (
 )
 from domain.lifecycle.state import Judgement, LifecycleState, Place, SeenLife
 from domain.objections import SUCCESSION, Objection, Standard, objections, of_life, strength
+from domain.paths import Reason
 
 LONGER_THAN_ANY = timedelta(days=36_500)
+NO_ROOM = "its facts are not kept: more certificates that are not ours are served here than there is room for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Candidate:
 
     ``bad``: what no answer helps.  ``different``: what a named answer could accept and none has.  ``is_alone``: it is
     all that the places that answer show.  ``lacking``: places that do not answer, and for which nobody answered yet.
-    ``looks``: in how many looks in a row the place that saw it least saw it good.
+    ``flaw``: of the first path on which it is served that is not good.
     """
 
     fingerprint: str
@@ -36,8 +37,8 @@ class Candidate:
     different: tuple[Objection, ...]
     is_alone: bool
     lacking: tuple[Place, ...]
-    looks: int
     is_looked_at_twice: bool
+    flaw: str
 
     @property
     def is_good(self) -> bool:
@@ -52,7 +53,7 @@ class Candidate:
     def why_not(self) -> str:
         """The first thing in its way, for a person."""
         if self.life is None:
-            return "nobody could read it"
+            return "nobody could read it" if self.flaw.startswith(Reason.UNREADABLE) else NO_ROOM
         against = (*self.bad, *self.different)
         if against:
             return against[0].message
@@ -61,11 +62,37 @@ class Candidate:
         return "an endpoint is silent" if self.lacking else "it was not looked at twice yet"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every candidate of one state stands on, reckoned once: a hostile estate has one for each of its places."""
+
+    state: LifecycleState
+    now: datetime
+    mine: Life
+    shown: set[str]
+    lacking: tuple[Place, ...]
+    here: dict[str, list[tuple[Place, SeenLife]]]
+    facts: dict[str, Life]
+    again: timedelta
+
+
+def _ground(state: LifecycleState, now: datetime) -> _Ground:
+    mine = present(state)
+    here: dict[str, list[tuple[Place, SeenLife]]] = {}
+    for place in state.own_places:
+        for seen in place.lives:
+            here.setdefault(seen.fingerprint, []).append((place, seen))
+    again = pause(state.led_by.second_look, mine.length, state.led_by.shortest_retry)
+    return _Ground(state, now, mine, shown(state), lacking(state), here, facts(state), again)
+
+
 def candidates(state: LifecycleState, now: datetime) -> tuple[Candidate, ...]:
     """Every stranger at our places, in their order."""
     found = strangers(state)
-    is_only_one = len(shown(state)) == 1
-    return tuple(_candidate(state, fingerprint, is_only_one, now) for fingerprint in found)
+    if not found:
+        return ()
+    ground = _ground(state, now)
+    return tuple(_candidate(ground, fingerprint) for fingerprint in found)
 
 
 def successor(state: LifecycleState, now: datetime) -> Candidate | None:
@@ -74,52 +101,52 @@ def successor(state: LifecycleState, now: datetime) -> Candidate | None:
     if len(found) != 1 or not found <= {*strangers(state)}:
         return None
     [fingerprint] = found
-    candidate = _candidate(state, fingerprint, True, now)
+    candidate = _candidate(_ground(state, now), fingerprint)
     return candidate if candidate.is_good else None
 
 
-def _candidate(state: LifecycleState, fingerprint: str, is_only_one: bool, now: datetime) -> Candidate:
-    life = facts_of(state, fingerprint)
-    here = places_with(state, fingerprint)
-    if is_only_one:
+def _candidate(ground: _Ground, fingerprint: str) -> Candidate:
+    state, life = ground.state, ground.facts.get(fingerprint)
+    here = ground.here[fingerprint]
+    if len(ground.shown) == 1:
         # Of places that fell silent the answer of a person is awaited, and not another look.
-        here = tuple((place, seen) for place, seen in here if is_answering(place)) or here
-    good = min((seen.good for _, seen in here), default=0)
+        here = [(place, seen) for place, seen in here if is_answering(place)] or here
+    good = min(seen.good for _, seen in here)
     since = max((seen.good_since for _, seen in here if seen.good_since is not None), default=None)
-    last = min((seen.last for _, seen in here), default=now)
-    against = _against(state, life, here, now) if life is not None else ()
+    last = min(seen.last for _, seen in here)
+    against = _against(ground, life, here) if life is not None else ()
     accepted = _accepted(state, fingerprint)
-    again = pause(state.led_by.second_look, present(state).length, state.led_by.shortest_retry)
     return Candidate(
         fingerprint,
         life,
         tuple(one for one in against if one.sort == "bad"),
         tuple(one for one in against if one.sort == "different" and _word(one) not in accepted),
-        is_only_one and shown(state) == {fingerprint},
-        lacking(state),
-        good,
-        good >= 2 and since is not None and last >= since + again,
+        ground.shown == {fingerprint},
+        ground.lacking,
+        good >= state.led_by.good_looks and since is not None and last >= since + ground.again,
+        next((seen.flaw for _, seen in here if seen.flaw), ""),
     )
 
 
-def _against(
-    state: LifecycleState, life: Life, here: tuple[tuple[Place, SeenLife], ...], now: datetime
-) -> tuple[Objection, ...]:
-    mine, terms = present(state), state.terms
+def _against(ground: _Ground, life: Life, here: list[tuple[Place, SeenLife]]) -> tuple[Objection, ...]:
+    mine, terms = ground.mine, ground.state.terms
     flaw = next((seen.flaw for _, seen in here if seen.flaw), "")
-    # A CA may back-date by a twentieth of what was planned (rule 1), so that much shorter is as long.
+    rules = ground.state.led_by
+    # A CA may back-date (rule 1), so that much shorter is as long.
     planned = timedelta(seconds=terms.plan.validity_seconds) if terms is not None and terms.plan is not None else None
     standard = Standard(
-        now=now,
+        now=ground.now,
         names=mine.names,
         trust_class=mine.trust_class,
         other_names=mine.other_names,
         usages=mine.extended_key_usages,
         strength=strength(mine.algorithm, mine.key_bits),
         ends_at=mine.ends_at,
-        shortest=planned - planned / 20 if planned is not None else LONGER_THAN_ANY,
+        shortest=planned - planned / rules.backdate_share if planned is not None else LONGER_THAN_ANY,
         issuer_spki=mine.issuer_spki,
         may_be_ca=mine.is_ca,
+        least_bits=dict(rules.least_bits),
+        weak_hashes=rules.weak_hashes,
     )
     return objections(of_life(life, flaw, all(seen.rooted for _, seen in here)), standard, SUCCESSION)
 
@@ -167,7 +194,15 @@ def digest(words: tuple[str, ...]) -> str:
 
 def names_are_asked(state: LifecycleState, now: datetime) -> Candidate | None:
     """A stranger with other names than ours of which its owner has not said which hold (rule 10)."""
-    for candidate in candidates(state, now):
+    found = strangers(state)
+    if not found:
+        return None
+    ground = _ground(state, now)
+    # Of what nobody could read, and of what there was no room for, no names are known.
+    for fingerprint in found:
+        if fingerprint not in ground.facts:
+            continue
+        candidate = _candidate(ground, fingerprint)
         judgement = judgement_of(state, candidate.fingerprint)
         is_open = judgement is None or judgement.verdict == "take"
         names = any(one.reason in ("names-lost", "other-names-lost") for one in candidate.different)

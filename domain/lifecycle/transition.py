@@ -9,13 +9,12 @@ from domain.contracts import Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.evolve import evolve
 from domain.lifecycle.ladder import pause, scaled
+from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.rules import RuleSet
 from domain.lifecycle.served import present
 from domain.lifecycle.state import Case, LifecycleState
 
 EVERLEAF = "everleaf"
-# Each may be named by 250 bytes.
-SLOTS_IN_AN_EVENT = 200
 
 
 @dataclass(slots=True)
@@ -32,10 +31,12 @@ class Turn:
         self.happened.append(fact)
 
     def emit_each(self, slots: Sequence[Slot], made: Callable[[tuple[Slot, ...]], e.Event]) -> None:
-        """``made`` of as many of ``slots`` as one event holds, and again of the rest: an event is kept as at most
-        65,535 bytes, and a certificate may have thousands of places."""
-        for start in range(0, len(slots), SLOTS_IN_AN_EVENT):
-            self.emit(made(tuple(slots[start : start + SLOTS_IN_AN_EVENT])))
+        """``made`` of as many of ``slots`` as one event holds, and again of the rest: a certificate may have thousands
+        of places."""
+        while slots:
+            some = slots_that_fit(slots, self.rules.event_bytes)
+            self.emit(made(some))
+            slots = slots[len(some) :]
 
     @property
     def rules(self) -> RuleSet:

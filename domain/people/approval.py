@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.lifecycle.ladder import climb_of, escalates_at, reached, rungs_to, seconds_of
+from domain.lifecycle.ladder import by_audience, escalates_at, failure_about, reached, rungs_to, seconds_of
 from domain.lifecycle.renewal_value import in_vain, orders_at
 from domain.lifecycle.scheduling import AUDIENCES
 from domain.lifecycle.served import lives, present
@@ -23,9 +23,6 @@ from domain.people.messages import (
     code_hash,
 )
 from domain.tiers import Audience
-
-# What an owner acknowledges where it was called for a failure, and not by a rung.
-A_FAILURE = "a failure"
 
 # An approval that is taken and orders nothing would be lost without a word: the question comes first, and climbs.
 NAMES_FIRST = (
@@ -67,7 +64,7 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
             if state.case is not None:
                 return "decided: a renewal case is open already"
             plan = state.terms.plan
-            vain = in_vain(present(state), plan, now) if plan is not None else ""
+            vain = in_vain(present(state), plan, now, state.led_by) if plan is not None else ""
             return f"decided: {vain}" if vain else ""
         case Resume():
             if state.case is None and not state.forked:
@@ -173,9 +170,10 @@ def calls(state: LifecycleState) -> Iterator[Call]:
     """Every call that people have had and nobody has answered otherwise: one for each audience and life."""
     if state.life is None or state.terms is None:
         return
+    climbs = by_audience(state.climbs)
     for life in lives(state):
         for audience in AUDIENCES:
-            climb = climb_of(state.climbs, life.fingerprint, audience)
+            climb = climbs.get((life.fingerprint, audience))
             rung = reached(climb, rungs_to(audience, life, state.terms.table), life.ends_at)
             if climb is not None and rung is not None:
                 quiet = climb.quiet_until if climb.quiet_lead_seconds == seconds_of(rung) else None
@@ -183,12 +181,13 @@ def calls(state: LifecycleState) -> Iterator[Call]:
                 yield Call(audience, about, life.fingerprint, seconds_of(rung), climb.last_at, quiet)
     case = state.case
     if case is not None and case.owner_called_at is not None:
-        about = f"{state.life.fingerprint[:16]}/{A_FAILURE}"
-        yield Call("owner", about, state.life.fingerprint, -1, case.owner_called_at, case.owner_quiet_until)
+        about = failure_about(state.life.fingerprint, case)
+        quiet = case.owner_quiet_until if case.owner_quiet_for == about else None
+        yield Call("owner", about, state.life.fingerprint, -1, case.owner_called_at, quiet)
 
 
-def acknowledged_climb(state: LifecycleState, message: Acknowledge) -> tuple[str, int] | str:
-    """(fingerprint, lead in seconds) of the call that ``message`` is about; or why it is about none."""
+def acknowledged_call(state: LifecycleState, message: Acknowledge) -> Call | str:
+    """The call that ``message`` is about; or why it is about none."""
     called = [call for call in calls(state) if call.level == message.level]
     if not called:
         who = "the owner has not been called" if message.level == "owner" else "no rung has reached the security head"
@@ -199,7 +198,7 @@ def acknowledged_climb(state: LifecycleState, message: Acknowledge) -> tuple[str
     if found is None:
         told = ", ".join(repr(call.about) for call in called[:3])
         return f"stale: the call is {told} now, not {message.about[:80]!r}; read it again"
-    return found.fingerprint, found.lead_seconds
+    return found
 
 
 def _acknowledge(state: LifecycleState, message: Acknowledge, now: datetime) -> str:
@@ -213,5 +212,5 @@ def _acknowledge(state: LifecycleState, message: Acknowledge, now: datetime) -> 
     # It has a date; further away than this it would be a way to switch the ladder off.
     if message.until > now + longest:
         return f"invalid: until is more than {longest.days} days away"
-    found = acknowledged_climb(state, message)
+    found = acknowledged_call(state, message)
     return found if isinstance(found, str) else ""

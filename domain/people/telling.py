@@ -4,6 +4,7 @@ from datetime import datetime
 
 from domain.contracts import Message, Topic
 from domain.lifecycle import events as e
+from domain.lifecycle.ladder import failure_about
 from domain.lifecycle.served import present
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.succession import blocked_by
@@ -20,15 +21,19 @@ def messages_for(state: LifecycleState, happened: e.Happened) -> tuple[Message, 
         case e.RungFired():
             return (_rung(state, happened, event),)
         case e.OwnerCalled(why=why):
-            return (_message(state, happened, "owner", "failed", (("why", why), ("about", _failure(state)))),)
+            assert state.life is not None
+            assert state.case is not None
+            about = failure_about(state.life.fingerprint, state.case)
+            return (_message(state, happened, "owner", "failed", (("why", why), ("about", about))),)
         case e.QuestionAsked(question=question, to=to, detail=detail, about=about, subject=subject):
             facts = (("question", question), ("detail", detail), ("about", about))
             return (_message(state, happened, to, "question", facts, subject=f"{question}/{subject}"),)
         case e.BecameUnroutable(why=why):
             return (_message(state, happened, "owner", "unroutable", (("why", why),)),)
-        case e.CaseClosed(outcome=outcome, left_out=left_out) if any(one.to == "security-head" for one in state.climbs):
-            more = (("left_out", ", ".join(slot.url for slot in left_out[:4])), ("left_out_count", str(len(left_out))))
-            return (_message(state, happened, "security-head", "closed", (("outcome", outcome), *more)),)
+        case e.CaseClosed() as closed if any(one.to == "security-head" for one in state.climbs):
+            left_out, count = closed.left_out, max(closed.left_out_count, len(closed.left_out))
+            more = (("left_out", ", ".join(slot.url for slot in left_out[:4])), ("left_out_count", str(count)))
+            return (_message(state, happened, "security-head", "closed", (("outcome", closed.outcome), *more)),)
         case _:
             return ()
 
@@ -46,10 +51,6 @@ def _rung(state: LifecycleState, happened: e.Happened, fired: e.RungFired) -> Me
         ("place", fired.place),
     )
     return _message(state, happened, fired.to, "rung", facts, ends_at=fired.ends_at, subject=fingerprint[:16])
-
-
-def _failure(state: LifecycleState) -> str:
-    return f"{present(state).fingerprint[:16]}/a failure"
 
 
 def _message(

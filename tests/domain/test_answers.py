@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from domain.certificate import TrustClass
-from domain.contracts import Deploy, Observation, Revoked, RevokeOrder
+from domain.certificate import LookOutcome, TrustClass
+from domain.contracts import Consult, Deploy, Observation, Revoked, RevokeOrder
 from domain.lifecycle.agenda import agenda, next_moment
-from domain.lifecycle.commands import DeliveryReported, Outcome, RecordRefused, Step
+from domain.lifecycle.commands import DeliveryReported, Outcome, RecordRefused, Step, StepDone
 from domain.lifecycle.looking import next_look
+from domain.lifecycle.served import earlier_at
 from domain.people.messages import ANSWERS, Answer, Retire
 from domain.tiers import Tier
 from tests.domain.moving import move_away
@@ -223,6 +224,16 @@ def test_broken_keeps_asking_for_the_repair_and_looks_again() -> None:
     assert "repair" not in w.asked() and not w.state.places[0].to_repair
 
 
+def test_repaired_is_not_believed_by_a_look_from_before_the_repair() -> None:
+    w = repair()
+    old = replace(w.looks((SLOTS[0],))[0], at=w.now - 30 * DAY, outcome=LookOutcome.SEEN, fingerprint="ab" * 32)
+    w.answer("repair", "repaired")
+    before = w.state.places[0]
+    w.notice(Observation("n-8", "looked", w.now, looks=(old,)))
+    w.tell(StepDone(Consult("mc-1", "n-8"), w.notices["n-8"]))
+    assert w.state.places[0] == before and before.is_due
+
+
 def test_repaired_is_believed_when_it_is_seen_and_asked_again_where_it_is_not() -> None:
     w = repair()
     w.answer("repair", "repaired")
@@ -241,6 +252,35 @@ def test_moved_asks_where_to_until_a_new_place_joins() -> None:
     w.notice(Observation("n-9", "slots", w.now, slots=(SLOTS[1], new), looks=w.looks((new,))))
     w.work()
     assert w.asked() == []
+
+
+def test_of_two_that_moved_one_that_joins_answers_for_one() -> None:
+    w = world()
+    w.dead = set(SLOTS)
+    w.discover("n-1")
+    w.run_until(START + 8 * DAY)
+    w.answer("unseen", "moved")
+    first = w.question("moved-to").about
+    new = replace(SLOTS[1], url="tls://127.40.0.9:443")
+    w.served[new] = w.served[SLOTS[1]]
+    w.notice(Observation("n-9", "slots", w.now, slots=(new,), looks=w.looks((new,))))
+    w.work()
+    assert w.state.moved == (SLOTS[1].url,)
+    assert w.question("moved-to").about != first
+
+
+def test_known_drift_is_known_of_that_certificate_at_that_place_alone() -> None:
+    w = ASKING["drift"]()
+    assert w.question("drift").about
+    first = w.question("drift").about
+    w.answer("drift", "known")
+    assert "drift" not in w.asked()
+    old = next(iter(earlier_at(w.state, next(one for one in w.state.own_places if earlier_at(w.state, one)))))
+    w.served = dict.fromkeys(w.served, old)
+    w.now += HOUR
+    w.discover("n-9")
+    w.work()
+    assert w.question("drift").about != first, "another place serves it too"
 
 
 def test_tier_and_owner_are_answered_by_the_policy_alone() -> None:

@@ -159,6 +159,21 @@ def test_the_owner_may_acknowledge_the_call_for_a_failure() -> None:
     assert w.count("owner_called") > before
 
 
+def test_an_acknowledged_failure_keeps_no_other_failure_quiet() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.fail = lambda step: broken(step) if isinstance(step, Deploy) and not w.unreachable else None
+    w.adopt()
+    w.run_until(START + 2 * DAY)
+    about = next(call.about for call in calls(w.state) if call.level == "owner")
+    assert "a failure: deploy" in about
+    assert w.acknowledge("owner", w.now + 10 * DAY).outcome == "accepted"
+    called = w.count("owner_called")
+    w.unreachable = {SLOTS[1]}
+    w.run_until(w.now + 3 * DAY)
+    assert w.count("owner_called") > called
+    assert SLOTS[1].url in next(call.about for call in calls(w.state) if call.level == "owner")
+
+
 def test_untold_messages_of_one_thing_do_not_pile_up() -> None:
     """A mail server that is away for a month leaves one message of each thing, not thirty."""
     w = world(age=335 * DAY)

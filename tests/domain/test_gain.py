@@ -77,27 +77,29 @@ def test_a_case_whose_plan_comes_to_gain_nothing_is_unroutable_and_not_ordered(t
 @pytest.mark.parametrize("age", [0, 1, 150, 299, 300, 400])
 def test_for_as_long_as_before_always_gains(age: int) -> None:
     present, same = life("x", START - age * DAY, 300 * DAY), plan(300 * DAY)
-    assert in_vain(present, same, START) == ""
-    assert in_vain(replace(present, not_before=START - 400 * DAY), same, START) == ""
+    assert in_vain(present, same, START, RULES) == ""
+    assert in_vain(replace(present, not_before=START - 400 * DAY), same, START, RULES) == ""
 
 
 def test_an_expired_certificate_always_gains() -> None:
     for validity in (timedelta(seconds=30), timedelta(minutes=10), DAY):
-        assert in_vain(life("x", START - 300 * DAY, 300 * DAY - timedelta(seconds=1)), plan(validity), START) == ""
-        assert in_vain(life("x", START - 300 * DAY, 300 * DAY), plan(validity), START) == ""
+        assert (
+            in_vain(life("x", START - 300 * DAY, 300 * DAY - timedelta(seconds=1)), plan(validity), START, RULES) == ""
+        )
+        assert in_vain(life("x", START - 300 * DAY, 300 * DAY), plan(validity), START, RULES) == ""
 
 
 @pytest.mark.parametrize("validity", [timedelta(minutes=10), timedelta(hours=1), DAY, 47 * DAY, 180 * DAY])
 @pytest.mark.parametrize("fraction", [0, 1, 999_999])
 def test_what_may_be_asked_for_is_never_refused_when_it_is_issued(validity: timedelta, fraction: int) -> None:
     present, short = life("x", START, 400 * DAY), plan(validity)
-    edge = gains_from(present, short) + timedelta(microseconds=fraction)
-    assert in_vain(present, short, edge - timedelta(seconds=2))
+    edge = gains_from(present, short, RULES) + timedelta(microseconds=fraction)
+    assert in_vain(present, short, edge - timedelta(seconds=2), RULES)
     for at in (edge, edge + timedelta(seconds=1)):
         # As our own CA dates what it issues at that very instant.
         ends_at = (at - backdate(validity)).replace(microsecond=0) + validity
-        assert bool(in_vain(present, short, at)) != gains(ends_at, present, short, TABLE, RULES, requested=True)
-    assert not in_vain(present, short, edge + timedelta(seconds=1))
+        assert bool(in_vain(present, short, at, RULES)) != gains(ends_at, present, short, TABLE, RULES, requested=True)
+    assert not in_vain(present, short, edge + timedelta(seconds=1), RULES)
 
 
 FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -129,8 +131,8 @@ def test_no_date_is_beyond_the_calendar(ends_at: datetime, begins: datetime, val
 
 def test_a_certificate_without_an_end_may_be_renewed_for_as_long() -> None:
     present = life("x", START, FOREVER - START)
-    assert in_vain(present, plan(present.length), START) == ""
-    assert "it can gain from" in in_vain(present, plan(DAY), START)
+    assert in_vain(present, plan(present.length), START, RULES) == ""
+    assert "it can gain from" in in_vain(present, plan(DAY), START, RULES)
 
 
 def test_a_plan_of_no_length_holds_nothing_back() -> None:

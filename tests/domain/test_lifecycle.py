@@ -257,9 +257,12 @@ def test_without_a_plan_there_is_no_further_order() -> None:
 
 
 def test_a_silent_endpoint_holds_the_case_until_it_is_unseen() -> None:
-    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w = World(tier=Tier.INTERNAL, age=304 * DAY)
     w.adopt()
+    w.work()
     w.dead.add(SLOTS[1])
+    w.now += timedelta(minutes=1)
+    w.discover("n-1")
     w.run_until(START + 3 * DAY)
     assert w.state.generation == 1
     assert stage(w) is Stage.VERIFYING

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from domain.contracts import CollectOrder, Deploy, DeployReport, Revoked, RevokeOrder, SlotReceipt
+from domain.contracts import CollectOrder, Deploy, DeployReport, Revoked, RevokeOrder, SlotReceipt, Terms
 from domain.lifecycle import events as e
 from domain.lifecycle.agenda import next_moment
 from domain.lifecycle.commands import Outcome, Step
+from domain.lifecycle.evolve import evolve
 from domain.lifecycle.explaining import explain
 from domain.lifecycle.state import Stage
 from domain.lifecycle.view import is_escalated
@@ -176,9 +177,31 @@ def test_an_open_order_keeps_its_approval() -> None:
     assert w.state.generation == 2
 
 
+def changed(by: str, w: World, policy: str = "sha256:2") -> Terms:
+    """Another plan, which ``by`` made by changing the policy."""
+    return terms(w.tier, w.length, policy_version=policy, plan=plan(300 * DAY, "p2"), changed_by=by)
+
+
+def test_who_changed_the_plan_before_its_case_opened_may_not_approve_it_either() -> None:
+    w = World(tier=Tier.CUSTOMER_FACING, age=200 * DAY)
+    w.adopt()
+    w.work()
+    w.tell_terms(changed("person/asha", w))
+    w.run_until(START + 80 * DAY)
+    refused = w.send(w.decision(), "person/asha")
+    assert refused.outcome == "refused" and "changed its plan" in refused.detail
+    assert w.send(w.decision(), "person/ravi").outcome == "accepted"
+
+
+def test_a_plan_that_changed_with_its_places_under_the_same_policy_was_changed_by_nobody() -> None:
+    w = world()
+    w.tell_terms(changed("person/asha", w, "sha256:1"))
+    assert w.send(w.decision(), "person/asha").outcome == "accepted"
+
+
 def test_who_changed_the_policy_that_changed_the_plan_may_not_approve_it() -> None:
     w = world()
-    w.tell_terms(terms(w.tier, w.length, plan=plan(300 * DAY, "p2"), changed_by="person/asha"))
+    w.tell_terms(changed("person/asha", w))
     refused = w.send(w.decision(), "person/asha")
     assert refused.outcome == "refused" and "changed its plan" in refused.detail
     assert w.send(w.decision(), "person/ravi").outcome == "accepted"
@@ -236,3 +259,57 @@ def test_a_step_down_that_gains_nothing_yet_waits_and_says_so() -> None:
     w.tell_terms(terms(w.tier, w.length, plan=plan(30 * DAY, "p30")))
     assert w.send(w.decision()).detail == "approved, held past the escalation mark until it gains time"
     assert any("half of the next life" in line.sum for line in explain(w.state))
+
+
+# --- what nobody needs any more -------------------------------------------------------------------------------------
+
+
+def pending_and_retired() -> World:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY, pending=True)
+    w.adopt()
+    w.work()
+    w.send(Retire(w.code(), "decommissioned"))
+    w.work()
+    assert w.state.to_revoke and not w.state.to_revoke[0].collected
+    return w
+
+
+def test_an_order_that_its_ca_never_answers_is_owed_by_a_person_in_the_end() -> None:
+    w = pending_and_retired()
+    w.run_until(START + 6 * DAY)
+    assert w.asked() == []
+    w.run_until(START + 8 * DAY)
+    assert w.asked() == ["revocation"]
+    w.answer("revocation", "revoked")
+    assert w.state.is_over or not w.state.to_revoke
+
+
+def test_an_order_that_can_never_be_collected_is_owed_by_a_person_at_once() -> None:
+    w = pending_and_retired()
+    w.fail = lambda step: broken(step, permanent=True) if isinstance(step, CollectOrder) else None
+    w.run_until(w.now + DAY)
+    assert w.asked() == ["revocation"]
+
+
+def test_a_step_of_an_order_that_has_closed_fails_no_other() -> None:
+    w = World(tier=Tier.INTERNAL, age=306 * DAY, pending=True)
+    w.adopt()
+    w.work()
+    assert w.state.case is not None
+    for late in (CollectOrder("mc-1.9.9.9"), RevokeOrder("mc-1.9.9.9", "superseded")):
+        before = w.state
+        w.tell(broken(late))
+        assert w.state.case == before.case and w.count("step_failed") == 0
+
+
+def test_an_approval_lasts_from_where_a_moved_hold_lets_it_act() -> None:
+    w = world()
+    w.send(replace(w.decision("hold"), until=START + 20 * DAY))
+    case = w.state.case
+    assert case is not None and case.retry_at is not None and case.approval_ends_at is not None
+    lasts = case.approval_ends_at - case.retry_at
+    moved = evolve(
+        w.state, e.Happened(w.state.seq, w.now, "test", "everleaf", e.HoldMoved(case.retry_at + 5 * DAY))
+    ).case
+    assert moved is not None and moved.retry_at is not None and moved.approval_ends_at is not None
+    assert moved.approval_ends_at - moved.retry_at == lasts

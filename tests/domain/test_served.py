@@ -3,7 +3,6 @@
 Longer than 300 lines because what places keep is one subject.
 """
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,19 +10,16 @@ import pytest
 
 from domain.certificate import LookOutcome, Slot, TrustClass
 from domain.contracts import Observation, SlotLook
-from domain.lifecycle.commands import StepDone, TakeRules
-from domain.lifecycle.events import facts
+from domain.lifecycle.commands import StepDone
 from domain.lifecycle.explaining import explain
 from domain.lifecycle.looking import next_look
 from domain.lifecycle.next_step import next_step
-from domain.lifecycle.rules import NEWEST
-from domain.lifecycle.served import drifted, is_silent, lives, present, proof_of, whose
+from domain.lifecycle.served import drifted, lives, present, proof_of, whose
 from domain.lifecycle.standing import severity
-from domain.lifecycle.state import Place
 from domain.lifecycle.view import is_escalated, snapshot
 from domain.people.messages import Retire
 from domain.tiers import Tier
-from tests.domain.simulation import SLOTS, START, World, life, terms
+from tests.domain.simulation import SLOTS, START, World, life
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -172,8 +168,6 @@ def test_what_is_not_ours_is_told_from_what_is_by_fingerprint() -> None:
 def test_a_file_and_a_client_are_never_called_silent() -> None:
     file, client = Slot("file://host/a.pem", "ecdsa"), Slot("client://phone", "ecdsa")
     assert (proof_of(file), proof_of(client), proof_of(SLOTS[0])) == ("read-back", "first-use", "handshake")
-    assert not any(is_silent(Place(slot, silent=9, silent_since=START)) for slot in (file, client))
-    assert is_silent(Place(SLOTS[0], silent=1, silent_since=START))
 
 
 def test_a_file_that_is_gone_is_asked_about_after_two_looks() -> None:
@@ -328,23 +322,3 @@ def test_a_retired_one_has_no_alarm_and_no_next_look() -> None:
     w.send(Retire(w.code(), "decommissioned"))
     assert next_look(w.state) is None
     assert severity(w.state, w.now) == "cleared"
-
-
-def test_no_event_of_a_certificate_in_thousands_of_places_is_larger_than_the_store_takes() -> None:
-    w = World(tier=Tier.INTERNAL, age=306 * DAY)
-    many = tuple(Slot(f"tls://{'n' * 180}-{n}.example.in:443", "ecdsa") for n in range(1500))
-    first = life("first", START - 306 * DAY, 365 * DAY)
-    w.served = dict.fromkeys(many, first.fingerprint)
-    w.certificates[first.fingerprint] = first
-    told = terms(w.tier, w.length)
-    w.tell(TakeRules(NEWEST))
-    w.notice(Observation("n-0", "adopted", w.now, told, first, many, w.looks(many)))
-    w.run_until(START + HOUR)
-    assert w.state.generation == 2 and len(w.state.slots) == 1500
-    w.notice(Observation("n-1", "slots", w.now, slots=many[:700]))
-    w.work()
-    assert len(w.state.slots) == 700 and w.asked() == ["taken"]
-    w.answer("taken", "retired")
-    assert len(w.state.places) == 700
-    largest = max(len(json.dumps(facts(fact.event))) for fact in w.happened)
-    assert largest < 60_000

@@ -52,6 +52,21 @@ def test_a_place_that_answered_before_our_install_and_does_not_after_it_is_wrong
     assert w.state.generation == 1
 
 
+def test_a_place_that_our_first_install_silenced_is_wrong_after_a_second_one_too() -> None:
+    """It was silent when the second one came: that silence is of the first, and nobody may close over it."""
+    w = world()
+    step = step_by_step(w, Deploy)
+    w.tell(StepDone(step, w.perform(step)))
+    w.dead = {SLOTS[1]}
+    w.run_until(START + 9 * DAY)
+    assert w.count("installed") > 1 and w.count("rollback_ordered") > 1
+    assert w.state.generation == 1 and "unseen" in w.asked()
+    # A person's word for the place is the way on: it is broken, and nothing waits for it.
+    w.answer("unseen", "broken")
+    w.run_until(w.now + 2 * DAY)
+    assert w.state.generation == 2
+
+
 def test_a_place_that_was_silent_before_too_is_silent_and_not_wrong() -> None:
     w = world()
     w.dead = {SLOTS[1]}

@@ -14,12 +14,15 @@ from temporalio import activity, workflow
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from domain import contracts as c
 from domain.names import DELIVERED_SIGNAL, LIFECYCLE_QUEUE, TELL_SIGNAL, certificate_workflow
 from tests.launcher.waiting import LONG_SECONDS
+from tests.workflows.conftest import Theatre
 from tests.workflows.keeping import replayed
+from tests.workflows.test_real_server import real as real
+from workflows import courier as rooms
 from workflows.courier import BATCHES_PER_RUN, MOST_AT_ONCE, MOST_CARRIED, Courier, DeliveryNews, Route
 from workflows.sandbox import Sandbox
 
@@ -227,3 +230,28 @@ def test_what_a_run_hands_over_is_bounded() -> None:
     assert courier.may_roll(BATCHES_PER_RUN, 1000)
     assert MOST_AT_ONCE <= MOST_CARRIED
     assert len(courier.successor().taken) == 5000
+
+
+async def test_thousands_that_are_handed_back_at_once_are_heard_of(
+    real: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporal fails a task that has more than 2,000 signals to others under way, for ever."""
+    monkeypatch.setattr(rooms, "LONGEST_RUN", 1)
+    client = real.env.client
+    waiting = tuple(replace(MESSAGE, id=f"mc-1.{number}") for number in range(MOST_CARRIED + 2300))
+    # Not sandboxed, so that the longest run is as short as this test wants it.
+    async with Worker(
+        client,
+        task_queue=LIFECYCLE_QUEUE,
+        workflows=[Courier, Listener],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        listener = await client.start_workflow(
+            Listener.run, 2300, id=certificate_workflow("mc-1"), task_queue=LIFECYCLE_QUEUE
+        )
+        courier = await client.start_workflow(
+            Courier.run, Route("asha", "email", waiting), id="courier/asha", task_queue=LIFECYCLE_QUEUE
+        )
+        heard = await asyncio.wait_for(listener.result(), LONG_SECONDS)
+        await courier.terminate()
+    assert sorted(heard) == sorted(f"mc-1.{number} undeliverable" for number in range(2300))

@@ -136,10 +136,11 @@ async def test_every_batch_of_events_fits_and_none_is_left_behind(widest: Widest
         assert await size_of(c.RecordBatch("mc-1", "run", batch, snapshot)) < LARGEST
         waiting, batches = waiting[len(batch) :], batches + 1
     assert batches > 1
-    # An event that is too large for its company goes alone.
-    alone = batch_of([stored(fact) for fact in widest.happened if fact.event.kind == "adopted"], RULES)
-    assert len(alone) == 1
-    assert weight_of(alone) > RULES.most_carried
+    # An event that is too large for its company goes alone, and what stands beside its facts counts too.
+    many = [stored(fact) for fact in widest.happened]
+    assert len(batch_of(many, replace(RULES, most_together=1))) == 1
+    small = [replace(one, facts={}, cause="c" * 300) for one in many]
+    assert len(batch_of(small, replace(RULES, most_together=4000))) < 14
 
 
 async def test_what_a_run_hands_to_the_next_fits(widest: Widest) -> None:

@@ -1,6 +1,7 @@
 """Approvals: what waits, nearest deadline first; one question with what changes, who may answer, what if nobody."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -161,8 +162,13 @@ def changes(
         ("Names", f"{len(old_names)}", ", ".join(named) or "the same", bool(named)),
         ("Use", used, ", ".join(map(usage_word, coming)), bool(plan.get("loses"))),
         ("Profile", "–", plan["profile"], False),
-        ("Goes to", text.count(before["places"], "place"), ", ".join(plan["targets"]) or "nowhere", False),
+        ("Goes to", text.count(before["places"], "place"), _goes_to(plan["targets"], before["places"]), False),
     ]
+
+
+def _goes_to(named: Sequence[str], places: int) -> str:
+    more = f" and {places - len(named)} more" if places > len(named) > 0 else ""
+    return ", ".join(named) + more or "nowhere"
 
 
 def who_may(reading: words.Reader, row: words.Row) -> list[tuple[bool, str, str]]:
