@@ -91,31 +91,28 @@ def pem_of(chain: Iterable[bytes]) -> bytes:
     return b"".join(load_certificate(der).public_bytes(Encoding.PEM) for der in chain)
 
 
-def life_of(chain: Sequence[bytes], issuers: Sequence[Issuer], path: Path | None = None) -> Life:
-    """What a lifecycle must know of the leaf of ``chain`` (DER as served, leaf first).
+def life_of(der: bytes, issuers: Sequence[Issuer], path: Path) -> Life:
+    """What a lifecycle must know of the leaf ``der``.  E and the issuer's key are those of ``path``.
 
-    E and the issuer's key are those of ``path``, the best one at the time of the look; without it, of the one that
-    ends last, no root being known.
+    Whoever asks builds the path, below the roots of the policy: without them an ended cross-certificate of one of
+    them reads as the end of the leaf.
     """
-    if not chain:
-        raise BadInput("chain", "is empty", "Give the leaf first.")
-    leaf = parse_certificate(chain[0])
-    best = path or PathBuilder().ways(chain).at_any_time()
+    leaf = parse_certificate(der)
     return Life(
         fingerprint=leaf.fingerprint,
         names=leaf.names,
         not_before=leaf.not_before,
-        ends_at=best.ends_at,
+        ends_at=path.ends_at,
         algorithm=leaf.algorithm,
         key_bits=leaf.key_bits,
-        trust_class=trust_class_of(chain[0], leaf, issuers),
+        trust_class=trust_class_of(der, leaf, issuers),
         issuer=leaf.issuer,
         serial=leaf.serial,
         extended_key_usages=leaf.extended_key_usages,
         is_ca=leaf.is_ca,
         other_names=leaf.other_names,
         signature_hash=leaf.signature_hash,
-        issuer_spki=best.issuer_spki,
+        issuer_spki=path.issuer_spki,
         key_flaw=leaf.key_flaw,
     )
 

@@ -17,6 +17,7 @@ from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
+from formats.roots import paths_below
 from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain, parse_certificate
 
 log = logging.getLogger(__name__)
@@ -146,8 +147,9 @@ class FileDeployer:
         """Why ``previous`` must not be served again in place of ``fingerprint``; empty where it cannot be read."""
         if not previous.fingerprint:
             return ""
-        life = life_of(previous.certificates, ())
-        if life.ends_at <= self._parts.clock():
+        chain, now = previous.certificates, self._parts.clock()
+        life = life_of(chain[0], (), paths_below(self._parts.roots()).ways(chain).at(now))
+        if life.ends_at <= now:
             return f"ended {life.ends_at:%Y-%m-%d %H:%M} UTC"
         return self._parts.may_return(life, fingerprint).removeprefix("it ")
 

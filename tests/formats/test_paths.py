@@ -156,8 +156,8 @@ def test_the_key_that_verifies_the_leaf_is_told_where_its_issuer_is_there() -> N
     assert path_of(LEAF, ISSUING).issuer_spki == path_of(LEAF, roots=(ISSUING,)).issuer_spki == spki
     assert path_of(LEAF).issuer_spki == path_of(LEAF, TOP).issuer_spki == ""
     assert path_of(TOP).issuer_spki == Link(TOP).spki_sha256
-    assert life_of((LEAF, ISSUING), (), path_of(LEAF, ISSUING)).issuer_spki == spki
-    assert life_of((LEAF,), ()).fingerprint == fingerprint_of(LEAF)
+    assert life_of(LEAF, (), path_of(LEAF, ISSUING)).issuer_spki == spki
+    assert life_of(LEAF, (), path_of(LEAF)).fingerprint == fingerprint_of(LEAF)
 
 
 def test_names_are_compared_as_openssl_compares_them() -> None:
