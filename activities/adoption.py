@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.discovery import heartbeat
+from activities.discovery import beat_from_a_thread
 from activities.resolution.resolving import Given, resolve
 from activities.scanners.base import Clock
 from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observation
@@ -36,14 +36,8 @@ class AdoptionActivities:
         policy = await asyncio.to_thread(self.load_policy)
         self.failpoint("adopt.begun")
         await asyncio.to_thread(mark_scanned, self.engine, asked.discovery_id)
-        loop = asyncio.get_running_loop()
-
-        def beat() -> None:
-            # Resolving has a thread of its own, and Temporal's heartbeat belongs to the loop.
-            loop.call_soon_threadsafe(heartbeat)
-
         given = Given(self.engine, asked.discovery_id, policy, self.clock(), self.new_id)
-        report = await asyncio.to_thread(resolve, given, beat)
+        report = await asyncio.to_thread(resolve, given, beat_from_a_thread())
         self.failpoint("adopt.committed")
         return report
 

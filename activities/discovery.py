@@ -99,3 +99,13 @@ def heartbeat() -> None:
     """Tell Temporal that we live; nothing outside an activity (the watcher and the CLI scan too)."""
     if activity.in_activity():
         activity.heartbeat()
+
+
+def beat_from_a_thread() -> Callable[[], None]:
+    """Heartbeats of the activity on this loop, for a thread that works for it: Temporal's belong to the loop."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        loop.call_soon_threadsafe(heartbeat)
+
+    return beat

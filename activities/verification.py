@@ -1,7 +1,7 @@
 """Verification: a fresh look from outside.  It says what is served and decides nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.chains import Chains
-from activities.discovery import heartbeat
+from activities.discovery import beat_from_a_thread, heartbeat
 from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
 from activities.scanners.sweep import seen_certificate
@@ -41,30 +41,8 @@ class VerificationActivities:
         """
         policy = await asyncio.to_thread(self.load_policy)
         sights = await self._look(asked, policy.scope)
-        certificates = await asyncio.to_thread(_parse, sights)
-        facts = {seen.fingerprint: seen.facts for seen in certificates}
-        chains = Chains(policy)
-        lives: list[Life] = []
-
-        def look(slot: Slot, sight: Sight) -> SlotLook:
-            if not sight.chain:
-                return SlotLook(slot, sight.at, sight.outcome)
-            seen = SlotLook(slot, sight.at, sight.outcome, fingerprint_of(sight.chain[0]))
-            leaf = facts[seen.fingerprint]
-            if leaf is None:
-                return replace(seen, chain_ok=False, flaw=f"{Reason.UNREADABLE}: its bytes are not readable X.509")
-            path = chains.path(sight.chain, sight.at)
-            lives.append(life_of(sight.chain[0], policy.issuers, path))
-            return replace(
-                seen,
-                chain_ok=path.is_good,
-                ends_at=path.ends_at,
-                not_before=leaf.not_before,
-                flaw=path.flaw,
-                rooted=path.rooted,
-            )
-
-        looks = tuple(look(slot, sight) for slot, sight in zip(asked.slots, sights, strict=True))
+        # Hostile chains cost many signatures each; the loop of the worker has others to serve.
+        certificates, looks, lives = await asyncio.to_thread(_read, asked.slots, sights, policy, beat_from_a_thread())
         await asyncio.to_thread(self._keep, certificates, looks)
         # The one that ends first of those that share a leaf comes last, and stays.
         strangers = {life.fingerprint: life for life in sorted(lives, key=lambda life: life.ends_at, reverse=True)}
@@ -127,5 +105,32 @@ def _is_another_key(slot: Slot, sight: Sight, expected: str) -> bool:
     return facts is not None and facts.algorithm != slot.algorithm
 
 
-def _parse(sights: Iterable[Sight]) -> list[SeenCertificate]:
-    return [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
+def _read(
+    slots: Sequence[Slot], sights: Sequence[Sight], policy: Policy, beat: Callable[[], None]
+) -> tuple[list[SeenCertificate], tuple[SlotLook, ...], list[Life]]:
+    """Every certificate that was seen, what each slot served, and the lives of those leaves."""
+    certificates = [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
+    facts = {seen.fingerprint: seen.facts for seen in certificates}
+    chains = Chains(policy)
+    lives: list[Life] = []
+
+    def look(slot: Slot, sight: Sight) -> SlotLook:
+        beat()
+        if not sight.chain:
+            return SlotLook(slot, sight.at, sight.outcome)
+        seen = SlotLook(slot, sight.at, sight.outcome, fingerprint_of(sight.chain[0]))
+        leaf = facts[seen.fingerprint]
+        if leaf is None:
+            return replace(seen, chain_ok=False, flaw=f"{Reason.UNREADABLE}: its bytes are not readable X.509")
+        path = chains.path(sight.chain, sight.at)
+        lives.append(life_of(sight.chain[0], policy.issuers, path))
+        return replace(
+            seen,
+            chain_ok=path.is_good,
+            ends_at=path.ends_at,
+            not_before=leaf.not_before,
+            flaw=path.flaw,
+            rooted=path.rooted,
+        )
+
+    return certificates, tuple(look(slot, sight) for slot, sight in zip(slots, sights, strict=True)), lives

@@ -10,7 +10,7 @@ from typing import Any
 
 from api.refusals import is_blocked as is_blocked
 from api.web.times import Times, number
-from domain.lifecycle.ladder import REPEAT_AFTER
+from domain.lifecycle.rules import NEWEST, RULES
 from domain.tiers import Person, Role
 from store.access import Actor
 
@@ -152,7 +152,7 @@ def asks_again_at(row: Row) -> datetime | None:
         return told_at
     coming = [row["deadline"]] if row.get("deadline") else []
     if row.get("last_rung_at"):
-        repeated = row["last_rung_at"] + REPEAT_AFTER
+        repeated = row["last_rung_at"] + RULES[NEWEST].repeat_after
         coming.append(max(repeated, row.get("acknowledged_until") or repeated))
     return min(coming, default=None)
 

@@ -9,10 +9,6 @@ from domain.lifecycle.state import Climb
 from domain.tiers import FULL_LIFE, Audience, TierPolicy
 
 MICROSECOND = timedelta(microseconds=1)
-# At E and after it a rung fires every day, and an unanswered rung repeats daily; calls to people never scale.
-REPEAT_AFTER = timedelta(hours=24)
-
-
 # RFC 5280 4.1.2.5 writes "no well-defined end" as the last second of 9999: what is reckoned from there has no date.
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
