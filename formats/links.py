@@ -14,6 +14,7 @@ from domain.errors import BadInput
 from domain.objections import WEAK_HASHES
 from formats import der
 from formats.extensions import UNREADABLE, Extensions, extensions_of, word
+from formats.frame import load
 from formats.keys import Key, KeyFacts, key_facts
 
 # RFC 5280 6.1.4 (o) and (p): whoever does not know a critical extension must refuse.  These OpenSSL knows
@@ -32,9 +33,9 @@ Name = tuple[object, ...]
 
 
 def load_certificate(whole: bytes) -> x509.Certificate:
-    """Raises BadInput for what is no certificate at all."""
+    """Without extensions where the frame of one is odd.  Raises BadInput for what is no certificate at all."""
     try:
-        return x509.load_der_x509_certificate(whole)
+        return load(whole)
     except UNREADABLE as error:
         raise BadInput("certificate", f"is not readable X.509 ({error})", _REMEDY) from error
 
@@ -69,8 +70,13 @@ class Link:
         return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80]) or "a certificate without name"
 
     @cached_property
+    def to_be_signed(self) -> bytes:
+        """As it stands in it: one that was loaded without its extensions gives other bytes."""
+        return next(der.parts_of(der.only(self.der, der.SEQUENCE))).whole
+
+    @cached_property
     def fields(self) -> der.Fields:
-        return der.fields_of(self.loaded.tbs_certificate_bytes)
+        return der.fields_of(self.to_be_signed)
 
     @cached_property
     def subject(self) -> Name:
@@ -102,7 +108,7 @@ class Link:
 
     @cached_property
     def extensions(self) -> Extensions:
-        return extensions_of(self.loaded)
+        return extensions_of(self.der, self.loaded)
 
     @property
     def is_self_issued(self) -> bool:
@@ -184,7 +190,7 @@ def signed_by(lower: Link, upper: Link) -> bool:
     try:
         if not lower.names_one_algorithm:
             return False
-        signed, signature = loaded.tbs_certificate_bytes, loaded.signature
+        signed, signature = lower.to_be_signed, loaded.signature
         used, scheme = loaded.signature_hash_algorithm, loaded.signature_algorithm_parameters
         # The library names no scheme for MD5, nor for SHA-1 with ECDSA; weak they are, and yet the issuer's.
         if isinstance(key, rsa.RSAPublicKey) and used:

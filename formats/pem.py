@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 
 from cryptography import x509
@@ -9,9 +10,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from domain.errors import BadInput
 from formats.extensions import UNREADABLE
+from formats.frame import load
 
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 _EDGE = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
+_BEGINS = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
+_BLOCK = re.compile(rb"-----BEGIN ((?:X509 )?CERTIFICATE)-----([A-Za-z0-9+/=\s]*)-----END \1-----")
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # A file of a hundred slips is told by its first ones.
 MOST_FLAWS = 5
@@ -25,6 +29,8 @@ def load_pem_chain(data: bytes) -> tuple[bytes, ...]:
     try:
         return tuple(c.public_bytes(Encoding.DER) for c in x509.load_pem_x509_certificates(text))
     except UNREADABLE as error:
+        if apart := _each_apart(text):
+            return apart
         # Ours names the line, where the library's words lead to its own web page.
         told = next(iter(pem_flaws(data)), error)
         raise BadInput("chain", f"cannot be read ({told})", "Give PEM certificates, leaf first.") from error
@@ -33,6 +39,15 @@ def load_pem_chain(data: bytes) -> tuple[bytes, ...]:
 def pem_flaws(data: bytes) -> tuple[str, ...]:
     """Why OpenSSL, and with it every server, refuses ``data`` or skips a part of it, each with its line."""
     return tuple(flaw for _, flaw in zip(range(MOST_FLAWS), _flaws(data), strict=False))
+
+
+def _each_apart(text: bytes) -> tuple[bytes, ...]:
+    """The same where the library refuses one for the frame of an extension; nothing where one cannot be read at all."""
+    try:
+        found = [b64decode(b"".join(block[2].split()), validate=True) for block in _BLOCK.finditer(text)]
+        return tuple(one for one in found if load(one)) if len(found) == len(_BEGINS.findall(text)) else ()
+    except UNREADABLE:
+        return ()
 
 
 def _readable(data: bytes) -> bytes:

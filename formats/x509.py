@@ -5,10 +5,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from ssl import DER_cert_to_PEM_cert
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from domain.certificate import Certificate, Life, TrustClass
@@ -17,7 +17,7 @@ from domain.paths import Path
 from domain.tiers import Issuer
 from formats.extensions import UNREAD_SAN, Extensions
 from formats.extensions import UNREADABLE as UNREADABLE
-from formats.links import Link, load_certificate
+from formats.links import Link
 from formats.other_names import other_names
 from formats.paths import PathBuilder
 from formats.pem import load_pem_chain as load_pem_chain
@@ -88,7 +88,7 @@ def may_issue(der: bytes) -> bool:
 
 def pem_of(chain: Iterable[bytes]) -> bytes:
     """``chain`` (DER, leaf first) as PEM."""
-    return b"".join(load_certificate(der).public_bytes(Encoding.PEM) for der in chain)
+    return "".join(map(DER_cert_to_PEM_cert, chain)).encode()
 
 
 def life_of(der: bytes, issuers: Sequence[Issuer], path: Path) -> Life:

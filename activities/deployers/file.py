@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from activities.deployer_files import previous_of
@@ -17,6 +16,7 @@ from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
+from formats.links import load_certificate
 from formats.roots import paths_below
 from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain, parse_certificate
 
@@ -156,7 +156,7 @@ class FileDeployer:
 
 def _has_key(der: bytes, key: bytes) -> bool:
     try:
-        return load_pem_private_key(key, None).public_key() == x509.load_der_x509_certificate(der).public_key()
+        return load_pem_private_key(key, None).public_key() == load_certificate(der).public_key()
     except UNREADABLE:
         return False
 

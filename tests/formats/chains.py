@@ -41,6 +41,7 @@ class Recipe:
     spelling: Callable[[str], str] = str
     odd: tuple[str, bytes] | None = None
     doubled: bytes = b""
+    mark: bytes = b""
 
     def signed(self, issuer: "Recipe") -> bytes:
         """DER."""
@@ -56,9 +57,31 @@ class Recipe:
         for value, critical in self._extensions(issuer):
             builder = builder.add_extension(value, critical)
         made = builder.sign(issuer.key, hashes.SHA256())
-        if isinstance(self.hash, hashes.SHA1) or self.doubled:
-            return _signed_again(made, issuer.key, self.hash, self.doubled)
+        if isinstance(self.hash, hashes.SHA1) or self.doubled or self.mark:
+            return self._signed_again(made, issuer.key)
         return made.public_bytes(Encoding.DER)
+
+    def _signed_again(self, made: x509.Certificate, key: Key) -> bytes:
+        """``made`` as no library of today makes it: signed with SHA-1, with an extension twice or odd marks."""
+        algorithm = _ALGORITHMS[self.hash.name, isinstance(key, rsa.RSAPrivateKey)]
+        version, serial, _, *rest, listed = der.parts_of(der.only(made.tbs_certificate_bytes, der.SEQUENCE))
+        extensions = [self._marked(part) for part in der.parts_of(der.only(listed.content, der.SEQUENCE))]
+        extensions += [one for one in extensions if self.doubled and self.doubled in one[:9]]
+        head = version.whole + serial.whole + algorithm + b"".join(part.whole for part in rest)
+        listing = der.wrapped(der.EXTENSIONS, der.wrapped(der.SEQUENCE, b"".join(extensions)))
+        tbs = der.wrapped(der.SEQUENCE, head + listing)
+        if isinstance(key, rsa.RSAPrivateKey):
+            signature = key.sign(tbs, padding.PKCS1v15(), self.hash)
+        else:
+            signature = key.sign(tbs, ec.ECDSA(self.hash))
+        return der.wrapped(der.SEQUENCE, tbs + algorithm + der.wrapped(der.BIT_STRING, b"\x00" + signature))
+
+    def _marked(self, part: der.Part) -> bytes:
+        """What is critical stays so: FALSE is written out where it was left out, BER's TRUE where DER's was."""
+        key, *mark, value = der.parts_of(part.content)
+        if not self.mark or bool(mark) is not any(self.mark[2:]):
+            return part.whole
+        return der.wrapped(der.SEQUENCE, key.whole + self.mark + value.whole)
 
     def _extensions(self, issuer: "Recipe") -> Sequence[tuple[x509.ExtensionType, bool]]:
         found: list[tuple[x509.ExtensionType, bool]] = []
@@ -361,6 +384,12 @@ def _doubled(draft: _Draft) -> None:
     draft.change(draft.anywhere(), f"2.5.29.{last} twice", doubled=bytes((6, 3, 0x55, 0x1D, last)))
 
 
+def _marks(draft: _Draft) -> None:
+    """Every critical mark FALSE and written out, or TRUE in BER."""
+    mark = draft.random.choice((b"\x01\x01\x00", b"\x01\x01\x01"))
+    draft.change(draft.anywhere(), f"marks of {mark.hex()}", mark=mark)
+
+
 FAULTS: tuple[Callable[[_Draft], None], ...] = (
     _expired,
     _future,
@@ -394,6 +423,7 @@ FAULTS: tuple[Callable[[_Draft], None], ...] = (
     _odd,
     _odd,
     _doubled,
+    _marks,
 )
 
 
@@ -418,19 +448,3 @@ _ALGORITHMS = {
     ("sha256", True): bytes.fromhex("300d06092a864886f70d01010b0500"),
     ("sha256", False): bytes.fromhex("300a06082a8648ce3d040302"),
 }
-
-
-def _signed_again(made: x509.Certificate, key: Key, used: hashes.HashAlgorithm, doubled: bytes) -> bytes:
-    """``made`` as no library of today makes it: signed with SHA-1, or with the extension of that OID (DER) twice."""
-    algorithm = _ALGORITHMS[used.name, isinstance(key, rsa.RSAPrivateKey)]
-    version, serial, _, *rest, listed = der.parts_of(der.only(made.tbs_certificate_bytes, der.SEQUENCE))
-    extensions = list(der.parts_of(der.only(listed.content, der.SEQUENCE)))
-    extensions += [part for part in extensions if doubled and part.content.startswith(doubled)]
-    twice = der.wrapped(der.SEQUENCE, b"".join(part.whole for part in extensions))
-    head = version.whole + serial.whole + algorithm + b"".join(part.whole for part in rest)
-    tbs = der.wrapped(der.SEQUENCE, head + der.wrapped(der.EXTENSIONS, twice))
-    if isinstance(key, rsa.RSAPrivateKey):
-        signature = key.sign(tbs, padding.PKCS1v15(), used)
-    else:
-        signature = key.sign(tbs, ec.ECDSA(used))
-    return der.wrapped(der.SEQUENCE, tbs + algorithm + der.wrapped(der.BIT_STRING, b"\x00" + signature))

@@ -165,6 +165,15 @@ def test_names_are_compared_as_openssl_compares_them() -> None:
     assert path_of(spelt, ISSUING, roots=(TOP,)).is_accepted
 
 
+@pytest.mark.parametrize("mark", [b"\x01\x01\x00", b"\x01\x01\x01"])
+def test_critical_marks_that_are_not_der_break_no_path(mark: bytes) -> None:
+    leaf, issuing = replace(SERVER, mark=mark).signed(CA), replace(CA, mark=mark).signed(ROOT)
+    assert path_of(leaf, issuing, roots=(TOP,)).is_accepted
+    # The signature is over the bytes as they stand, odd as they are.
+    other = replace(SERVER, mark=mark).signed(replace(CA, key=KEYS[4]))
+    assert not path_of(other, issuing, roots=(TOP,)).is_accepted
+
+
 def test_a_chain_without_a_readable_leaf_is_refused() -> None:
     for chain in ((), (b"damaged", ISSUING)):
         with pytest.raises(BadInput):
