@@ -4,6 +4,7 @@ import hashlib
 import string
 from collections.abc import Callable
 from functools import cached_property
+from itertools import islice
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -15,7 +16,7 @@ from domain.objections import WEAK_HASHES
 from formats import der
 from formats.extensions import UNREADABLE, Extensions, extensions_of, word
 from formats.frame import load
-from formats.keys import Key, KeyFacts, key_facts
+from formats.keys import Key, KeyFacts, key_facts, may_make
 
 # RFC 5280 6.1.4 (o) and (p): whoever does not know a critical extension must refuse.  These OpenSSL knows
 # (`X509_supported_extension`), so that what it calls good is called good here.
@@ -119,6 +120,15 @@ class Link:
         return self.is_self_issued and signed_by(self, self)
 
     @property
+    def is_taken_for_self_signed(self) -> bool:
+        """Whether OpenSSL takes it for self-signed (EXFLAG_SS), which asks for names and kinds and no signature.
+
+        Where a CA moves to a key of another kind, its old key signs the new one under one name: that is a link.
+        """
+        kind = self.loaded.signature_algorithm_oid.dotted_string
+        return self.is_self_issued and not self.mismatch(self) and may_make(self.key, kind)
+
+    @property
     def names_one_algorithm(self) -> bool:
         """RFC 5280 4.1.1.2: inside and outside of what is signed stands the same, or another could be put on it."""
         parts = der.parts_of(der.only(self.der, der.SEQUENCE))
@@ -157,7 +167,11 @@ class Link:
         return self._no_signing
 
     def mismatch(self, lower: "Link") -> bool:
-        """Whether ``lower`` asks by its authorityKeyIdentifier for another issuer (RFC 5280 4.2.1.1)."""
+        """Whether ``lower`` asks by its authorityKeyIdentifier for another issuer (RFC 5280 4.2.1.1).
+
+        By key identifier, serial or issuer, whichever it gives; of several names the first directory name, as
+        OpenSSL does (`X509_check_akid`).
+        """
         asked = lower.extensions.first(x509.AuthorityKeyIdentifier)
         if asked is None:
             return False
@@ -165,7 +179,10 @@ class Link:
         if asked.key_identifier is not None and own is not None and asked.key_identifier != own.digest:
             return True
         serial = asked.authority_cert_serial_number
-        return serial is not None and serial != self.loaded.serial_number
+        if serial is not None and serial != self.loaded.serial_number:
+            return True
+        names = (one.value for one in asked.authority_cert_issuer or () if isinstance(one, x509.DirectoryName))
+        return any(_compared(name) != self.issuer for name in islice(names, 1))
 
     @property
     def _no_signing(self) -> str:
@@ -218,8 +235,7 @@ def _named(raw: bytes, load: Callable[[], x509.Name]) -> Name:
     found = _NAMES.get(raw)
     if found is None:
         try:
-            rdns = load().rdns
-            found = tuple(tuple(sorted((a.oid.dotted_string, _folded(a.value)) for a in rdn)) for rdn in rdns)
+            found = _compared(load())
         except UNREADABLE:
             found = (raw,)
         # Looks run in threads: one may empty it while another reads.
@@ -227,6 +243,10 @@ def _named(raw: bytes, load: Callable[[], x509.Name]) -> Name:
             _NAMES.clear()
         _NAMES[raw] = found
     return found
+
+
+def _compared(name: x509.Name) -> Name:
+    return tuple(tuple(sorted((a.oid.dotted_string, _folded(a.value)) for a in rdn)) for rdn in name.rdns)
 
 
 def _folded(value: str | bytes) -> str:

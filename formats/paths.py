@@ -222,8 +222,8 @@ def _flaws(links: tuple[Link, ...], is_root: bool) -> Iterator[str]:
             yield f"{Reason.NOT_A_CA}: {upper}: {objection}"
         if upper.mismatch(lower):
             yield f"{Reason.KEY_IDENTIFIER}: {lower} asks for another issuer than {upper}"
-        if lower.is_self_issued and not lower.mismatch(lower):
-            # OpenSSL takes such a one for self-signed, asks no signature, and goes no further.
+        if lower.is_taken_for_self_signed:
+            # There OpenSSL goes no further.
             yield f"{Reason.KEY_IDENTIFIER}: {lower} is issued by its own name, and names no other key"
         if weakness := upper.key_facts.weakness:
             yield f"{Reason.WEAK_KEY}: {upper}: {weakness}"

@@ -23,7 +23,10 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True)
 class Recipe:
-    """One certificate to be made.  ``aki``: of its issuer's key; "other" names another, "" leaves it out."""
+    """One certificate to be made.  ``aki``: of its issuer's key; "other" names another, "" leaves it out.
+
+    ``asks``: an authorityKeyIdentifier instead of that; ``serial``: 0 for one by chance.
+    """
 
     name: str
     key: Key
@@ -42,6 +45,8 @@ class Recipe:
     odd: tuple[str, bytes] | None = None
     doubled: bytes = b""
     mark: bytes = b""
+    asks: x509.AuthorityKeyIdentifier | None = None
+    serial: int = 0
 
     def signed(self, issuer: "Recipe") -> bytes:
         """DER."""
@@ -50,7 +55,7 @@ class Recipe:
             .subject_name(_name(self.name))
             .issuer_name(_name(self.spelling(issuer.name)))
             .public_key(self.key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(self.serial or x509.random_serial_number())
             .not_valid_before(self.begins)
             .not_valid_after(self.ends)
         )
@@ -96,7 +101,7 @@ class Recipe:
         if self.aki:
             asked = issuer.key if self.aki == "good" else ec.generate_private_key(ec.SECP256R1())
             found.append((x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False))
-            found.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(asked.public_key()), False))
+            found.append((self.asks or x509.AuthorityKeyIdentifier.from_issuer_public_key(asked.public_key()), False))
         if self.is_strange:
             odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
             found.append((odd, True))
@@ -307,6 +312,25 @@ def _identifier(draft: _Draft) -> None:
     draft.change(draft.random.randrange(len(draft.row) - 1), "key identifier of another", aki="other")
 
 
+def _asked_issuer(draft: _Draft) -> None:
+    """By the name and serial of its issuer, as old CAs do; the name is that of the issuer's issuer."""
+    place = draft.random.randrange(len(draft.row) - 1)
+    upper, top = draft.row[place + 1], draft.row[min(place + 2, len(draft.row) - 1)]
+    draft.row[place + 1] = replace(upper, serial=4711)
+    names = draft.random.choice(((top.name,), ("another",), ("another", top.name), (top.name, "another"), ()))
+    general = [x509.DNSName("a.example"), *(x509.DirectoryName(_name(one)) for one in names)]
+    serial = draft.random.choice((4711, 4711, 4712))
+    draft.change(place, f"asks for {names} {serial}", asks=x509.AuthorityKeyIdentifier(None, general, serial))
+
+
+def _rollover(draft: _Draft) -> None:
+    """The highest CA is the root's new key, of another kind or of the same, without identifiers."""
+    if len(draft.row) < 3:
+        return
+    draft.row[:] = [replace(one, aki="") for one in draft.row]
+    draft.change(len(draft.row) - 2, "a rollover", name=draft.row[-1].name)
+
+
 def _no_identifiers(draft: _Draft) -> None:
     draft.row[:] = [replace(one, aki="") for one in draft.row]
     draft.faults.append("no key identifiers")
@@ -413,6 +437,8 @@ FAULTS: tuple[Callable[[_Draft], None], ...] = (
     _tampered,
     _strange,
     _identifier,
+    _asked_issuer,
+    _rollover,
     _no_identifiers,
     _spelling,
     _cross,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from domain.errors import BadInput
 from domain.paths import Path, Reason, reason_of
@@ -13,7 +13,7 @@ from formats import links, name_constraints, paths
 from formats.links import Link
 from formats.paths import MOST_SIGNATURES, MOST_STEPS, PathBuilder
 from formats.x509 import fingerprint_of, life_of
-from tests.formats.chains import DAY, NOW, Recipe
+from tests.formats.chains import DAY, NOW, Key, Recipe
 
 KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(5)]
 ROOT = Recipe("root", KEYS[0], ends=NOW + 3000 * DAY)
@@ -158,6 +158,44 @@ def test_the_key_that_verifies_the_leaf_is_told_where_its_issuer_is_there() -> N
     assert path_of(TOP).issuer_spki == Link(TOP).spki_sha256
     assert life_of(LEAF, (), path_of(LEAF, ISSUING)).issuer_spki == spki
     assert life_of(LEAF, (), path_of(LEAF)).fingerprint == fingerprint_of(LEAF)
+
+
+RSA = rsa.generate_private_key(65537, 2048)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_good"),
+    [(RSA, KEYS[0], True), (KEYS[0], RSA, True), (KEYS[0], KEYS[4], False)],
+)
+def test_a_ca_that_moves_to_a_key_of_another_kind_breaks_no_path(old: Key, new: Key, is_good: bool) -> None:
+    """Under one name and without identifiers; with a key of the same kind OpenSSL takes the link for a root."""
+    before, after = replace(ROOT, key=old, aki=""), replace(ROOT, key=new, aki="")
+    leaf = replace(SERVER, aki="").signed(after)
+    path = path_of(leaf, after.signed(before), roots=(before.signed(before),))
+    assert path.flaw.partition(":")[0] == ("" if is_good else Reason.KEY_IDENTIFIER)
+
+
+@pytest.mark.parametrize(
+    ("names", "serial", "is_good"),
+    [
+        (("root",), 4711, True),
+        (("ROOT",), 4711, True),
+        (("root",), 4712, False),
+        (("CA",), 4711, False),
+        (("CA", "root"), 4711, False),
+        (("root", "CA"), 4711, True),
+        ((), 4711, True),
+    ],
+)
+def test_an_issuer_that_is_asked_for_by_its_issuer_and_serial_is_that_one(
+    names: tuple[str, ...], serial: int, is_good: bool
+) -> None:
+    organisation = x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Everleaf Test")
+    common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, name) for name in names]
+    asked = [x509.DNSName("a.example"), *(x509.DirectoryName(x509.Name([organisation, one])) for one in common)]
+    leaf = replace(SERVER, asks=x509.AuthorityKeyIdentifier(None, asked, serial)).signed(CA)
+    path = path_of(leaf, replace(CA, serial=4711).signed(ROOT), roots=(TOP,))
+    assert path.flaw.partition(":")[0] == ("" if is_good else Reason.KEY_IDENTIFIER)
 
 
 def test_names_are_compared_as_openssl_compares_them() -> None:
