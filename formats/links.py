@@ -19,11 +19,12 @@ from formats.frame import load
 from formats.keys import Key, KeyFacts, key_facts, may_make
 
 # RFC 5280 6.1.4 (o) and (p): whoever does not know a critical extension must refuse.  These OpenSSL knows
-# (`X509_supported_extension`), so that what it calls good is called good here.
+# (`X509_supported_extension`), so that what it calls good is called good here.  Key identifiers are not among them:
+# RFC 5280 4.2.1.1 and 4.2.1.2 forbid to mark them critical.
 _HANDLED = frozenset(
     {
-        *("2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32", "2.5.29.33"),
-        *("2.5.29.35", "2.5.29.36", "2.5.29.37", "2.5.29.54", "2.16.840.1.113730.1.1", "1.3.6.1.5.5.7.48.1.5"),
+        *("2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32", "2.5.29.33"),
+        *("2.5.29.36", "2.5.29.37", "2.5.29.54", "2.16.840.1.113730.1.1", "1.3.6.1.5.5.7.48.1.5"),
         *("1.3.6.1.5.5.7.1.7", "1.3.6.1.5.5.7.1.8"),
     }
 )

@@ -82,9 +82,9 @@ class Recipe:
         return der.wrapped(der.SEQUENCE, tbs + algorithm + der.wrapped(der.BIT_STRING, b"\x00" + signature))
 
     def _marked(self, part: der.Part) -> bytes:
-        """What is critical stays so: FALSE is written out where it was left out, BER's TRUE where DER's was."""
+        """FALSE is written out where it was left out, BER's TRUE where DER's was, and DER's everywhere."""
         key, *mark, value = der.parts_of(part.content)
-        if not self.mark or bool(mark) is not any(self.mark[2:]):
+        if not self.mark or (self.mark[-1] != 0xFF and bool(mark) is not bool(self.mark[-1])):
             return part.whole
         return der.wrapped(der.SEQUENCE, key.whole + self.mark + value.whole)
 
@@ -408,8 +408,13 @@ def _doubled(draft: _Draft) -> None:
     draft.change(draft.anywhere(), f"2.5.29.{last} twice", doubled=bytes((6, 3, 0x55, 0x1D, last)))
 
 
+def _all_critical(draft: _Draft) -> None:
+    """Key identifiers as well, which no CA may mark so."""
+    draft.change(draft.anywhere(), "all critical", mark=b"\x01\x01\xff")
+
+
 def _marks(draft: _Draft) -> None:
-    """Every critical mark FALSE and written out, or TRUE in BER."""
+    """Each critical mark FALSE and written out, or TRUE in BER."""
     mark = draft.random.choice((b"\x01\x01\x00", b"\x01\x01\x01"))
     draft.change(draft.anywhere(), f"marks of {mark.hex()}", mark=mark)
 
@@ -450,6 +455,7 @@ FAULTS: tuple[Callable[[_Draft], None], ...] = (
     _odd,
     _doubled,
     _marks,
+    _all_critical,
 )
 
 

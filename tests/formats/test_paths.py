@@ -212,6 +212,11 @@ def test_critical_marks_that_are_not_der_break_no_path(mark: bytes) -> None:
     assert not path_of(other, issuing, roots=(TOP,)).is_accepted
 
 
+def test_a_key_identifier_that_is_critical_is_refused_as_openssl_refuses_it() -> None:
+    path = path_of(LEAF, replace(CA, mark=b"\x01\x01\xff").signed(ROOT), roots=(TOP,))
+    assert path.flaw == "unhandled critical extension: CN=CA,O=Everleaf Test: subjectKeyIdentifier"
+
+
 def test_a_chain_without_a_readable_leaf_is_refused() -> None:
     for chain in ((), (b"damaged", ISSUING)):
         with pytest.raises(BadInput):
