@@ -20,6 +20,8 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     BAD_SIGNATURE = "bad signature"
     MISSING_ISSUER = "missing issuer"
+    # Of what was made to cost time, or has a dozen CAs: it may be good, and we do not build it to its end.
+    TOO_LONG = "too long to build"
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,12 +186,23 @@ class _Walk:
         served = [one for one in self._pool if one.subject == top.issuer]
         uppers = [one for one in (*self._anchors.get(top.issuer, ()), *served) if self._verifies(top, one)]
         fresh = [one for one in dict.fromkeys(uppers) if one not in links]
-        if not fresh or len(links) >= LONGEST_PATH or self._steps >= MOST_STEPS:
+        if not fresh:
             yield links, self._gap(links, served, bool(uppers))
+            return
+        if told := self._bound(links):
+            yield links, told
             return
         for upper in fresh:
             if self._steps < MOST_STEPS:
                 yield from self.onwards((*links, upper))
+
+    def _bound(self, links: tuple[Link, ...]) -> str:
+        """Why no more is built upon ``links``, though something is there."""
+        if len(links) >= LONGEST_PATH:
+            return f"{Reason.TOO_LONG}: it goes on above {links[-1]}, number {LONGEST_PATH} of it"
+        if self._steps >= MOST_STEPS:
+            return f"{Reason.TOO_LONG}: no root was found in {MOST_STEPS} steps"
+        return ""
 
     def _verifies(self, lower: Link, upper: Link) -> bool:
         pair = (lower.der, upper.spki_sha256)
@@ -203,7 +214,9 @@ class _Walk:
     def _gap(self, links: tuple[Link, ...], served: Sequence[Link], is_circle: bool) -> str:
         top = links[-1]
         if is_circle:
-            return f"{Reason.MISSING_ISSUER}: what was served leads in a circle, or too far, and to no root"
+            return f"{Reason.MISSING_ISSUER}: what was served leads in a circle, and to no root"
+        if any((top.der, one.spki_sha256) not in self._asked for one in served):
+            return f"{Reason.TOO_LONG}: who issued {top} was not found with {MOST_SIGNATURES} signatures"
         # An anchor of that name and another key is another CA; one that was served stands for the issuer, wrongly.
         wrong = next((one for one in served if not one.mismatch(top)), None)
         if wrong is not None:

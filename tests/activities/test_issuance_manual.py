@@ -14,6 +14,7 @@ from activities.issuers import IssuerParts
 from activities.issuers.manual import ManualIssuer
 from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, PlaceOrder, Plan, RevokeOrder
+from formats import paths
 from formats.x509 import pem_of
 from store.access import Upload, add_upload
 from store.orders import order_of
@@ -87,6 +88,17 @@ def test_a_manual_order_is_pending_until_something_good_is_brought(house: House,
     revoked = house.issuance.revoke_order(RevokeOrder(KEY, "superseded"))
     assert not revoked.done
     assert "ask it to revoke" in revoked.detail
+
+
+def test_a_chain_that_is_too_long_to_build_is_not_said_to_lack_anything(
+    house: House, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csr, outside = placed(house, plan), OutsideCA(house.clock())
+    monkeypatch.setattr(paths, "LONGEST_PATH", 1)
+    bring(house, outside.sign(csr), outside.certificate)
+    detail = house.issuance.collect_order(CollectOrder(KEY)).detail
+    assert "nobody can say whether clients take its chain (too long to build: it goes on above" in detail
+    assert "add the CA's certificate" not in detail
 
 
 @pytest.mark.parametrize(

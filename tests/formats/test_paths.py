@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from cryptography import x509
@@ -11,7 +12,7 @@ from domain.errors import BadInput
 from domain.paths import Path, Reason, reason_of
 from formats import links, name_constraints, paths
 from formats.links import Link
-from formats.paths import MOST_SIGNATURES, MOST_STEPS, PathBuilder
+from formats.paths import LONGEST_PATH, MOST_SIGNATURES, MOST_STEPS, PathBuilder
 from formats.x509 import fingerprint_of, life_of
 from tests.formats.chains import DAY, NOW, Key, Recipe
 
@@ -237,8 +238,36 @@ def test_a_chain_that_was_made_to_be_slow_is_bounded(monkeypatch: pytest.MonkeyP
     ways = PathBuilder().ways((replace(SERVER, aki="").signed(one), *maze))
     assert len(ways.found) <= MOST_STEPS
     assert len(asked) <= MOST_SIGNATURES
-    assert reason_of(ways.at(NOW).flaw) is Reason.MISSING_ISSUER
+    assert reason_of(ways.at(NOW).flaw) is Reason.TOO_LONG
     assert len(PathBuilder().ways((LEAF, *[STRANGER] * 5000)).above) == 1
+
+
+TOO_LONG = "too long to build: it goes on above CN=CA 11,O=Everleaf Test, number 12 of it"
+
+
+@pytest.mark.parametrize(("height", "flaw"), [(LONGEST_PATH - 1, ""), (LONGEST_PATH, TOO_LONG)])
+def test_a_path_that_is_too_long_to_be_built_is_told_as_that(height: int, flaw: str) -> None:
+    row = [SERVER, *(replace(OTHER, name=f"CA {place}", key=KEYS[place % 5]) for place in range(1, height)), ROOT]
+    made = [low.signed(high) for low, high in pairwise([*row, ROOT])]
+    path = path_of(*made[:-1], roots=(made[-1],))
+    assert path.flaw == flaw
+
+
+def test_what_leads_in_a_circle_is_told_as_that() -> None:
+    one, two = replace(CA, aki=""), replace(ROOT, aki="")
+    path = path_of(replace(SERVER, aki="").signed(one), one.signed(two), two.signed(one))
+    assert path.flaw == "missing issuer: what was served leads in a circle, and to no root"
+
+
+def test_bounds_that_end_the_building_are_told_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MOST_STEPS", 2)
+    path = path_of(LEAF, ISSUING, TOP, roots=(TOP,))
+    assert path.flaw == "too long to build: no root was found in 2 steps"
+    monkeypatch.undo()
+    monkeypatch.setattr(paths, "MOST_SIGNATURES", 1)
+    twin = replace(CA, key=KEYS[4], ends=CA.ends + DAY).signed(ROOT)
+    path = path_of(LEAF, twin, ISSUING)
+    assert path.flaw == "too long to build: who issued CN=leaf,O=Everleaf Test was not found with 1 signatures"
 
 
 def test_constraints_that_were_made_to_be_slow_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
