@@ -1,6 +1,6 @@
 """What is wrong with what was seen, and how bad each finding is (X.733 words; the defaults of the look)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -58,7 +58,6 @@ class Kind(StrEnum):
     TOO_LONG_LIVED = "too long-lived"
     SHARED_KEY = "shared key"
     UNPLACED = "unplaced"
-    FOREIGN = "foreign certificate"
     NAMES_CHANGED = "names changed"
     UNREADABLE = "unreadable"
     MALFORMED = "malformed"
@@ -146,14 +145,6 @@ def _one_of_a_kind(found: Sequence[Finding]) -> tuple[Finding, ...]:
     for finding in found:
         told.setdefault(finding.kind, []).append(finding.detail)
     return tuple(Finding(kind, "; ".join(told[kind])) for kind in Kind if kind in told)
-
-
-def sharers_of(spki_by_fingerprint: Mapping[str, str]) -> dict[str, int]:
-    """For every fingerprint, how many other certificates have the same public key."""
-    counts: dict[str, int] = {}
-    for spki in spki_by_fingerprint.values():
-        counts[spki] = counts.get(spki, 0) + 1
-    return {print_: counts[spki] - 1 if spki else 0 for print_, spki in spki_by_fingerprint.items()}
 
 
 def longest_public(not_before: datetime) -> timedelta:

@@ -52,11 +52,6 @@ class Path:
         """The chain is as it should be; whether its leaf is, its own facts say."""
         return not self.flaw
 
-    @property
-    def is_accepted(self) -> bool:
-        """What `openssl verify` would say of leaf and chain together, its root given."""
-        return not self.flaw and not self.own_flaw
-
 
 def reason_of(flaw: str) -> Reason:
     """The reason with which ``flaw`` begins.  Raises ValueError for text that no path said."""

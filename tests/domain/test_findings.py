@@ -6,7 +6,7 @@ import pytest
 
 from domain.certificate import Algorithm, Certificate, TrustClass
 from domain.classify import Placement
-from domain.findings import CLIENT_AUTH, Kind, Severity, Subject, covers, findings_of, severity_of_kind, sharers_of
+from domain.findings import CLIENT_AUTH, Kind, Severity, Subject, covers, findings_of, severity_of_kind
 from domain.paths import Path, Reason
 from domain.tiers import Tier
 from tests.domain.policies import NOW
@@ -187,7 +187,3 @@ def test_a_certificate_that_begins_later_is_found() -> None:
 
 def test_a_good_certificate_has_no_finding() -> None:
     assert findings_of(Subject(LEAF, ("a.example",), TrustClass.PRIVATE, PLACED), NOW) == ()
-
-
-def test_sharers_are_counted_by_their_key() -> None:
-    assert sharers_of({"a": "k", "b": "k", "c": "l", "d": ""}) == {"a": 1, "b": 1, "c": 0, "d": 0}

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from domain.paths import Path
 from formats import der
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -185,6 +186,11 @@ class _Draft:
     def _stranger(self) -> bytes:
         own = Recipe("another root", self.spare)
         return own.signed(own)
+
+
+def is_accepted(path: Path) -> bool:
+    """What `openssl verify` would say of leaf and chain together, its root given."""
+    return not path.flaw and not path.own_flaw
 
 
 def _expired(draft: _Draft) -> None:
