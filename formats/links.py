@@ -29,9 +29,14 @@ _HANDLED = frozenset(
     }
 )
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
+LOOK_AT_IT = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 
 Name = tuple[object, ...]
+
+
+def printable(text: str, most: int) -> str:
+    """Bounded and still to be recognised: a stranger wrote it, PostgreSQL refuses NUL, and no terminal must obey it."""
+    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:most])
 
 
 def load_certificate(whole: bytes) -> x509.Certificate:
@@ -39,7 +44,7 @@ def load_certificate(whole: bytes) -> x509.Certificate:
     try:
         return load(whole)
     except UNREADABLE as error:
-        raise BadInput("certificate", f"is not readable X.509 ({error})", _REMEDY) from error
+        raise BadInput("certificate", f"is not readable X.509 ({error})", LOOK_AT_IT) from error
 
 
 class Link:
@@ -55,7 +60,7 @@ class Link:
             self.not_before = self.loaded.not_valid_before_utc
             self.not_after = self.loaded.not_valid_after_utc
         except UNREADABLE as error:
-            raise BadInput("certificate", f"its dates cannot be read ({error})", _REMEDY) from error
+            raise BadInput("certificate", f"its dates cannot be read ({error})", LOOK_AT_IT) from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Link) and self.der == other.der
@@ -64,12 +69,12 @@ class Link:
         return hash(self.der)
 
     def __str__(self) -> str:
-        """Short enough to stand in a sentence; control characters made visible, for a stranger wrote them."""
+        """Short enough to stand in a sentence."""
         try:
             text = self.loaded.subject.rfc4514_string()
         except UNREADABLE:
             return "a certificate whose name cannot be read"
-        return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80]) or "a certificate without name"
+        return printable(text, 80) or "a certificate without name"
 
     @cached_property
     def to_be_signed(self) -> bytes:

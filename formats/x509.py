@@ -17,7 +17,7 @@ from domain.paths import Path
 from domain.tiers import Issuer
 from formats.extensions import UNREAD_SAN, Extensions
 from formats.extensions import UNREADABLE as UNREADABLE
-from formats.links import Link
+from formats.links import LOOK_AT_IT, Link, printable
 from formats.other_names import other_names
 from formats.paths import PathBuilder
 from formats.pem import load_pem_chain as load_pem_chain
@@ -33,7 +33,6 @@ MAX_FLAWS = 20
 warnings.filterwarnings("ignore", module=r"formats\.")
 warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
 
-_REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 _TIMESTAMPS = ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS.dotted_string
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ def parse_certificate(der: bytes) -> Certificate:
     try:
         serial = format(link.loaded.serial_number, "x")
     except UNREADABLE as error:
-        raise BadInput("certificate", f"its serial cannot be read ({error})", _REMEDY) from error
+        raise BadInput("certificate", f"its serial cannot be read ({error})", LOOK_AT_IT) from error
     subject = read("subject", lambda: _clean(link.loaded.subject.rfc4514_string()), "")
     issuer = read("issuer", lambda: _clean(link.loaded.issuer.rfc4514_string()), "")
     names, false_names = _names_of(link, read)
@@ -165,8 +164,7 @@ def _guarded(read: Callable[[], T], otherwise: T) -> T:
 
 
 def _clean(text: str) -> str:
-    """Printable, bounded and still to be recognised: PostgreSQL refuses NUL, and a terminal must not obey a subject."""
-    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:MAX_TEXT])
+    return printable(text, MAX_TEXT)
 
 
 def _names_of(link: Link, read: _Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
