@@ -8,6 +8,7 @@ refuses is refused here unless another way through the same certificates is good
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from domain.errors import BadInput
 from domain.paths import Path, Reason
@@ -26,6 +27,9 @@ MOST_SIGNATURES = 200
 MOST_REMEMBERED = 2000
 
 _CONSTRAINTS = "2.5.29.30"
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class Ways:
 class PathBuilder:
     """Finds the ways of chains below ``anchors``: the roots (DER) that the policy names, or intermediates as such.
 
+    Several threads may ask one.
+
     A path ends at the first of these; at a served certificate that is signed by its own key; or, as servers leave
     their root out (RFC 8446 4.4.2), at an intermediate whose issuer was not served.  A lone leaf whose issuer is
     neither served nor an anchor is a gap.  An anchor need not be self-signed (OpenSSL: ``-partial_chain``): whoever
@@ -147,23 +153,30 @@ class PathBuilder:
 
     def _remembered(self, der: bytes) -> Link | None:
         """What cannot be read cannot stand in a path; that it was served is a finding of its own."""
-        if der not in self._links:
-            if len(self._links) >= MOST_REMEMBERED:
-                self._links.clear()
+        found = self._links.get(der)
+        if found is None:
             try:
-                self._links[der] = Link(der)
+                found = Link(der)
             except BadInput:
                 return None
-        return self._links[der]
+            _keep(self._links, der, found)
+        return found
 
     def _is_signed(self, lower: Link, upper: Link) -> bool:
         """Remembered by the key of ``upper``, so that twins of one key cost one signature."""
         pair = (lower.der, upper.spki_sha256)
-        if pair not in self._signed:
-            if len(self._signed) >= MOST_REMEMBERED:
-                self._signed.clear()
-            self._signed[pair] = bool(pair[1]) and signed_by(lower, upper)
-        return self._signed[pair]
+        found = self._signed.get(pair)
+        if found is None:
+            found = bool(pair[1]) and signed_by(lower, upper)
+            _keep(self._signed, pair, found)
+        return found
+
+
+def _keep(known: dict[K, V], key: K, value: V) -> None:
+    """Looks run in threads: another one may empty ``known`` at any moment, so that nobody reads back what they kept."""
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
 class _Walk:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -240,6 +241,21 @@ def test_a_chain_that_was_made_to_be_slow_is_bounded(monkeypatch: pytest.MonkeyP
     assert len(asked) <= MOST_SIGNATURES
     assert reason_of(ways.at(NOW).flaw) is Reason.TOO_LONG
     assert len(PathBuilder().ways((LEAF, *[STRANGER] * 5000)).above) == 1
+
+
+class Emptied(dict[Any, Any]):
+    """As another thread leaves it that empties it at the worst moment."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.clear()
+
+
+@pytest.mark.parametrize("memory", ["_links", "_signed"])
+def test_another_thread_may_empty_what_is_remembered(memory: str) -> None:
+    builder = PathBuilder((TOP,))
+    setattr(builder, memory, Emptied())
+    assert is_accepted(builder.ways((LEAF, ISSUING)).at(NOW))
 
 
 TOO_LONG = "too long to build: it goes on above CN=CA 11,O=Everleaf Test, number 12 of it"
