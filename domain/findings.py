@@ -195,8 +195,21 @@ def _of_names(subject: Subject) -> Iterator[Finding]:
         got = ", ".join(names[:3]) or "no name"
         common = "; its common name is none to a client of today (RFC 9525)" if covers(leaf.false_names, wanted) else ""
         yield Finding(Kind.WRONG_NAME, f"asked for {wanted}, got {got}{common}")
-    if not names and not leaf.is_ca and _is_for_servers(leaf):
-        yield Finding(Kind.MISSING_SAN, "no subjectAltName that clients could match: Go, Python and browsers refuse it")
+    if not leaf.is_ca and _is_for_servers(leaf) and not any(map(_is_of_a_host, names)):
+        yield Finding(Kind.MISSING_SAN, _without_host((*names, *leaf.other_names)))
+
+
+def _is_of_a_host(name: str) -> bool:
+    """Of the names that are kept apart from ``other_names``, mail addresses alone are of none."""
+    return "@" not in name
+
+
+def _without_host(held: Sequence[str]) -> str:
+    """RFC 9525 6: whoever asks for a host goes by DNS names and addresses, and by nothing else that a SAN may hold."""
+    if not held:
+        return "no subjectAltName that clients could match: Go, Python and browsers refuse it"
+    some = ", ".join(held[:3])
+    return f"its subjectAltName holds no DNS name and no address, only {some}: whoever asks for a host refuses it"
 
 
 def _is_for_servers(leaf: Certificate) -> bool:

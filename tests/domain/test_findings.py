@@ -150,6 +150,26 @@ def test_a_common_name_is_no_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "others", "told"),
+    [
+        (("a@b.example",), (), "only a@b.example"),
+        (("a@b.example",), ("URI:spiffe://a/b",), "only a@b.example, URI:spiffe://a/b"),
+        ((), ("URI:spiffe://a/b",), "only URI:spiffe://a/b"),
+        ((), (), "no subjectAltName that clients could match"),
+        (("a.example", "a@b.example"), (), ""),
+        (("10.0.0.1",), (), ""),
+    ],
+)
+def test_a_server_is_known_by_a_dns_name_or_an_address_alone(
+    names: tuple[str, ...], others: tuple[str, ...], told: str
+) -> None:
+    leaf = replace(LEAF, names=names, other_names=others)
+    assert [kind for kind, _ in found(leaf)] == [Kind.MISSING_SAN] * bool(told)
+    assert all(told in detail for _, detail in found(leaf))
+    assert kinds(replace(leaf, extended_key_usages=(CLIENT_AUTH,))) == []
+
+
+@pytest.mark.parametrize(
     ("names", "asked", "is_covered"),
     [
         (("*.example.in",), "a.example.in", True),
