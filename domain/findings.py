@@ -14,6 +14,8 @@ from domain.profiles import USAGE_OIDS
 from domain.tiers import LONGEST_PRIVATE
 
 CLIENT_AUTH = USAGE_OIDS["client"]
+# Chrome Root Program policy 1.8: leaves issued from then on are for serverAuth alone.  Some CAs ended it before.
+CLIENT_AUTH_ENDS = datetime(2027, 3, 15, tzinfo=UTC)
 # CA/B Forum BR 6.3.2 (ballots 193, SC31 and SC-081v3): how long a public certificate may live, by the day from which
 # it is issued.  Older ones keep the limit of their day.
 LONGEST_PUBLIC = (
@@ -245,7 +247,7 @@ def _of_path(path: Path | None) -> Iterator[Finding]:
 def _of_use(subject: Subject) -> Iterator[Finding]:
     leaf = subject.certificate
     if subject.trust_class is TrustClass.PUBLIC and CLIENT_AUTH in leaf.extended_key_usages:
-        told = "browsers' CAs end clientAuth in 2026; move it to the private CA"
+        told = f"public CAs issue no clientAuth from {CLIENT_AUTH_ENDS:%d %B %Y} on; move it to the private CA"
         yield Finding(Kind.PUBLIC_CLIENT_AUTH, told)
     longest = _longest(subject)
     if longest is not None and not leaf.is_ca and leaf.lifetime + LAST_SECOND > longest + _GRACE[subject.trust_class]:

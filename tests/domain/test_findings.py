@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.domain.policies import NOW
 LEAF = Certificate(
     "f" * 64, "CN=a", "CN=ca", "1", ("a.example",), NOW, NOW + timedelta(days=90), "rsa", 2048, "sha256", "s" * 64
 )
+RUNBOOK = File(__file__).parents[2] / "docs" / "runbook.md"
 PLACED = Placement(Tier.INTERNAL, "nms", "core", "rule")
 
 
@@ -137,6 +139,13 @@ def test_a_private_certificate_lives_as_long_as_the_policy_lets_it() -> None:
     assert kinds(longer, longest_private=826 * DAY) == []
     assert kinds(long, longest_private=824 * DAY) == [Kind.TOO_LONG_LIVED]
     assert kinds(longer, trust_class=TrustClass.SELF_SIGNED) == []
+
+
+def test_the_end_of_client_auth_is_the_same_day_in_the_finding_and_in_the_runbook() -> None:
+    told = dict(found(replace(LEAF, extended_key_usages=(CLIENT_AUTH,)), trust_class=TrustClass.PUBLIC))
+    row = next(line for line in RUNBOOK.read_text().splitlines() if line.startswith("| public clientAuth |"))
+    assert "from 15 March 2027 on" in told[Kind.PUBLIC_CLIENT_AUTH]
+    assert "from 15 March 2027 on" in row
 
 
 def test_a_common_name_is_no_name() -> None:
