@@ -60,6 +60,10 @@ _OUTER = {
     "2.5.29.37": der.SEQUENCE,
 }
 
+# Fields of an authorityKeyIdentifier: [0] and [2].
+_KEY_IDENTIFIER = 0x80
+_SERIAL = 0x82
+
 UNREAD_SAN = "its subjectAltName cannot be read"
 
 Value = TypeVar("Value", bound=x509.ExtensionType)
@@ -132,6 +136,7 @@ def _each_apart(frame: Frame) -> Extensions:
 _SAN = ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string
 _USAGE = ExtensionOID.KEY_USAGE.dotted_string
 _BASIC = ExtensionOID.BASIC_CONSTRAINTS.dotted_string
+_ISSUER_KEY = ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string
 
 
 class _Apart:
@@ -186,6 +191,8 @@ class _Apart:
         self._flaw(one, told, refuses=one.oid in _OUTER and not _is_lenient(one.oid, one.value))
         if one.oid == _SAN:
             return self._single_names(one)
+        if one.oid == _ISSUER_KEY:
+            return _plain_identifier(one.value)
         return _plain_constraints(one.value) if one.oid == _BASIC else ()
 
     def _single_names(self, one: Extension) -> tuple[x509.ExtensionType, ...]:
@@ -237,3 +244,14 @@ def _plain_constraints(value: bytes) -> tuple[x509.BasicConstraints, ...]:
         return ()
     lengths = [int.from_bytes(part.content, "big") for part in fields if part.tag == der.INTEGER and is_ca]
     return (x509.BasicConstraints(ca=is_ca, path_length=next(iter(lengths), None)),)
+
+
+def _plain_identifier(value: bytes) -> tuple[x509.AuthorityKeyIdentifier, ...]:
+    """Key identifier and serial as OpenSSL compares them, also where the serial stands without its issuer."""
+    try:
+        fields = {part.tag: part.content for part in der.parts_of(der.only(value, der.SEQUENCE))}
+    except ValueError:
+        return ()
+    serial = fields.get(_SERIAL)
+    number = None if serial is None else int.from_bytes(serial, "big", signed=True)
+    return (x509.AuthorityKeyIdentifier(fields.get(_KEY_IDENTIFIER), None if number is None else (), number),)

@@ -396,6 +396,8 @@ ODD = {
     "nameConstraints cut short": ("2.5.29.30", b"\x30\x05\xa0"),
     "subjectKeyIdentifier of another type": ("2.5.29.14", b"\x05\x00"),
     "authorityKeyIdentifier cut short": ("2.5.29.35", b"\x30\x05\x80"),
+    "authorityKeyIdentifier with a serial alone": ("2.5.29.35", b"\x30\x03\x82\x01\x05"),
+    "authorityKeyIdentifier of another without its issuer": ("2.5.29.35", b"\x30\x06\x80\x01\x07\x82\x01\x05"),
     "subjectAltName empty": ("2.5.29.17", b"\x30\x00"),
     "subjectAltName cut short": ("2.5.29.17", b"\x30\x05\x82"),
     "certificatePolicies cut short": ("2.5.29.32", b"\x30\x05\x30"),

@@ -200,6 +200,21 @@ def test_an_issuer_that_is_asked_for_by_its_issuer_and_serial_is_that_one(
     assert path.flaw.partition(":")[0] == ("" if is_good else Reason.KEY_IDENTIFIER)
 
 
+@pytest.mark.parametrize(
+    ("value", "serial", "is_good"),
+    [
+        (b"\x30\x03\x82\x01\x05", 5, True),
+        (b"\x30\x03\x82\x01\x05", 6, False),
+        (b"\x30\x06\x80\x01\x07\x82\x01\x05", 5, False),
+        (b"\x30\x04\x82\x02\x00\x85", 0x85, True),
+    ],
+)
+def test_a_serial_without_its_issuer_is_compared_all_the_same(value: bytes, serial: int, is_good: bool) -> None:
+    leaf = replace(SERVER, odd=("2.5.29.35", value)).signed(CA)
+    path = path_of(leaf, replace(CA, serial=serial).signed(ROOT), roots=(TOP,))
+    assert path.flaw.partition(":")[0] == ("" if is_good else Reason.KEY_IDENTIFIER)
+
+
 def test_names_are_compared_as_openssl_compares_them() -> None:
     spelt = replace(SERVER, spelling=lambda name: f" {name.lower()} ").signed(CA)
     assert is_accepted(path_of(spelt, ISSUING, roots=(TOP,)))
