@@ -144,8 +144,10 @@ def issue(parts: Parts) -> list[Any]:
         lambda: parts.load_policy().issuers,
         lambda: parts.load_policy().profiles,
         parts.failpoint,
+        lambda: parts.load_policy().roots,
     )
-    issuance = IssuanceActivities(parts.engine, {kind: make(made_of) for kind, make in ISSUERS.items()}, now)
+    issuers = {kind: make(made_of) for kind, make in ISSUERS.items()}
+    issuance = IssuanceActivities(parts.engine, issuers, now, lambda: parts.load_policy().roots)
     return [issuance.collect_order, issuance.revoke_order]
 
 
@@ -212,7 +214,7 @@ async def keep_saying(parts: Parts) -> None:
 def deploy(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.leaf_kek, "EVERLEAF_LEAF_KEK")
     custodian = StoreCustodian(parts.engine, kek, now)
-    made_of = DeployerParts(now, returnable(parts.engine, now), parts.failpoint)
+    made_of = DeployerParts(now, returnable(parts.engine, now), parts.failpoint, lambda: parts.load_policy().roots)
     deployers = {kind: make(made_of) for kind, make in DEPLOYERS.items()}
     deployment = DeploymentActivities(
         DeploymentParts(parts.engine, custodian, deployers, lambda slot: expand_target(parts.load_policy(), slot), now)

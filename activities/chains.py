@@ -5,8 +5,9 @@ from datetime import datetime
 
 from domain.paths import Path
 from domain.tiers import Policy
-from formats.paths import PathBuilder, Ways
-from formats.x509 import fingerprint_of, load_pem_chain
+from formats.paths import Ways
+from formats.roots import paths_below
+from formats.x509 import fingerprint_of
 
 # The looks of one discovery meet the same chain again and again; a chain that is met anew costs its signatures again.
 MOST_REMEMBERED = 2000
@@ -16,7 +17,7 @@ class Chains:
     """``chain``: DER as served, leaf first.  Each is built once, whatever the times at which it is asked for."""
 
     def __init__(self, policy: Policy) -> None:
-        self._builder = PathBuilder([der for pem in policy.roots for der in load_pem_chain(pem.encode())])
+        self._builder = paths_below(policy.roots)
         self._ways: dict[tuple[str, ...], Ways] = {}
 
     def path(self, chain: Sequence[bytes], at: datetime) -> Path:

@@ -1,7 +1,7 @@
 """Orders: a key and a request in the deploy worker, a certificate in the issue worker."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -15,6 +15,7 @@ from activities.keys.base import Custodian
 from domain.certificate import Life
 from domain.contracts import CollectOrder, OrderOutcome, OrderPlaced, PlaceOrder, Revoked, RevokeOrder
 from domain.errors import CARefused, CAUnavailable, Conflict
+from formats.roots import paths_below
 from formats.x509 import life_of
 from store.orders import Order, fail_order, find_order, issue_order, order_of, place_order
 
@@ -56,19 +57,22 @@ class OrderActivities:
 
 
 class IssuanceActivities:
-    """The issue worker's half: it asks CAs.  ``issuers``: by the policy's word for their kind."""
+    """The issue worker's half: it asks CAs.
+
+    ``issuers``: by the policy's word for their kind; ``roots``: of the policy in force, in PEM.
+    """
 
     def __init__(
         self,
         engine: Engine,
         issuers: Mapping[str, CertificateAuthority],
         clock: Callable[[], datetime],
-        failpoint: Callable[[str], None] = _no_failpoint,
+        roots: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._engine = engine
         self._issuers = issuers
         self._clock = clock
-        self._failpoint = failpoint
+        self._roots = roots
 
     @activity.defn
     def collect_order(self, asked: CollectOrder) -> OrderOutcome:
@@ -77,7 +81,7 @@ class IssuanceActivities:
         if order.state == "placed":
             order = self._asked(order)
         if order.state == "issued":
-            return OrderOutcome(order.order_key, "issued", _life(order))
+            return OrderOutcome(order.order_key, "issued", self._life(order))
         if order.state == "placed":
             return OrderOutcome(order.order_key, "pending")
         cause: Literal["", "issuer-ends-first"] = "issuer-ends-first" if order.cause == "issuer-ends-first" else ""
@@ -92,6 +96,12 @@ class IssuanceActivities:
         detail = self._issuer(order).revoke(order, asked.reason)
         log.info("revoked", extra={"order": order.order_key, "done": not detail})
         return Revoked(order.order_key, done=not detail, detail=detail)
+
+    def _life(self, order: Order) -> Life:
+        """The result's life.  Its trust class is the plan's: issuers are checked against it before they are asked."""
+        # Without a clock: a repetition gives the same, however late it comes.
+        path = paths_below(self._roots()).ways(order.chain).at_any_time()
+        return replace(life_of(order.chain[0], (), path), trust_class=order.plan.trust_class)
 
     def _issuer(self, order: Order) -> CertificateAuthority:
         issuer = self._issuers.get(order.plan.issuer_kind)
@@ -111,8 +121,3 @@ class IssuanceActivities:
         issued = issue_order(self._engine, order.order_key, chain, self._clock())
         log.info("order issued", extra={"order": order.order_key, "certificate": issued.fingerprint})
         return issued
-
-
-def _life(order: Order) -> Life:
-    """The result's life.  Its trust class is the plan's: issuers are checked against it before they are asked."""
-    return replace(life_of(order.chain, ()), trust_class=order.plan.trust_class)

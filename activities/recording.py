@@ -19,6 +19,7 @@ from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import Recalled, lacks, refold
 from domain.names import LIFECYCLE_WORKFLOW
 from domain.tiers import Issuer
+from formats.paths import PathBuilder
 from formats.x509 import life_of
 from store.access import KEYS_KEPT, forget_keys
 from store.changes import forget_changes
@@ -75,7 +76,9 @@ class RecordingActivities:
         with self._parts.engine.connect() as connection:
             ders, facts = certificates_of(connection, fingerprints)
         issuers = self._parts.issuers()
-        return tuple(life_of([ders[one]], issuers) for one in fingerprints if one in facts)
+        # Where they hang says nothing here: of what was served, those events hold no more than the leaf.
+        alone = {one: PathBuilder().ways([ders[one]]).at_any_time() for one in fingerprints if one in facts}
+        return tuple(life_of(ders[one], issuers, path) for one, path in alone.items())
 
     @activity.defn
     async def archive(self, asked: ArchiveRun) -> Archived:

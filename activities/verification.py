@@ -127,7 +127,7 @@ def _read(
         if leaf is None:
             return replace(seen, chain_ok=False, flaw=f"{Reason.UNREADABLE}: its bytes are not readable X.509")
         path = chains.path(sight.chain, sight.at)
-        lives.append(life_of(sight.chain, policy.issuers, path))
+        lives.append(life_of(sight.chain[0], policy.issuers, path))
         return replace(
             seen,
             chain_ok=path.is_good,

@@ -1,6 +1,6 @@
 """What is wrong with what was seen, and how bad each finding is (X.733 words; the defaults of the look)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,6 +14,8 @@ from domain.profiles import USAGE_OIDS
 from domain.tiers import LONGEST_PRIVATE
 
 CLIENT_AUTH = USAGE_OIDS["client"]
+# Chrome Root Program policy 1.8: leaves issued from then on are for serverAuth alone.  Some CAs ended it before.
+CLIENT_AUTH_ENDS = datetime(2027, 3, 15, tzinfo=UTC)
 # CA/B Forum BR 6.3.2 (ballots 193, SC31 and SC-081v3): how long a public certificate may live, by the day from which
 # it is issued.  Older ones keep the limit of their day.
 LONGEST_PUBLIC = (
@@ -58,7 +60,6 @@ class Kind(StrEnum):
     TOO_LONG_LIVED = "too long-lived"
     SHARED_KEY = "shared key"
     UNPLACED = "unplaced"
-    FOREIGN = "foreign certificate"
     NAMES_CHANGED = "names changed"
     UNREADABLE = "unreadable"
     MALFORMED = "malformed"
@@ -148,14 +149,6 @@ def _one_of_a_kind(found: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(Finding(kind, "; ".join(told[kind])) for kind in Kind if kind in told)
 
 
-def sharers_of(spki_by_fingerprint: Mapping[str, str]) -> dict[str, int]:
-    """For every fingerprint, how many other certificates have the same public key."""
-    counts: dict[str, int] = {}
-    for spki in spki_by_fingerprint.values():
-        counts[spki] = counts.get(spki, 0) + 1
-    return {print_: counts[spki] - 1 if spki else 0 for print_, spki in spki_by_fingerprint.items()}
-
-
 def longest_public(not_before: datetime) -> timedelta:
     """How long a public certificate that begins then may live, both its first and its last second counted."""
     return next(longest for since, longest in LONGEST_PUBLIC if not_before >= since)
@@ -204,8 +197,21 @@ def _of_names(subject: Subject) -> Iterator[Finding]:
         got = ", ".join(names[:3]) or "no name"
         common = "; its common name is none to a client of today (RFC 9525)" if covers(leaf.false_names, wanted) else ""
         yield Finding(Kind.WRONG_NAME, f"asked for {wanted}, got {got}{common}")
-    if not names and not leaf.is_ca and _is_for_servers(leaf):
-        yield Finding(Kind.MISSING_SAN, "no subjectAltName that clients could match: Go, Python and browsers refuse it")
+    if not leaf.is_ca and _is_for_servers(leaf) and not any(map(_is_of_a_host, names)):
+        yield Finding(Kind.MISSING_SAN, _without_host((*names, *leaf.other_names)))
+
+
+def _is_of_a_host(name: str) -> bool:
+    """Of the names that are kept apart from ``other_names``, mail addresses alone are of none."""
+    return "@" not in name
+
+
+def _without_host(held: Sequence[str]) -> str:
+    """RFC 9525 6: whoever asks for a host goes by DNS names and addresses, and by nothing else that a SAN may hold."""
+    if not held:
+        return "no subjectAltName that clients could match: Go, Python and browsers refuse it"
+    some = ", ".join(held[:3])
+    return f"its subjectAltName holds no DNS name and no address, only {some}: whoever asks for a host refuses it"
 
 
 def _is_for_servers(leaf: Certificate) -> bool:
@@ -241,7 +247,7 @@ def _of_path(path: Path | None) -> Iterator[Finding]:
 def _of_use(subject: Subject) -> Iterator[Finding]:
     leaf = subject.certificate
     if subject.trust_class is TrustClass.PUBLIC and CLIENT_AUTH in leaf.extended_key_usages:
-        told = "browsers' CAs end clientAuth in 2026; move it to the private CA"
+        told = f"public CAs issue no clientAuth from {CLIENT_AUTH_ENDS:%d %B %Y} on; move it to the private CA"
         yield Finding(Kind.PUBLIC_CLIENT_AUTH, told)
     longest = _longest(subject)
     if longest is not None and not leaf.is_ca and leaf.lifetime + LAST_SECOND > longest + _GRACE[subject.trust_class]:

@@ -193,6 +193,8 @@ def bad_path(it: Candidate, standard: Standard) -> Objection | None:
     if it.flaw.startswith(Reason.MISSING_ISSUER):
         told = "its chain does not lead from the certificate to its CA: add the CA's certificate"
         return Objection("bad-path", told)
+    if it.flaw.startswith(Reason.TOO_LONG):
+        return Objection("bad-path", f"nobody can say whether clients take its chain ({it.flaw})")
     return Objection("bad-path", f"clients refuse its chain ({it.flaw})") if it.flaw else None
 
 

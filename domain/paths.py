@@ -20,6 +20,8 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     BAD_SIGNATURE = "bad signature"
     MISSING_ISSUER = "missing issuer"
+    # Of what was made to cost time, or has a dozen CAs: it may be good, and we do not build it to its end.
+    TOO_LONG = "too long to build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,6 @@ class Path:
     def is_good(self) -> bool:
         """The chain is as it should be; whether its leaf is, its own facts say."""
         return not self.flaw
-
-    @property
-    def is_accepted(self) -> bool:
-        """What `openssl verify` would say of leaf and chain together, its root given."""
-        return not self.flaw and not self.own_flaw
 
 
 def reason_of(flaw: str) -> Reason:

@@ -14,8 +14,7 @@ OCTET_STRING = 0x04
 OBJECT_IDENTIFIER = 0x06
 # The bit of a tag that says that its content is values itself.
 CONSTRUCTED = 0x20
-# tbsCertificate (RFC 5280 4.1): [0] version first, [3] extensions last.
-VERSION = 0xA0
+# tbsCertificate (RFC 5280 4.1): extensions last.
 EXTENSIONS = 0xA3
 
 # A certificate that holds more parts than this at one level was made to be slow to read.
@@ -30,10 +29,10 @@ class Part(NamedTuple):
     whole: bytes
 
 
-def parts_of(data: bytes) -> Iterator[Part]:
-    """Every value in ``data``, one behind another.  Raises ValueError where one does not fit."""
+def parts_of(data: bytes, most: int = MOST_PARTS) -> Iterator[Part]:
+    """Every value in ``data``, one behind another.  Raises ValueError where one does not fit, and beyond ``most``."""
     at = 0
-    for _ in range(MOST_PARTS):
+    for _ in range(most + 1):
         if at >= len(data):
             return
         start, size = _frame(data, at)
@@ -41,7 +40,7 @@ def parts_of(data: bytes) -> Iterator[Part]:
             raise ValueError("a value is longer than what holds it")
         yield Part(data[at], data[start : start + size], data[at : start + size])
         at = start + size
-    raise ValueError(f"holds more than {MOST_PARTS} values")
+    raise ValueError(f"holds more than {most} values")
 
 
 def only(data: bytes, tag: int) -> bytes:
@@ -59,6 +58,23 @@ def wrapped(tag: int, content: bytes) -> bytes:
         return bytes((tag, size)) + content
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def dotted(identifier: bytes) -> str:
+    """An OBJECT IDENTIFIER's content as numbers; empty where it is none (X.690 8.19)."""
+    numbers, number, begins = [], 0, True
+    for byte in identifier:
+        if begins and byte == 0x80:
+            return ""
+        number, begins = number << 7 | byte & 0x7F, not byte & 0x80
+        if begins:
+            numbers.append(number)
+            number = 0
+    if not begins or not numbers:
+        return ""
+    first, *rest = numbers
+    top = min(first // 40, 2)
+    return ".".join(map(str, (top, first - 40 * top, *rest)))
 
 
 def _frame(data: bytes, at: int) -> tuple[int, int]:

@@ -4,16 +4,15 @@
 that is read: so its decoder stays the only one, and what it refuses costs nothing but itself.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
 from formats import der
+from formats.frame import Extension, Frame
 
 # What `cryptography` raises for fields that it cannot read (measured over 4,039 odd certificates).
 UNREADABLE = (
@@ -28,7 +27,7 @@ UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 
-# More than this is never decoded one by one: a certificate of the field has some ten.
+# More than this is not decoded one by one, beyond what every client must understand: in the field it is some ten.
 MOST_EXTENSIONS = 64
 # A name of a SAN is decoded alone only where all of them together cannot be.
 MOST_SINGLE_NAMES = 600
@@ -61,6 +60,10 @@ _OUTER = {
     "2.5.29.37": der.SEQUENCE,
 }
 
+# Fields of an authorityKeyIdentifier: [0] and [2].
+_KEY_IDENTIFIER = 0x80
+_SERIAL = 0x82
+
 UNREAD_SAN = "its subjectAltName cannot be read"
 
 Value = TypeVar("Value", bound=x509.ExtensionType)
@@ -87,9 +90,12 @@ class Extensions:
         return next(iter(self.all(kind)), None)
 
 
-def extensions_of(loaded: x509.Certificate) -> Extensions:
-    """All that can be read of the extensions of ``loaded``.  Never raises for what a stranger wrote into them."""
-    read = _at_once(loaded)
+def extensions_of(whole: bytes, loaded: x509.Certificate) -> Extensions:
+    """All that can be read of the extensions of ``whole`` (DER), which is ``loaded``.
+
+    Never raises for what a stranger wrote into them.
+    """
+    read = _at_once(whole, loaded)
     if any(_allows_nothing(one) for one in read.all(x509.KeyUsage)):
         # RFC 5280 4.2.1.3: at least one bit; OpenSSL takes no such certificate, whatever it is for.
         told = (*read.flaws, "its keyUsage allows nothing")
@@ -97,12 +103,14 @@ def extensions_of(loaded: x509.Certificate) -> Extensions:
     return read
 
 
-def _at_once(loaded: x509.Certificate) -> Extensions:
+def _at_once(whole: bytes, loaded: x509.Certificate) -> Extensions:
     try:
-        whole = loaded.extensions
+        found = {one.oid.dotted_string: one for one in loaded.extensions}
     except UNREADABLE:
-        return _each_apart(loaded)
-    found = {one.oid.dotted_string: one for one in whole}
+        return _each_apart(Frame.of(whole))
+    if not found:
+        # It has none, or was loaded without them because the frame of one is odd.
+        return _each_apart(Frame.of(whole))
     values: dict[str, tuple[x509.ExtensionType, ...]] = {oid: (one.value,) for oid, one in found.items()}
     critical = frozenset(oid for oid, one in found.items() if one.critical)
     return Extensions(values, critical, frozenset(found))
@@ -118,112 +126,91 @@ def word(oid: str) -> str:
     return _WORDS.get(oid, oid)
 
 
-def _each_apart(loaded: x509.Certificate) -> Extensions:
-    try:
-        frame = _Frame.of(loaded)
-    except ValueError as error:
-        return Extensions(flaws=(f"its extensions cannot be told apart ({error})",))
-    values: dict[str, tuple[x509.ExtensionType, ...]] = {}
-    critical, refused, flaws = set(), set(), []
-    for one in frame.extensions[:MOST_EXTENSIONS]:
-        read = frame.read(one)
-        if one.oid in values:
-            flaws.append(f"it has more than one {word(one.oid)}")
-        if read is None:
-            flaws.append(UNREAD_SAN if one.oid == _SAN else f"its {word(one.oid)} cannot be read")
-        if one.oid in values or (read is None and not _is_lenient(one.oid, one.value)):
-            refused.add(one.oid)
-        if one.critical:
-            critical.add(one.oid)
-        values[one.oid] = (*values.get(one.oid, ()), *(() if read is None else (read,)))
-        if read is None and one.oid == _SAN:
-            values[one.oid] += frame.single_names(one)
-        if read is None and one.oid == _BASIC:
-            values[one.oid] += _plain_constraints(one.value)
-    if len(frame.extensions) > MOST_EXTENSIONS:
-        flaws.append(f"it has {len(frame.extensions)} extensions, of which {MOST_EXTENSIONS} were read")
-    present = frozenset(one.oid for one in frame.extensions)
-    return Extensions(
-        values, frozenset(critical), present, frozenset(refused) & set(_OUTER), tuple(dict.fromkeys(flaws))
-    )
+def _each_apart(frame: Frame) -> Extensions:
+    apart = _Apart(frame)
+    for one in frame.extensions:
+        apart.take(one)
+    return apart.told()
 
 
 _SAN = ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string
 _USAGE = ExtensionOID.KEY_USAGE.dotted_string
 _BASIC = ExtensionOID.BASIC_CONSTRAINTS.dotted_string
+_ISSUER_KEY = ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string
 
 
-@dataclass(frozen=True, slots=True)
-class _Extension:
-    oid: str
-    critical: bool
-    value: bytes
-    whole: bytes
+class _Apart:
+    """Reads one extension after another, and remembers what it can say of them."""
 
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._decoded = 0
+        self._values: dict[str, list[x509.ExtensionType]] = {}
+        self._refused: set[str] = set()
+        # Ordered, each once.
+        self._flaws: dict[str, None] = {}
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """A certificate without its extensions, and these.  ``head``: the fields of tbsCertificate before them."""
+    def take(self, one: Extension) -> None:
+        if one.oid in self._values:
+            self._flaw(one, f"it has more than one {word(one.oid)}", refuses=one.oid in _OUTER)
+        if not one.is_whole:
+            self._flaw(one, f"its {word(one.oid)} cannot be read", refuses=True)
+        elif not one.is_der:
+            self._flaw(one, f"the critical mark of its {word(one.oid)} is not written as DER has it")
+        # Of what every client must understand the first is always read: whatever stands before it must not hide it.
+        is_needed = one.oid in _OUTER and one.oid not in self._values
+        self._decoded += not is_needed
+        may_read = is_needed or self._decoded <= MOST_EXTENSIONS
+        # So must nothing hide that this is a CA.
+        unread = _plain_constraints(one.value) if one.oid == _BASIC else ()
+        self._values.setdefault(one.oid, []).extend(self._read(one) if may_read else unread)
 
-    head: bytes
-    tail: bytes
-    extensions: tuple[_Extension, ...]
+    def told(self) -> Extensions:
+        extensions = self._frame.extensions
+        if self._decoded > MOST_EXTENSIONS:
+            read = len(extensions) - self._decoded + MOST_EXTENSIONS
+            self._flaws[f"it has {len(extensions)} extensions, of which {read} were read"] = None
+        return Extensions(
+            {oid: tuple(found) for oid, found in self._values.items()},
+            frozenset(one.oid for one in extensions if one.critical),
+            frozenset(self._values),
+            frozenset(self._refused),
+            tuple(self._flaws),
+        )
 
-    @classmethod
-    def of(cls, loaded: x509.Certificate) -> "_Frame":
-        tbs, *rest = der.parts_of(der.only(loaded.public_bytes(Encoding.DER), der.SEQUENCE))
-        fields = list(der.parts_of(tbs.content))
-        head = b"".join(part.whole for part in fields if part.tag != der.EXTENSIONS)
-        listed = next((part.content for part in fields if part.tag == der.EXTENSIONS), None)
-        found = () if listed is None else tuple(_split(der.only(listed, der.SEQUENCE)))
-        return cls(head, b"".join(part.whole for part in rest), found)
+    def _flaw(self, one: Extension, told: str, *, refuses: bool = False) -> None:
+        self._flaws[told] = None
+        if refuses:
+            self._refused.add(one.oid)
 
-    def read(self, one: _Extension) -> x509.ExtensionType | None:
-        return self._alone(one.whole)
+    def _read(self, one: Extension) -> tuple[x509.ExtensionType, ...]:
+        read = self._alone(one.key, one.value)
+        if read is not None:
+            return (read,)
+        told = UNREAD_SAN if one.oid == _SAN else f"its {word(one.oid)} cannot be read"
+        self._flaw(one, told, refuses=one.oid in _OUTER and not _is_lenient(one.oid, one.value))
+        if one.oid == _SAN:
+            return self._single_names(one)
+        if one.oid == _ISSUER_KEY:
+            return _plain_identifier(one.value)
+        return _plain_constraints(one.value) if one.oid == _BASIC else ()
 
-    def single_names(self, one: _Extension) -> tuple[x509.ExtensionType, ...]:
+    def _single_names(self, one: Extension) -> tuple[x509.ExtensionType, ...]:
         """Each name of a SAN that can be read alone: one of a kind that nobody knows must not hide the others."""
         try:
             names = list(der.parts_of(der.only(one.value, der.SEQUENCE)))
         except ValueError:
             return ()
-        oid = der.wrapped(der.OBJECT_IDENTIFIER, b"\x55\x1d\x11")
-        found = []
-        for name in names[:MOST_SINGLE_NAMES]:
-            value = der.wrapped(der.OCTET_STRING, der.wrapped(der.SEQUENCE, name.whole))
-            read = self._alone(der.wrapped(der.SEQUENCE, oid + value))
-            found += [] if read is None else [read]
-        return tuple(found)
+        found = (self._alone(one.key, der.wrapped(der.SEQUENCE, name.whole)) for name in names[:MOST_SINGLE_NAMES])
+        return tuple(read for read in found if read is not None)
 
-    def _alone(self, extension: bytes) -> x509.ExtensionType | None:
-        listed = der.wrapped(der.EXTENSIONS, der.wrapped(der.SEQUENCE, extension))
-        tbs = der.wrapped(der.SEQUENCE, self.head + listed)
+    def _alone(self, key: bytes, value: bytes) -> x509.ExtensionType | None:
+        extension = der.wrapped(der.SEQUENCE, key + der.wrapped(der.OCTET_STRING, value))
         try:
-            read = x509.load_der_x509_certificate(der.wrapped(der.SEQUENCE, tbs + self.tail)).extensions
+            read = x509.load_der_x509_certificate(self._frame.having(extension)).extensions
         except UNREADABLE:
             return None
         return next((one.value for one in read), None)
-
-
-def _split(listed: bytes) -> Iterator[_Extension]:
-    """RFC 5280 4.2: extnID, critical (a BOOLEAN, false where it is left out), extnValue."""
-    for part in der.parts_of(listed):
-        oid, *rest = der.parts_of(part.content)
-        critical = any(one.tag == der.BOOLEAN and any(one.content) for one in rest)
-        value = next((one.content for one in rest if one.tag == der.OCTET_STRING), b"")
-        yield _Extension(_dotted(oid.content), critical, value, part.whole)
-
-
-def _dotted(content: bytes) -> str:
-    numbers, number = [], 0
-    for byte in content:
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            numbers.append(number)
-            number = 0
-    first, *rest = numbers or [0]
-    top = min(first // 40, 2)
-    return ".".join(map(str, (top, first - 40 * top, *rest)))
 
 
 def _is_lenient(oid: str, value: bytes) -> bool:
@@ -257,3 +244,14 @@ def _plain_constraints(value: bytes) -> tuple[x509.BasicConstraints, ...]:
         return ()
     lengths = [int.from_bytes(part.content, "big") for part in fields if part.tag == der.INTEGER and is_ca]
     return (x509.BasicConstraints(ca=is_ca, path_length=next(iter(lengths), None)),)
+
+
+def _plain_identifier(value: bytes) -> tuple[x509.AuthorityKeyIdentifier, ...]:
+    """Key identifier and serial as OpenSSL compares them, also where the serial stands without its issuer."""
+    try:
+        fields = {part.tag: part.content for part in der.parts_of(der.only(value, der.SEQUENCE))}
+    except ValueError:
+        return ()
+    serial = fields.get(_SERIAL)
+    number = None if serial is None else int.from_bytes(serial, "big", signed=True)
+    return (x509.AuthorityKeyIdentifier(fields.get(_KEY_IDENTIFIER), None if number is None else (), number),)

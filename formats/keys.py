@@ -18,6 +18,15 @@ _KINDS = (
     ed448.Ed448PublicKey,
 )
 
+# How the OIDs of the signatures begin that a key of each kind makes (RFC 8017, 5758, 3279, 8410).
+_SIGNATURES: dict[type[Key], tuple[str, ...]] = {
+    rsa.RSAPublicKey: ("1.2.840.113549.1.1.",),
+    ec.EllipticCurvePublicKey: ("1.2.840.10045.4.",),
+    dsa.DSAPublicKey: ("1.2.840.10040.4.3", "2.16.840.1.101.3.4.3.2"),
+    ed25519.Ed25519PublicKey: ("1.3.101.112",),
+    ed448.Ed448PublicKey: ("1.3.101.113",),
+}
+
 # 112 bits of security, as NIST SP 800-57 and OpenSSL's level 2 have it: RSA and DSA from 2,048 bits, curves from 224.
 _LEAST_BITS = 2048
 _LEAST_CURVE_BITS = 224
@@ -50,6 +59,11 @@ def key_facts(loaded: x509.Certificate, spki: bytes) -> KeyFacts:
     if not isinstance(key, _KINDS):
         return KeyFacts(None, "other", 0, "its key signs nothing", "a key that signs nothing")
     return _loaded(key, spki)
+
+
+def may_make(key: Key | None, signature: str) -> bool:
+    """Whether a key of this kind can have made a ``signature`` (OID, dotted); nothing is checked."""
+    return any(isinstance(key, kind) and signature.startswith(begins) for kind, begins in _SIGNATURES.items())
 
 
 def _loaded(key: Key, spki: bytes) -> KeyFacts:

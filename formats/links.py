@@ -4,6 +4,7 @@ import hashlib
 import string
 from collections.abc import Callable
 from functools import cached_property
+from itertools import islice
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -14,29 +15,36 @@ from domain.errors import BadInput
 from domain.objections import WEAK_HASHES
 from formats import der
 from formats.extensions import UNREADABLE, Extensions, extensions_of, word
-from formats.keys import Key, KeyFacts, key_facts
+from formats.frame import load
+from formats.keys import Key, KeyFacts, key_facts, may_make
 
 # RFC 5280 6.1.4 (o) and (p): whoever does not know a critical extension must refuse.  These OpenSSL knows
-# (`X509_supported_extension`), so that what it calls good is called good here.
+# (`X509_supported_extension`), so that what it calls good is called good here.  Key identifiers are not among them:
+# RFC 5280 4.2.1.1 and 4.2.1.2 forbid to mark them critical.
 _HANDLED = frozenset(
     {
-        *("2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32", "2.5.29.33"),
-        *("2.5.29.35", "2.5.29.36", "2.5.29.37", "2.5.29.54", "2.16.840.1.113730.1.1", "1.3.6.1.5.5.7.48.1.5"),
+        *("2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32", "2.5.29.33"),
+        *("2.5.29.36", "2.5.29.37", "2.5.29.54", "2.16.840.1.113730.1.1", "1.3.6.1.5.5.7.48.1.5"),
         *("1.3.6.1.5.5.7.1.7", "1.3.6.1.5.5.7.1.8"),
     }
 )
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
+LOOK_AT_IT = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 
 Name = tuple[object, ...]
 
 
+def printable(text: str, most: int) -> str:
+    """Bounded and still to be recognised: a stranger wrote it, PostgreSQL refuses NUL, and no terminal must obey it."""
+    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:most])
+
+
 def load_certificate(whole: bytes) -> x509.Certificate:
-    """Raises BadInput for what is no certificate at all."""
+    """Without extensions where the frame of one is odd.  Raises BadInput for what is no certificate at all."""
     try:
-        return x509.load_der_x509_certificate(whole)
+        return load(whole)
     except UNREADABLE as error:
-        raise BadInput("certificate", f"is not readable X.509 ({error})", _REMEDY) from error
+        raise BadInput("certificate", f"is not readable X.509 ({error})", LOOK_AT_IT) from error
 
 
 class Link:
@@ -52,7 +60,7 @@ class Link:
             self.not_before = self.loaded.not_valid_before_utc
             self.not_after = self.loaded.not_valid_after_utc
         except UNREADABLE as error:
-            raise BadInput("certificate", f"its dates cannot be read ({error})", _REMEDY) from error
+            raise BadInput("certificate", f"its dates cannot be read ({error})", LOOK_AT_IT) from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Link) and self.der == other.der
@@ -61,16 +69,21 @@ class Link:
         return hash(self.der)
 
     def __str__(self) -> str:
-        """Short enough to stand in a sentence; control characters made visible, for a stranger wrote them."""
+        """Short enough to stand in a sentence."""
         try:
             text = self.loaded.subject.rfc4514_string()
         except UNREADABLE:
             return "a certificate whose name cannot be read"
-        return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80]) or "a certificate without name"
+        return printable(text, 80) or "a certificate without name"
+
+    @cached_property
+    def to_be_signed(self) -> bytes:
+        """As it stands in it: one that was loaded without its extensions gives other bytes."""
+        return next(der.parts_of(der.only(self.der, der.SEQUENCE))).whole
 
     @cached_property
     def fields(self) -> der.Fields:
-        return der.fields_of(self.loaded.tbs_certificate_bytes)
+        return der.fields_of(self.to_be_signed)
 
     @cached_property
     def subject(self) -> Name:
@@ -102,7 +115,7 @@ class Link:
 
     @cached_property
     def extensions(self) -> Extensions:
-        return extensions_of(self.loaded)
+        return extensions_of(self.der, self.loaded)
 
     @property
     def is_self_issued(self) -> bool:
@@ -111,6 +124,15 @@ class Link:
     @cached_property
     def is_self_signed(self) -> bool:
         return self.is_self_issued and signed_by(self, self)
+
+    @property
+    def is_taken_for_self_signed(self) -> bool:
+        """Whether OpenSSL takes it for self-signed (EXFLAG_SS), which asks for names and kinds and no signature.
+
+        Where a CA moves to a key of another kind, its old key signs the new one under one name: that is a link.
+        """
+        kind = self.loaded.signature_algorithm_oid.dotted_string
+        return self.is_self_issued and not self.mismatch(self) and may_make(self.key, kind)
 
     @property
     def names_one_algorithm(self) -> bool:
@@ -151,7 +173,11 @@ class Link:
         return self._no_signing
 
     def mismatch(self, lower: "Link") -> bool:
-        """Whether ``lower`` asks by its authorityKeyIdentifier for another issuer (RFC 5280 4.2.1.1)."""
+        """Whether ``lower`` asks by its authorityKeyIdentifier for another issuer (RFC 5280 4.2.1.1).
+
+        By key identifier, serial or issuer, whichever it gives; of several names the first directory name, as
+        OpenSSL does (`X509_check_akid`).
+        """
         asked = lower.extensions.first(x509.AuthorityKeyIdentifier)
         if asked is None:
             return False
@@ -159,7 +185,10 @@ class Link:
         if asked.key_identifier is not None and own is not None and asked.key_identifier != own.digest:
             return True
         serial = asked.authority_cert_serial_number
-        return serial is not None and serial != self.loaded.serial_number
+        if serial is not None and serial != self.loaded.serial_number:
+            return True
+        names = (one.value for one in asked.authority_cert_issuer or () if isinstance(one, x509.DirectoryName))
+        return any(_compared(name) != self.issuer for name in islice(names, 1))
 
     @property
     def _no_signing(self) -> str:
@@ -184,7 +213,7 @@ def signed_by(lower: Link, upper: Link) -> bool:
     try:
         if not lower.names_one_algorithm:
             return False
-        signed, signature = loaded.tbs_certificate_bytes, loaded.signature
+        signed, signature = lower.to_be_signed, loaded.signature
         used, scheme = loaded.signature_hash_algorithm, loaded.signature_algorithm_parameters
         # The library names no scheme for MD5, nor for SHA-1 with ECDSA; weak they are, and yet the issuer's.
         if isinstance(key, rsa.RSAPublicKey) and used:
@@ -212,8 +241,7 @@ def _named(raw: bytes, load: Callable[[], x509.Name]) -> Name:
     found = _NAMES.get(raw)
     if found is None:
         try:
-            rdns = load().rdns
-            found = tuple(tuple(sorted((a.oid.dotted_string, _folded(a.value)) for a in rdn)) for rdn in rdns)
+            found = _compared(load())
         except UNREADABLE:
             found = (raw,)
         # Looks run in threads: one may empty it while another reads.
@@ -221,6 +249,10 @@ def _named(raw: bytes, load: Callable[[], x509.Name]) -> Name:
             _NAMES.clear()
         _NAMES[raw] = found
     return found
+
+
+def _compared(name: x509.Name) -> Name:
+    return tuple(tuple(sorted((a.oid.dotted_string, _folded(a.value)) for a in rdn)) for rdn in name.rdns)
 
 
 def _folded(value: str | bytes) -> str:

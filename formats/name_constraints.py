@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from formats.extensions import UNREADABLE
-from formats.links import Link
+from formats.links import Link, printable
 
 # Hostile certificates may ask for more comparisons than a look has time for: OpenSSL stops at a bound as well.  For one
 # certificate below any number of constraints, so that many CAs cost no more than one.
@@ -143,4 +143,4 @@ def _canonical(rdn: x509.RelativeDistinguishedName) -> list[tuple[str, str]]:
 
 def _shown(value: Any) -> str:
     text = value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
-    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:80])
+    return printable(text, 80)

@@ -8,6 +8,7 @@ refuses is refused here unless another way through the same certificates is good
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from domain.errors import BadInput
 from domain.paths import Path, Reason
@@ -26,6 +27,9 @@ MOST_SIGNATURES = 200
 MOST_REMEMBERED = 2000
 
 _CONSTRAINTS = "2.5.29.30"
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class Ways:
 class PathBuilder:
     """Finds the ways of chains below ``anchors``: the roots (DER) that the policy names, or intermediates as such.
 
+    Several threads may ask one.
+
     A path ends at the first of these; at a served certificate that is signed by its own key; or, as servers leave
     their root out (RFC 8446 4.4.2), at an intermediate whose issuer was not served.  A lone leaf whose issuer is
     neither served nor an anchor is a gap.  An anchor need not be self-signed (OpenSSL: ``-partial_chain``): whoever
@@ -147,23 +153,30 @@ class PathBuilder:
 
     def _remembered(self, der: bytes) -> Link | None:
         """What cannot be read cannot stand in a path; that it was served is a finding of its own."""
-        if der not in self._links:
-            if len(self._links) >= MOST_REMEMBERED:
-                self._links.clear()
+        found = self._links.get(der)
+        if found is None:
             try:
-                self._links[der] = Link(der)
+                found = Link(der)
             except BadInput:
                 return None
-        return self._links[der]
+            _keep(self._links, der, found)
+        return found
 
     def _is_signed(self, lower: Link, upper: Link) -> bool:
         """Remembered by the key of ``upper``, so that twins of one key cost one signature."""
         pair = (lower.der, upper.spki_sha256)
-        if pair not in self._signed:
-            if len(self._signed) >= MOST_REMEMBERED:
-                self._signed.clear()
-            self._signed[pair] = bool(pair[1]) and signed_by(lower, upper)
-        return self._signed[pair]
+        found = self._signed.get(pair)
+        if found is None:
+            found = bool(pair[1]) and signed_by(lower, upper)
+            _keep(self._signed, pair, found)
+        return found
+
+
+def _keep(known: dict[K, V], key: K, value: V) -> None:
+    """Looks run in threads: another one may empty ``known`` at any moment, so that nobody reads back what they kept."""
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
 class _Walk:
@@ -186,12 +199,23 @@ class _Walk:
         served = [one for one in self._pool if one.subject == top.issuer]
         uppers = [one for one in (*self._anchors.get(top.issuer, ()), *served) if self._verifies(top, one)]
         fresh = [one for one in dict.fromkeys(uppers) if one not in links]
-        if not fresh or len(links) >= LONGEST_PATH or self._steps >= MOST_STEPS:
+        if not fresh:
             yield links, self._gap(links, served, bool(uppers))
+            return
+        if told := self._bound(links):
+            yield links, told
             return
         for upper in fresh:
             if self._steps < MOST_STEPS:
                 yield from self.onwards((*links, upper))
+
+    def _bound(self, links: tuple[Link, ...]) -> str:
+        """Why no more is built upon ``links``, though something is there."""
+        if len(links) >= LONGEST_PATH:
+            return f"{Reason.TOO_LONG}: it goes on above {links[-1]}, number {LONGEST_PATH} of it"
+        if self._steps >= MOST_STEPS:
+            return f"{Reason.TOO_LONG}: no root was found in {MOST_STEPS} steps"
+        return ""
 
     def _verifies(self, lower: Link, upper: Link) -> bool:
         pair = (lower.der, upper.spki_sha256)
@@ -203,7 +227,9 @@ class _Walk:
     def _gap(self, links: tuple[Link, ...], served: Sequence[Link], is_circle: bool) -> str:
         top = links[-1]
         if is_circle:
-            return f"{Reason.MISSING_ISSUER}: what was served leads in a circle, or too far, and to no root"
+            return f"{Reason.MISSING_ISSUER}: what was served leads in a circle, and to no root"
+        if any((top.der, one.spki_sha256) not in self._asked for one in served):
+            return f"{Reason.TOO_LONG}: who issued {top} was not found with {MOST_SIGNATURES} signatures"
         # An anchor of that name and another key is another CA; one that was served stands for the issuer, wrongly.
         wrong = next((one for one in served if not one.mismatch(top)), None)
         if wrong is not None:
@@ -222,8 +248,8 @@ def _flaws(links: tuple[Link, ...], is_root: bool) -> Iterator[str]:
             yield f"{Reason.NOT_A_CA}: {upper}: {objection}"
         if upper.mismatch(lower):
             yield f"{Reason.KEY_IDENTIFIER}: {lower} asks for another issuer than {upper}"
-        if lower.is_self_issued and not lower.mismatch(lower):
-            # OpenSSL takes such a one for self-signed, asks no signature, and goes no further.
+        if lower.is_taken_for_self_signed:
+            # There OpenSSL goes no further.
             yield f"{Reason.KEY_IDENTIFIER}: {lower} is issued by its own name, and names no other key"
         if weakness := upper.key_facts.weakness:
             yield f"{Reason.WEAK_KEY}: {upper}: {weakness}"

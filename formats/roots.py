@@ -1,15 +1,26 @@
 """The roots that a policy names: each text read once, when the policy is, and never for the first time in a renewal."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from domain.errors import BadInput
 from domain.policy_rules import Problem
+from formats.paths import PathBuilder
 from formats.x509 import load_pem_chain, may_issue
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _SECRET = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _PASTE = "Paste the PEM text itself under `- |`, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+
+
+def anchors_of(roots: Iterable[str]) -> tuple[bytes, ...]:
+    """The DER of every certificate in ``roots``, PEM as a policy holds it.  Raises BadInput."""
+    return tuple(der for pem in roots for der in load_pem_chain(pem.encode()))
+
+
+def paths_below(roots: Iterable[str]) -> PathBuilder:
+    """Finds paths as whoever trusts ``roots`` does: every judgement under one policy must see the same ways."""
+    return PathBuilder(anchors_of(roots))
 
 
 def root_problems(roots: Sequence[str]) -> Iterator[Problem]:

@@ -5,10 +5,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from ssl import DER_cert_to_PEM_cert
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from domain.certificate import Certificate, Life, TrustClass
@@ -17,7 +17,7 @@ from domain.paths import Path
 from domain.tiers import Issuer
 from formats.extensions import UNREAD_SAN, Extensions
 from formats.extensions import UNREADABLE as UNREADABLE
-from formats.links import Link, load_certificate
+from formats.links import LOOK_AT_IT, Link, printable
 from formats.other_names import other_names
 from formats.paths import PathBuilder
 from formats.pem import load_pem_chain as load_pem_chain
@@ -33,7 +33,6 @@ MAX_FLAWS = 20
 warnings.filterwarnings("ignore", module=r"formats\.")
 warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
 
-_REMEDY = "The bytes are kept; look at them with `openssl x509 -inform der -text`."
 _TIMESTAMPS = ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS.dotted_string
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ def parse_certificate(der: bytes) -> Certificate:
     try:
         serial = format(link.loaded.serial_number, "x")
     except UNREADABLE as error:
-        raise BadInput("certificate", f"its serial cannot be read ({error})", _REMEDY) from error
+        raise BadInput("certificate", f"its serial cannot be read ({error})", LOOK_AT_IT) from error
     subject = read("subject", lambda: _clean(link.loaded.subject.rfc4514_string()), "")
     issuer = read("issuer", lambda: _clean(link.loaded.issuer.rfc4514_string()), "")
     names, false_names = _names_of(link, read)
@@ -88,34 +87,31 @@ def may_issue(der: bytes) -> bool:
 
 def pem_of(chain: Iterable[bytes]) -> bytes:
     """``chain`` (DER, leaf first) as PEM."""
-    return b"".join(load_certificate(der).public_bytes(Encoding.PEM) for der in chain)
+    return "".join(map(DER_cert_to_PEM_cert, chain)).encode()
 
 
-def life_of(chain: Sequence[bytes], issuers: Sequence[Issuer], path: Path | None = None) -> Life:
-    """What a lifecycle must know of the leaf of ``chain`` (DER as served, leaf first).
+def life_of(der: bytes, issuers: Sequence[Issuer], path: Path) -> Life:
+    """What a lifecycle must know of the leaf ``der``.  E and the issuer's key are those of ``path``.
 
-    E and the issuer's key are those of ``path``, the best one at the time of the look; without it, of the one that
-    ends last, no root being known.
+    Whoever asks builds the path, below the roots of the policy: without them an ended cross-certificate of one of
+    them reads as the end of the leaf.
     """
-    if not chain:
-        raise BadInput("chain", "is empty", "Give the leaf first.")
-    leaf = parse_certificate(chain[0])
-    best = path or PathBuilder().ways(chain).at_any_time()
+    leaf = parse_certificate(der)
     return Life(
         fingerprint=leaf.fingerprint,
         names=leaf.names,
         not_before=leaf.not_before,
-        ends_at=best.ends_at,
+        ends_at=path.ends_at,
         algorithm=leaf.algorithm,
         key_bits=leaf.key_bits,
-        trust_class=trust_class_of(chain[0], leaf, issuers),
+        trust_class=trust_class_of(der, leaf, issuers),
         issuer=leaf.issuer,
         serial=leaf.serial,
         extended_key_usages=leaf.extended_key_usages,
         is_ca=leaf.is_ca,
         other_names=leaf.other_names,
         signature_hash=leaf.signature_hash,
-        issuer_spki=best.issuer_spki,
+        issuer_spki=path.issuer_spki,
         key_flaw=leaf.key_flaw,
     )
 
@@ -168,8 +164,7 @@ def _guarded(read: Callable[[], T], otherwise: T) -> T:
 
 
 def _clean(text: str) -> str:
-    """Printable, bounded and still to be recognised: PostgreSQL refuses NUL, and a terminal must not obey a subject."""
-    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text[:MAX_TEXT])
+    return printable(text, MAX_TEXT)
 
 
 def _names_of(link: Link, read: _Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:

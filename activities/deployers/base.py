@@ -1,6 +1,6 @@
 """What a deployer offers; to add one: a file here, and a line in the table of this folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -48,8 +48,10 @@ class DeployerParts:
     """``may_return(life, fingerprint)``: why ``life`` must not be served again in place of ``fingerprint``, or empty.
 
     Asked by every way back: an ordered roll-back, and the restoring after a reload that failed (DESIGN rule 4).
+    ``roots``: of the policy in force, in PEM; they decide when what was there before ends.
     """
 
     clock: Callable[[], datetime]
     may_return: Callable[[Life, str], str] = lambda _life, _fingerprint: ""
     failpoint: Callable[[str], None] = lambda _: None
+    roots: Callable[[], Sequence[str]] = tuple

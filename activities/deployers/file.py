@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from activities.deployer_files import previous_of
@@ -17,6 +16,8 @@ from activities.deployers.base import Bundle, DeployerParts, beat
 from activities.deployers.files import Owned, held, remove, told_as_target, write_whole
 from domain.errors import BadInput, TargetRefused
 from domain.terms import Target
+from formats.links import load_certificate
+from formats.roots import paths_below
 from formats.x509 import UNREADABLE, fingerprint_of, life_of, load_pem_chain, parse_certificate
 
 log = logging.getLogger(__name__)
@@ -146,15 +147,16 @@ class FileDeployer:
         """Why ``previous`` must not be served again in place of ``fingerprint``; empty where it cannot be read."""
         if not previous.fingerprint:
             return ""
-        life = life_of(previous.certificates, ())
-        if life.ends_at <= self._parts.clock():
+        chain, now = previous.certificates, self._parts.clock()
+        life = life_of(chain[0], (), paths_below(self._parts.roots()).ways(chain).at(now))
+        if life.ends_at <= now:
             return f"ended {life.ends_at:%Y-%m-%d %H:%M} UTC"
         return self._parts.may_return(life, fingerprint).removeprefix("it ")
 
 
 def _has_key(der: bytes, key: bytes) -> bool:
     try:
-        return load_pem_private_key(key, None).public_key() == x509.load_der_x509_certificate(der).public_key()
+        return load_pem_private_key(key, None).public_key() == load_certificate(der).public_key()
     except UNREADABLE:
         return False
 

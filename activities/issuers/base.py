@@ -33,8 +33,8 @@ class CertificateAuthority(Protocol):
 class IssuerParts:
     """What issuers are made of.
 
-    ``terms`` and ``profiles``: of the policy in force, read when needed; a profile that is not there signs nothing.
-    ``failpoint``: test only.
+    ``terms``, ``profiles`` and ``roots`` (PEM): of the policy in force, read when needed; a profile that is not there
+    signs nothing.  ``failpoint``: test only.
     """
 
     engine: Engine
@@ -43,3 +43,4 @@ class IssuerParts:
     terms: Callable[[], Sequence[IssuerTerms]] = tuple
     profiles: Callable[[], Sequence[Profile]] = tuple
     failpoint: Callable[[str], None] = lambda _: None
+    roots: Callable[[], Sequence[str]] = tuple

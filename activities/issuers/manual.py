@@ -2,7 +2,7 @@
 
 from activities.issuers.base import IssuerParts
 from domain.errors import BadInput, CARefused
-from formats.upload import wrong_with
+from formats.upload import Judge, wrong_with
 from formats.x509 import parse_certificate
 from store.access import uploads_for
 from store.orders import Order
@@ -28,7 +28,8 @@ class ManualIssuer:
         if not brought:
             raise CARefused(f"Nothing was brought for order {order.order_key}: bring the chain, leaf first.")
         try:
-            wrong = wrong_with(brought, (order.csr, order.plan), self._parts.terms(), self._parts.clock())
+            judge = Judge(self._parts.terms(), self._parts.roots(), self._parts.clock())
+            wrong = wrong_with(brought, (order.csr, order.plan), judge)
         except BadInput as error:
             raise CARefused(f"What was brought for order {order.order_key} cannot be read: {error}") from error
         if wrong:

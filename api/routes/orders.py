@@ -18,7 +18,7 @@ from api.scope import policy_of
 from domain.contracts import Plan
 from domain.errors import BadInput, Conflict
 from domain.people.messages import Supply
-from formats.upload import wrong_with
+from formats.upload import Judge, wrong_with
 from formats.x509 import load_pem_chain, parse_certificate
 from store import access, reader
 from store.access import Binding
@@ -87,7 +87,8 @@ def _judge(caller: Caller, order: dict[str, Any], chain: tuple[bytes, ...]) -> N
     if policy is None:
         return
     plan = PLAN.validate_python(order["plan"])
-    wrong = wrong_with(chain, (bytes(order["csr"]), plan), policy.issuers, caller.parts.clock())
+    judge = Judge(policy.issuers, policy.roots, caller.parts.clock())
+    wrong = wrong_with(chain, (bytes(order["csr"]), plan), judge)
     if wrong:
         told = "Bring what its CA gave for this very request, leaf first, with all that stand between it and the root."
         raise BadInput("chain", f"is refused: {'; '.join(wrong)}", f"The order stays open. {told}")

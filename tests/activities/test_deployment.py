@@ -48,6 +48,10 @@ class Site:
     target: Target
     activities: DeploymentActivities
 
+    def trust(self, roots: tuple[str, ...]) -> None:
+        """As a policy that names ``roots`` (PEM)."""
+        self.activities = activities_at(self.house, {SLOT: self.target, TWIN: self.target}, roots)
+
     def order(self, number: int, plan: Plan) -> str:
         key = f"mc-1.1.1.{number}"
         self.house.orders.place_order(PlaceOrder(key, "mc-1", plan))
@@ -80,18 +84,20 @@ class Site:
         (self.folder / "broken").write_text(str(times))
 
 
+def activities_at(house: House, found: dict[Slot, Target], roots: tuple[str, ...] = ()) -> DeploymentActivities:
+    parts = DeployerParts(house.clock, returnable(house.engine, house.clock), house.failpoint, lambda: roots)
+    deployers = {kind: make(parts) for kind, make in DEPLOYERS.items()}
+    return DeploymentActivities(DeploymentParts(house.engine, house.custodian, deployers, found.get, house.clock))
+
+
 @pytest.fixture
 def site(house: House, tmp_path: Path) -> Site:
     folder = tmp_path / "etc"
     folder.mkdir()
     reload = (sys.executable, "-c", RELOAD, str(folder))
     target = Target("nms", "file", str(folder / "chain.pem"), str(folder / "key.pem"), reload, "", 0o640)
-    parts = DeployerParts(house.clock, returnable(house.engine, house.clock), house.failpoint)
-    deployers = {kind: make(parts) for kind, make in DEPLOYERS.items()}
-    found = {SLOT: target, TWIN: target}
     govern(house.engine, "mc-1", SLOT, TWIN)
-    deployment = DeploymentParts(house.engine, house.custodian, deployers, found.get, house.clock)
-    return Site(house, folder, target, DeploymentActivities(deployment))
+    return Site(house, folder, target, activities_at(house, {SLOT: target, TWIN: target}))
 
 
 def test_a_certificate_is_installed_with_its_mode_and_the_old_one_kept(site: Site, plan: Plan) -> None:

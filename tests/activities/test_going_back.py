@@ -4,10 +4,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from domain.contracts import Plan, RevokeOrder
+from formats.x509 import fingerprint_of, pem_of
 from tests.activities.conftest import govern
 from tests.activities.test_deployment import Site, site
+from tests.activities.test_issuance_manual import OutsideCA
 
 __all__ = ["site"]
 
@@ -50,6 +56,25 @@ def test_nothing_that_ended_or_was_revoked_is_put_back(site: Site, plan: Plan) -
     assert ended.outcome == "refused"
     assert "ended" in ended.detail
     assert site.served == third
+
+
+def test_an_ended_cross_certificate_of_a_root_that_the_policy_names_keeps_nothing_from_being_put_back(
+    site: Site, plan: Plan
+) -> None:
+    now, csr = site.house.clock(), x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    csr = csr.add_extension(x509.SubjectAlternativeName([x509.DNSName("nms.example.in")]), critical=False)
+    root, ancient, key = OutsideCA(now), OutsideCA(now, "ancient root"), ec.generate_private_key(ec.SECP256R1())
+    leaf = root.sign(csr.sign(key, SHA256()).public_bytes(Encoding.DER))
+    old = pem_of([leaf, root.crossed(ancient, now - timedelta(days=30))])
+    new = site.order(2, plan)
+    for roots, outcome in (((), "refused"), ((pem_of([root.certificate]).decode(),), "installed")):
+        site.trust(roots)
+        (site.folder / "chain.pem").write_bytes(old)
+        (site.folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        site.deploy(2, new)
+        [receipt] = site.roll_back(2, new).receipts
+        assert receipt.outcome == outcome, receipt.detail
+    assert site.served == fingerprint_of(leaf)
 
 
 def test_nothing_past_its_escalation_mark_is_put_back(site: Site, plan: Plan) -> None:

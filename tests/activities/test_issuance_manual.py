@@ -9,11 +9,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from activities.issuance import IssuanceActivities
+from activities.issuers import IssuerParts
+from activities.issuers.manual import ManualIssuer
 from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, PlaceOrder, Plan, RevokeOrder
+from formats import paths
+from formats.x509 import pem_of
 from store.access import Upload, add_upload
 from store.orders import order_of
-from tests.activities.conftest import House, manual
+from tests.activities.conftest import CA_KEK, PUBLIC, House, manual
 
 DAY = timedelta(days=1)
 
@@ -39,6 +44,12 @@ class OutsideCA:
             .not_valid_before(begins)
             .not_valid_after(ends)
         )
+
+    def crossed(self, by: "OutsideCA", ends: datetime) -> bytes:
+        """A certificate of this CA's key by another one, that begins a year before it ends."""
+        builder = by._builder(self.key.public_key(), self.name, ends - 365 * DAY, ends)
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        return builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def sign(self, csr: bytes, days: int = 90, names: tuple[str, ...] = (), key: object = None) -> bytes:
         request = x509.load_der_x509_csr(csr)
@@ -79,6 +90,17 @@ def test_a_manual_order_is_pending_until_something_good_is_brought(house: House,
     assert "ask it to revoke" in revoked.detail
 
 
+def test_a_chain_that_is_too_long_to_build_is_not_said_to_lack_anything(
+    house: House, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csr, outside = placed(house, plan), OutsideCA(house.clock())
+    monkeypatch.setattr(paths, "LONGEST_PATH", 1)
+    bring(house, outside.sign(csr), outside.certificate)
+    detail = house.issuance.collect_order(CollectOrder(KEY)).detail
+    assert "nobody can say whether clients take its chain (too long to build: it goes on above" in detail
+    assert "add the CA's certificate" not in detail
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -106,6 +128,23 @@ def test_what_is_brought_wrong_fails_the_order_and_says_why(house: House, plan: 
     outcome = house.issuance.collect_order(CollectOrder(KEY))
     assert outcome.state == "failed"
     assert said in outcome.detail
+
+
+@pytest.mark.parametrize("behind", ["nothing", "its ended cross-certificate"])
+def test_what_a_root_of_the_policy_issued_is_good_whatever_else_is_brought(
+    house: House, plan: Plan, behind: str
+) -> None:
+    csr = placed(house, plan)
+    outside, ancient = OutsideCA(house.clock()), OutsideCA(house.clock(), "ancient root")
+    cross = outside.crossed(ancient, house.clock() - 30 * DAY)
+    bring(house, outside.sign(csr), *(() if behind == "nothing" else (cross,)))
+    roots = (pem_of([outside.certificate]).decode(),)
+    parts = IssuerParts(house.engine, CA_KEK, house.clock, lambda: (PUBLIC,), roots=lambda: roots)
+    issuance = IssuanceActivities(house.engine, {"manual": ManualIssuer(parts)}, house.clock, lambda: roots)
+    outcome = issuance.collect_order(CollectOrder(KEY))
+    assert outcome.state == "issued", outcome.detail
+    assert outcome.life is not None
+    assert outcome.life.ends_at == house.clock() + 90 * DAY
 
 
 def test_a_failed_order_stays_failed(house: House, plan: Plan) -> None:

@@ -1,5 +1,8 @@
 """The answer of a manual issuer: read, refused where it is wrong, and told to the lifecycle that waits for it."""
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +15,13 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy.engine import Engine
 
 from domain.contracts import CollectOrder
+from formats.x509 import pem_of
 from store import access, tables
 from store.orders import Order, fail_order, place_order
+from tests.activities.test_issuance_manual import OutsideCA
 from tests.api.conftest import House, open_house
 from tests.api.test_reading import POLICY
-from tests.domain.simulation import World, broken, plan
+from tests.domain.simulation import NAMES, World, broken, plan
 
 KEY = "mc-1.1.1.1"
 PEM = {"content-type": "application/x-pem-file"}
@@ -90,22 +95,30 @@ async def test_nothing_is_brought_for_an_order_that_is_closed(house: House, data
     assert answer.status_code == 409
 
 
-async def test_a_slip_of_whoever_brings_it_leaves_the_order_as_it_is(
-    database: Engine, world: World, tmp_path: Path
-) -> None:
-    file = tmp_path / "policy.yaml"
-    file.write_text(POLICY)
-    app, gateway, tokens = open_house(database, world, str(file))
+@asynccontextmanager
+async def open_order_under(policy: Path, database: Engine, world: World) -> AsyncIterator[tuple[House, bytes]]:
+    """A house under that policy, with an order whose request can be answered; and that request (DER)."""
+    app, gateway, tokens = open_house(database, world, str(policy))
     gateway.record()
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://everleaf") as client:
         house = House(app, client, gateway, tokens)
         await an_open_order(house, database)
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pay.example.in")])
-        csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        names = x509.SubjectAlternativeName([x509.DNSName(one) for one in NAMES])
+        csr = x509.CertificateSigningRequestBuilder().subject_name(name).add_extension(names, critical=False)
+        der = csr.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
         with database.begin() as connection:
-            csr_der = csr.public_bytes(serialization.Encoding.DER)
-            connection.execute(sa.update(tables.orders).values(csr=csr_der))
+            connection.execute(sa.update(tables.orders).values(csr=der))
+        yield house, der
+
+
+async def test_a_slip_of_whoever_brings_it_leaves_the_order_as_it_is(
+    database: Engine, world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    async with open_order_under(file, database, world) as (house, _):
         answer = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=certificate(), headers=PEM)
         assert answer.status_code == 422
         told = answer.json()["errors"][0]
@@ -114,3 +127,17 @@ async def test_a_slip_of_whoever_brings_it_leaves_the_order_as_it_is(
         assert "The order stays open" in told["remedy"]
         assert access.uploads_for(database, KEY) == []
         assert (await house.ask("GET", f"/v1/orders/{KEY}")).json()["state"] == "placed"
+
+
+async def test_what_a_root_of_the_policy_issued_is_brought_without_that_root(
+    database: Engine, world: World, tmp_path: Path
+) -> None:
+    file, outside = tmp_path / "policy.yaml", OutsideCA(world.now)
+    file.write_text(POLICY)
+    async with open_order_under(file, database, world) as (house, csr):
+        content = pem_of([outside.sign(csr, days=365)])
+        unknown = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=content, headers=PEM)
+        assert "add the CA's certificate" in unknown.text
+        file.write_text(f"{POLICY}roots: {json.dumps([pem_of([outside.certificate]).decode()])}\n")
+        known = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=content, headers=PEM)
+        assert known.status_code == 202, known.text

@@ -1,12 +1,13 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path as File
 from typing import Any
 
 import pytest
 
 from domain.certificate import Algorithm, Certificate, TrustClass
 from domain.classify import Placement
-from domain.findings import CLIENT_AUTH, Kind, Severity, Subject, covers, findings_of, severity_of_kind, sharers_of
+from domain.findings import CLIENT_AUTH, Kind, Severity, Subject, covers, findings_of, severity_of_kind
 from domain.paths import Path, Reason
 from domain.tiers import Tier
 from tests.domain.policies import NOW
@@ -14,6 +15,7 @@ from tests.domain.policies import NOW
 LEAF = Certificate(
     "f" * 64, "CN=a", "CN=ca", "1", ("a.example",), NOW, NOW + timedelta(days=90), "rsa", 2048, "sha256", "s" * 64
 )
+RUNBOOK = File(__file__).parents[2] / "docs" / "runbook.md"
 PLACED = Placement(Tier.INTERNAL, "nms", "core", "rule")
 
 
@@ -139,6 +141,13 @@ def test_a_private_certificate_lives_as_long_as_the_policy_lets_it() -> None:
     assert kinds(longer, trust_class=TrustClass.SELF_SIGNED) == []
 
 
+def test_the_end_of_client_auth_is_the_same_day_in_the_finding_and_in_the_runbook() -> None:
+    told = dict(found(replace(LEAF, extended_key_usages=(CLIENT_AUTH,)), trust_class=TrustClass.PUBLIC))
+    row = next(line for line in RUNBOOK.read_text().splitlines() if line.startswith("| public clientAuth |"))
+    assert "from 15 March 2027 on" in told[Kind.PUBLIC_CLIENT_AUTH]
+    assert "from 15 March 2027 on" in row
+
+
 def test_a_common_name_is_no_name() -> None:
     bare = replace(LEAF, names=("a.example",), false_names=("a.example",))
     told = dict(found(bare, asked=("a.example",)))
@@ -147,6 +156,26 @@ def test_a_common_name_is_no_name() -> None:
     assert kinds(bare, asked=()) == [Kind.MISSING_SAN]
     assert kinds(replace(bare, extended_key_usages=(CLIENT_AUTH,))) == []
     assert kinds(replace(bare, is_ca=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "others", "told"),
+    [
+        (("a@b.example",), (), "only a@b.example"),
+        (("a@b.example",), ("URI:spiffe://a/b",), "only a@b.example, URI:spiffe://a/b"),
+        ((), ("URI:spiffe://a/b",), "only URI:spiffe://a/b"),
+        ((), (), "no subjectAltName that clients could match"),
+        (("a.example", "a@b.example"), (), ""),
+        (("10.0.0.1",), (), ""),
+    ],
+)
+def test_a_server_is_known_by_a_dns_name_or_an_address_alone(
+    names: tuple[str, ...], others: tuple[str, ...], told: str
+) -> None:
+    leaf = replace(LEAF, names=names, other_names=others)
+    assert [kind for kind, _ in found(leaf)] == [Kind.MISSING_SAN] * bool(told)
+    assert all(told in detail for _, detail in found(leaf))
+    assert kinds(replace(leaf, extended_key_usages=(CLIENT_AUTH,))) == []
 
 
 @pytest.mark.parametrize(
@@ -187,7 +216,3 @@ def test_a_certificate_that_begins_later_is_found() -> None:
 
 def test_a_good_certificate_has_no_finding() -> None:
     assert findings_of(Subject(LEAF, ("a.example",), TrustClass.PRIVATE, PLACED), NOW) == ()
-
-
-def test_sharers_are_counted_by_their_key() -> None:
-    assert sharers_of({"a": "k", "b": "k", "c": "l", "d": ""}) == {"a": 1, "b": 1, "c": 0, "d": 0}

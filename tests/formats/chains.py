@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from domain.paths import Path
 from formats import der
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -23,7 +24,10 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True)
 class Recipe:
-    """One certificate to be made.  ``aki``: of its issuer's key; "other" names another, "" leaves it out."""
+    """One certificate to be made.  ``aki``: of its issuer's key; "other" names another, "" leaves it out.
+
+    ``asks``: an authorityKeyIdentifier instead of that; ``serial``: 0 for one by chance.
+    """
 
     name: str
     key: Key
@@ -41,6 +45,9 @@ class Recipe:
     spelling: Callable[[str], str] = str
     odd: tuple[str, bytes] | None = None
     doubled: bytes = b""
+    mark: bytes = b""
+    asks: x509.AuthorityKeyIdentifier | None = None
+    serial: int = 0
 
     def signed(self, issuer: "Recipe") -> bytes:
         """DER."""
@@ -49,16 +56,38 @@ class Recipe:
             .subject_name(_name(self.name))
             .issuer_name(_name(self.spelling(issuer.name)))
             .public_key(self.key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(self.serial or x509.random_serial_number())
             .not_valid_before(self.begins)
             .not_valid_after(self.ends)
         )
         for value, critical in self._extensions(issuer):
             builder = builder.add_extension(value, critical)
         made = builder.sign(issuer.key, hashes.SHA256())
-        if isinstance(self.hash, hashes.SHA1) or self.doubled:
-            return _signed_again(made, issuer.key, self.hash, self.doubled)
+        if isinstance(self.hash, hashes.SHA1) or self.doubled or self.mark:
+            return self._signed_again(made, issuer.key)
         return made.public_bytes(Encoding.DER)
+
+    def _signed_again(self, made: x509.Certificate, key: Key) -> bytes:
+        """``made`` as no library of today makes it: signed with SHA-1, with an extension twice or odd marks."""
+        algorithm = _ALGORITHMS[self.hash.name, isinstance(key, rsa.RSAPrivateKey)]
+        version, serial, _, *rest, listed = der.parts_of(der.only(made.tbs_certificate_bytes, der.SEQUENCE))
+        extensions = [self._marked(part) for part in der.parts_of(der.only(listed.content, der.SEQUENCE))]
+        extensions += [one for one in extensions if self.doubled and self.doubled in one[:9]]
+        head = version.whole + serial.whole + algorithm + b"".join(part.whole for part in rest)
+        listing = der.wrapped(der.EXTENSIONS, der.wrapped(der.SEQUENCE, b"".join(extensions)))
+        tbs = der.wrapped(der.SEQUENCE, head + listing)
+        if isinstance(key, rsa.RSAPrivateKey):
+            signature = key.sign(tbs, padding.PKCS1v15(), self.hash)
+        else:
+            signature = key.sign(tbs, ec.ECDSA(self.hash))
+        return der.wrapped(der.SEQUENCE, tbs + algorithm + der.wrapped(der.BIT_STRING, b"\x00" + signature))
+
+    def _marked(self, part: der.Part) -> bytes:
+        """FALSE is written out where it was left out, BER's TRUE where DER's was, and DER's everywhere."""
+        key, *mark, value = der.parts_of(part.content)
+        if not self.mark or (self.mark[-1] != 0xFF and bool(mark) is not bool(self.mark[-1])):
+            return part.whole
+        return der.wrapped(der.SEQUENCE, key.whole + self.mark + value.whole)
 
     def _extensions(self, issuer: "Recipe") -> Sequence[tuple[x509.ExtensionType, bool]]:
         found: list[tuple[x509.ExtensionType, bool]] = []
@@ -73,7 +102,7 @@ class Recipe:
         if self.aki:
             asked = issuer.key if self.aki == "good" else ec.generate_private_key(ec.SECP256R1())
             found.append((x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False))
-            found.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(asked.public_key()), False))
+            found.append((self.asks or x509.AuthorityKeyIdentifier.from_issuer_public_key(asked.public_key()), False))
         if self.is_strange:
             odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
             found.append((odd, True))
@@ -157,6 +186,11 @@ class _Draft:
     def _stranger(self) -> bytes:
         own = Recipe("another root", self.spare)
         return own.signed(own)
+
+
+def is_accepted(path: Path) -> bool:
+    """What `openssl verify` would say of leaf and chain together, its root given."""
+    return not path.flaw and not path.own_flaw
 
 
 def _expired(draft: _Draft) -> None:
@@ -284,6 +318,25 @@ def _identifier(draft: _Draft) -> None:
     draft.change(draft.random.randrange(len(draft.row) - 1), "key identifier of another", aki="other")
 
 
+def _asked_issuer(draft: _Draft) -> None:
+    """By the name and serial of its issuer, as old CAs do; the name is that of the issuer's issuer."""
+    place = draft.random.randrange(len(draft.row) - 1)
+    upper, top = draft.row[place + 1], draft.row[min(place + 2, len(draft.row) - 1)]
+    draft.row[place + 1] = replace(upper, serial=4711)
+    names = draft.random.choice(((top.name,), ("another",), ("another", top.name), (top.name, "another"), ()))
+    general = [x509.DNSName("a.example"), *(x509.DirectoryName(_name(one)) for one in names)]
+    serial = draft.random.choice((4711, 4711, 4712))
+    draft.change(place, f"asks for {names} {serial}", asks=x509.AuthorityKeyIdentifier(None, general, serial))
+
+
+def _rollover(draft: _Draft) -> None:
+    """The highest CA is the root's new key, of another kind or of the same, without identifiers."""
+    if len(draft.row) < 3:
+        return
+    draft.row[:] = [replace(one, aki="") for one in draft.row]
+    draft.change(len(draft.row) - 2, "a rollover", name=draft.row[-1].name)
+
+
 def _no_identifiers(draft: _Draft) -> None:
     draft.row[:] = [replace(one, aki="") for one in draft.row]
     draft.faults.append("no key identifiers")
@@ -343,6 +396,8 @@ ODD = {
     "nameConstraints cut short": ("2.5.29.30", b"\x30\x05\xa0"),
     "subjectKeyIdentifier of another type": ("2.5.29.14", b"\x05\x00"),
     "authorityKeyIdentifier cut short": ("2.5.29.35", b"\x30\x05\x80"),
+    "authorityKeyIdentifier with a serial alone": ("2.5.29.35", b"\x30\x03\x82\x01\x05"),
+    "authorityKeyIdentifier of another without its issuer": ("2.5.29.35", b"\x30\x06\x80\x01\x07\x82\x01\x05"),
     "subjectAltName empty": ("2.5.29.17", b"\x30\x00"),
     "subjectAltName cut short": ("2.5.29.17", b"\x30\x05\x82"),
     "certificatePolicies cut short": ("2.5.29.32", b"\x30\x05\x30"),
@@ -359,6 +414,17 @@ def _odd(draft: _Draft) -> None:
 def _doubled(draft: _Draft) -> None:
     last = draft.random.choice((0x0E, 0x0F, 0x11, 0x13, 0x23))
     draft.change(draft.anywhere(), f"2.5.29.{last} twice", doubled=bytes((6, 3, 0x55, 0x1D, last)))
+
+
+def _all_critical(draft: _Draft) -> None:
+    """Key identifiers as well, which no CA may mark so."""
+    draft.change(draft.anywhere(), "all critical", mark=b"\x01\x01\xff")
+
+
+def _marks(draft: _Draft) -> None:
+    """Each critical mark FALSE and written out, or TRUE in BER."""
+    mark = draft.random.choice((b"\x01\x01\x00", b"\x01\x01\x01"))
+    draft.change(draft.anywhere(), f"marks of {mark.hex()}", mark=mark)
 
 
 FAULTS: tuple[Callable[[_Draft], None], ...] = (
@@ -384,6 +450,8 @@ FAULTS: tuple[Callable[[_Draft], None], ...] = (
     _tampered,
     _strange,
     _identifier,
+    _asked_issuer,
+    _rollover,
     _no_identifiers,
     _spelling,
     _cross,
@@ -394,6 +462,8 @@ FAULTS: tuple[Callable[[_Draft], None], ...] = (
     _odd,
     _odd,
     _doubled,
+    _marks,
+    _all_critical,
 )
 
 
@@ -418,19 +488,3 @@ _ALGORITHMS = {
     ("sha256", True): bytes.fromhex("300d06092a864886f70d01010b0500"),
     ("sha256", False): bytes.fromhex("300a06082a8648ce3d040302"),
 }
-
-
-def _signed_again(made: x509.Certificate, key: Key, used: hashes.HashAlgorithm, doubled: bytes) -> bytes:
-    """``made`` as no library of today makes it: signed with SHA-1, or with the extension of that OID (DER) twice."""
-    algorithm = _ALGORITHMS[used.name, isinstance(key, rsa.RSAPrivateKey)]
-    version, serial, _, *rest, listed = der.parts_of(der.only(made.tbs_certificate_bytes, der.SEQUENCE))
-    extensions = list(der.parts_of(der.only(listed.content, der.SEQUENCE)))
-    extensions += [part for part in extensions if doubled and part.content.startswith(doubled)]
-    twice = der.wrapped(der.SEQUENCE, b"".join(part.whole for part in extensions))
-    head = version.whole + serial.whole + algorithm + b"".join(part.whole for part in rest)
-    tbs = der.wrapped(der.SEQUENCE, head + der.wrapped(der.EXTENSIONS, twice))
-    if isinstance(key, rsa.RSAPrivateKey):
-        signature = key.sign(tbs, padding.PKCS1v15(), used)
-    else:
-        signature = key.sign(tbs, ec.ECDSA(used))
-    return der.wrapped(der.SEQUENCE, tbs + algorithm + der.wrapped(der.BIT_STRING, b"\x00" + signature))

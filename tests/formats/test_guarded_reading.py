@@ -1,5 +1,6 @@
 """One extension that is odd, damaged or doubled hides no other: names, CA:TRUE and usages of the rest are read."""
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -10,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.certificate import Certificate
+from domain.errors import BadInput
 from formats import der
+from formats.extensions import word
+from formats.links import Link
 from formats.pem import load_pem_chain
-from formats.x509 import may_issue, parse_certificate
+from formats.x509 import may_issue, parse_certificate, pem_of
 from tests.formats.test_x509 import certificate
+from tests.launcher.waiting import LONG_SECONDS
+from tests.needed import programs
 
 HERE = Path(__file__).parent
 SAMPLE, _ = certificate("sample", 90)
@@ -100,6 +106,90 @@ def test_ca_true_is_seen_as_openssl_sees_it(value: str) -> None:
     made = having([extension(USAGES, b"\x30\x00"), extension(BASIC, bytes.fromhex(value))])
     says_ca = value not in ("3000", "30060101ff0201ff")
     assert parse_certificate(made).is_ca is may_issue(made) is says_ca
+
+
+def marked(mark: str, last: int = BASIC) -> bytes:
+    """The sample, with that between OID and value of one extension."""
+    odd = der.parts_of(der.only(extension(last, GOOD[last]), der.SEQUENCE))
+    key, value = (part.whole for part in odd)
+    others = [extension(one, good) for one, good in GOOD.items() if one != last]
+    return having([*others[:2], der.wrapped(der.SEQUENCE, key + bytes.fromhex(mark) + value), *others[2:]])
+
+
+# What stands between them, and whether OpenSSL loads the certificate.
+MARKS = [("010100", True), ("010101", True), ("0101ff", True), ("0100", False), ("01020101", False), ("0500", False)]
+
+
+@pytest.mark.parametrize(("mark", "is_loaded"), MARKS)
+@pytest.mark.parametrize("last", sorted(GOOD))
+def test_a_critical_mark_that_is_not_der_hides_nothing(last: int, mark: str, is_loaded: bool) -> None:
+    made = marked(mark, last)
+    oid = f"2.5.29.{last}"
+    told = f"the critical mark of its {word(oid)} is not written as DER has it"
+    told = told if is_loaded else f"its {word(oid)} cannot be read"
+    read = parse_certificate(made)
+    survives(read, but=0)
+    assert read.flaws == (() if mark == "0101ff" else (told,))
+    assert (oid in Link(made).extensions.critical) is mark.endswith(("01", "ff"))
+    assert bool(Link(made).extensions.refused) is not is_loaded
+    assert load_pem_chain(pem_of((made, SAMPLE))) == (made, SAMPLE)
+
+
+@pytest.mark.parametrize(("mark", "is_loaded"), MARKS)
+def test_openssl_loads_what_is_not_refused(mark: str, is_loaded: bool) -> None:
+    programs("openssl", consequence="what it loads is not compared")
+    command = ["openssl", "x509", "-inform", "der", "-noout"]
+    done = subprocess.run(command, input=marked(mark), capture_output=True, timeout=LONG_SECONDS)
+    assert (done.returncode == 0) is is_loaded
+
+
+@pytest.mark.parametrize("odd", ["3000", "30020500", "3006 0601 80 0401 05", "3005 0601 2a 0500", "0500"])
+def test_what_is_no_extension_at_all_hides_no_other(odd: str) -> None:
+    made = having([bytes.fromhex(odd), *[extension(last, good) for last, good in GOOD.items()]])
+    read = parse_certificate(made)
+    survives(read, but=0)
+    assert len(read.flaws) == 1 and "cannot be read" in read.flaws[0]
+    assert Link(made).extensions.refused
+
+
+def test_what_is_no_certificate_is_not_mended_into_one() -> None:
+    body = der.only(marked("010100"), der.SEQUENCE)
+    for odd in (marked("010100") + b"\x05\x00", der.wrapped(0x31, body), der.wrapped(der.SEQUENCE, body + b"\x05\x00")):
+        with pytest.raises(BadInput):
+            parse_certificate(odd)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [extension(0x63, b"\x05\x00", is_critical=True)] * 5000,
+        [extension(number, b"\x05") for number in range(0x40, 0x40 + 63)],
+        [extension(POLICIES, b"\x05")] * 70,
+    ],
+)
+def test_whatever_stands_before_them_the_extensions_that_count_are_read(before: Sequence[bytes]) -> None:
+    made = having(
+        [
+            extension(POLICIES, b"\x05"),
+            *before,
+            *[extension(one, good) for one, good in GOOD.items() if one != POLICIES],
+        ]
+    )
+    survives(parse_certificate(made), but=0)
+    assert may_issue(made) and Link(made).extensions.all(x509.KeyUsage)
+    told = f"it has {len(before) + 5} extensions, of which 68 were read"
+    assert (told in parse_certificate(made).flaws) is (len(before) > 63)
+
+
+def test_ca_true_is_seen_behind_any_number_that_do_not_say_so() -> None:
+    made = having([*[extension(BASIC, b"\x30\x00")] * 20_000, extension(BASIC, GOOD[BASIC])])
+    assert may_issue(made) and parse_certificate(made).is_ca
+
+
+def test_a_critical_extension_behind_the_bound_is_seen() -> None:
+    others = [extension(0x63, b"\x05\x00")] * 100
+    link = Link(having([extension(USAGES, b"\x30\x00"), *others, extension(0x62, b"\x05\x00", is_critical=True)]))
+    assert link.unhandled == "2.5.29.98"
 
 
 def test_a_name_of_an_unknown_kind_hides_no_other_name() -> None:

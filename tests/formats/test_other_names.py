@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from formats.x509 import life_of, parse_certificate
+from formats.x509 import parse_certificate
+from tests.formats.test_x509 import life
 
 PERSON = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")])
 OURS = (x509.DNSName("a.example"), x509.IPAddress(ip_address("10.0.0.1")), x509.RFC822Name("a@b.example"))
@@ -37,7 +38,7 @@ def made(*names: x509.GeneralName) -> bytes:
 def test_a_name_of_another_kind_is_told_with_its_kind(name: x509.GeneralName, told: str) -> None:
     der = made(*OURS, name)
     assert parse_certificate(der).other_names == (told,)
-    assert life_of([der], ()).other_names == (told,)
+    assert life(der).other_names == (told,)
 
 
 def test_names_that_an_order_can_give_are_no_other_names() -> None:

@@ -15,7 +15,7 @@ from domain.paths import Reason, reason_of
 from formats.links import Link, signed_by
 from formats.paths import PathBuilder
 from formats.x509 import parse_certificate, pem_of
-from tests.formats.chains import FAULTS, NOW, Case, Forge
+from tests.formats.chains import FAULTS, NOW, Case, Forge, is_accepted
 from tests.launcher.waiting import LONG_SECONDS
 from tests.needed import programs
 
@@ -59,7 +59,7 @@ def difference(case: Case, openssl: OpenSSL) -> str:
     """Empty where both say the same."""
     ways = PathBuilder(case.roots).ways(case.chain)
     path = ways.at(NOW)
-    ours, theirs = path.is_accepted and path.rooted, openssl.accepts(case.chain, case.roots)
+    ours, theirs = is_accepted(path) and path.rooted, openssl.accepts(case.chain, case.roots)
     if ours == theirs:
         return ""
     if ours and openssl.accepts(ways.row(), case.roots):
@@ -78,9 +78,11 @@ def test_the_chains_are_good_and_bad_and_every_fault_and_reason_is_among_them() 
     forge = Forge(seed=20261130)
     cases = [forge.case() for _ in range(CHAINS)]
     paths = [PathBuilder(case.roots).ways(case.chain).at(NOW) for case in cases]
-    accepted = sum(path.is_accepted and path.rooted for path in paths)
+    accepted = sum(is_accepted(path) and path.rooted for path in paths)
     assert CHAINS // 4 < accepted < CHAINS * 3 // 4
-    assert {reason_of(flaw) for path in paths for flaw in (path.flaw, path.own_flaw) if flaw} == set(Reason)
+    # What is too long to build has tests of its own: it would be good to OpenSSL, which has time.
+    told = {reason_of(flaw) for path in paths for flaw in (path.flaw, path.own_flaw) if flaw}
+    assert told == set(Reason) - {Reason.TOO_LONG}
     assert len({fault.partition(" at ")[0] for case in cases for fault in case.faults}) > len(FAULTS)
 
 
@@ -102,9 +104,9 @@ def test_without_roots_a_chain_is_as_good_as_its_highest_certificate(openssl: Op
         ways = PathBuilder().ways(case.chain)
         path, trusted = ways.at(NOW), highest(case.chain)
         theirs = bool(trusted) and openssl.accepts(case.chain, trusted)
-        turned = path.is_accepted and not theirs and openssl.accepts(ways.row(), trusted)
+        turned = is_accepted(path) and not theirs and openssl.accepts(ways.row(), trusted)
         is_unjudged = bool(path.flaw) and reason_of(path.flaw) in UNJUDGED and theirs
-        assert path.is_accepted == theirs or turned or is_unjudged, (case.faults, path)
+        assert is_accepted(path) == theirs or turned or is_unjudged, (case.faults, path)
         compared["turned" if turned else "unjudged" if is_unjudged else str(theirs)] += 1
     assert min(compared["True"], compared["False"]) > CHAINS // 8, compared
     assert compared["turned"] + compared["unjudged"] <= CHAINS // 10, compared

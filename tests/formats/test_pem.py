@@ -40,6 +40,44 @@ def test_both_certificates_are_read_and_what_no_server_reads_is_told(data: bytes
     assert not flaw or told[0].startswith(flaw.format(line))
 
 
+ENDED = pem_of((LEAF,))
+BEGUN = b"".join(pem_of((OTHER,)).splitlines(keepends=True)[:4])
+AT = ENDED.count(b"\n") + 1
+BEGIN = "-----BEGIN CERTIFICATE-----"
+
+
+@pytest.mark.parametrize(
+    ("data", "flaw"),
+    [
+        (ENDED + BEGUN, f"line {AT}: {BEGIN} is cut short: the file ends without its END"),
+        (ENDED + BEGUN[:28], f"line {AT}: {BEGIN} is cut short: the file ends without its END"),
+        (WHOLE.rstrip(b"\n")[:-1], f"line {AT}: {BEGIN} is cut short: the file ends without its END"),
+        (BEGUN + ENDED, f"line 1: {BEGIN} is cut short: {BEGIN} follows in line 5"),
+        (BOM + BEGUN + b"-----END X509 CRL-----\n", f"line 1: {BEGIN} is cut short: -----END X509 CRL----- follows"),
+        (ENDED + b"-----BEGIN PRIVATE KEY-----\nMIGH\n", f"line {AT}: -----BEGIN PRIVATE KEY----- is cut short"),
+        (ENDED + b"-----END CERTIFICATE-----\n", ""),
+    ],
+)
+def test_a_block_that_does_not_end_is_told_as_openssl_refuses_the_file_for_it(
+    tmp_path: Path, data: bytes, flaw: str
+) -> None:
+    (tmp_path / "chain.pem").write_bytes(data)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(tmp_path / "chain.pem")
+        is_read = True
+    except ssl.SSLError:
+        is_read = False
+    told = pem_flaws(data)
+    assert is_read is not bool(told)
+    assert not flaw or told[0].startswith(flaw)
+
+
+def test_what_is_cut_short_is_refused_with_its_line() -> None:
+    with pytest.raises(BadInput, match=f"line 1: {BEGIN} is cut short"):
+        load_pem_chain(BEGUN + ENDED)
+
+
 def test_a_file_of_many_slips_is_told_by_its_first_ones() -> None:
     assert len(pem_flaws(b" -----BEGIN CERTIFICATE-----\n" * 1000)) == 5
 

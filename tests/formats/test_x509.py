@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.certificate import TrustClass
+from domain.certificate import Life, TrustClass
 from domain.errors import BadInput
 from domain.tiers import Issuer
 from formats.paths import PathBuilder
@@ -23,6 +23,7 @@ from formats.x509 import (
     parse_certificate,
     pem_of,
 )
+from tests.formats.chains import is_accepted
 from tests.launcher.waiting import LONG_SECONDS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -62,15 +63,19 @@ def certificate(
     return made.public_bytes(serialization.Encoding.DER), key
 
 
+def life(*chain: bytes, issuers: tuple[Issuer, ...] = ()) -> Life:
+    return life_of(chain[0], issuers, PathBuilder().ways(chain).at_any_time())
+
+
 def test_an_old_cross_certificate_behind_a_served_root_ends_nothing() -> None:
     root, root_key = certificate("root", 900, ca=True)
     _, old_key = certificate("old", 900, ca=True)
     cross, _ = certificate("root", 1, ("old", old_key), ca=True, key=root_key)
     leaf, _ = certificate("leaf", 90, ("root", root_key))
     for chain in ((leaf, root, cross), (leaf, cross, root)):
-        assert life_of(chain, ()).ends_at == NOW + timedelta(days=90)
+        assert life(*chain).ends_at == NOW + timedelta(days=90)
     # Where the root itself is not served, the cross-certificate is the way.
-    assert life_of((leaf, cross), ()).ends_at == NOW + timedelta(days=1)
+    assert life(leaf, cross).ends_at == NOW + timedelta(days=1)
 
 
 def test_names_are_lower_case_sorted_and_unique() -> None:
@@ -85,9 +90,9 @@ def test_a_life_ends_with_the_first_certificate_on_its_path_below_the_root() -> 
     root, root_key = certificate("root", 10, ca=True)
     issuing, issuing_key = certificate("issuing", 60, ("root", root_key), ca=True)
     leaf, _ = certificate("leaf", 90, ("issuing", issuing_key))
-    life = life_of((leaf, issuing, root), (PRIVATE,))
-    assert life.ends_at == NOW + timedelta(days=60)
-    assert life.trust_class is TrustClass.PRIVATE
+    found = life(leaf, issuing, root, issuers=(PRIVATE,))
+    assert found.ends_at == NOW + timedelta(days=60)
+    assert found.trust_class is TrustClass.PRIVATE
 
 
 def test_a_life_ends_with_the_first_of_its_path_in_whatever_order_it_is_served() -> None:
@@ -97,20 +102,20 @@ def test_a_life_ends_with_the_first_of_its_path_in_whatever_order_it_is_served()
     leaf, _ = certificate("leaf", 90, ("issuing", issuing_key))
     stranger, _ = certificate("stranger", 5, ca=True)
     for order in itertools.permutations((issuing, upper, root, stranger)):
-        assert life_of((leaf, *order), ()).ends_at == NOW + timedelta(days=30)
+        assert life(leaf, *order).ends_at == NOW + timedelta(days=30)
         assert in_path_order((leaf, *order)) == (leaf, issuing, upper, root)
-    assert life_of((leaf, b"damaged", upper, issuing), ()).ends_at == NOW + timedelta(days=30)
-    assert life_of((leaf, upper), ()).ends_at == NOW + timedelta(days=90)
+    assert life(leaf, b"damaged", upper, issuing).ends_at == NOW + timedelta(days=30)
+    assert life(leaf, upper).ends_at == NOW + timedelta(days=90)
 
 
 def test_a_chain_that_runs_in_a_circle_or_never_ends_is_read_all_the_same() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     circle = [certificate(one, days, (other, key), ca=True, key=key)[0] for one, other, days in ROUND]
     leaf, _ = certificate("leaf", 90, ("a", key))
-    assert life_of((leaf, *circle), ()).ends_at == NOW + timedelta(days=20)
+    assert life(leaf, *circle).ends_at == NOW + timedelta(days=20)
     assert in_path_order((leaf, *circle * 50)) == (leaf, *circle)
     twins = [certificate("a", 100 + n, ("b", key), ca=True, key=key)[0] for n in range(400)]
-    assert life_of((leaf, *twins, *circle), ()).ends_at == NOW + timedelta(days=90)
+    assert life(leaf, *twins, *circle).ends_at == NOW + timedelta(days=90)
 
 
 def test_pem_goes_there_and_back() -> None:
@@ -127,11 +132,11 @@ def test_a_version_that_does_not_exist_is_refused_by_name(version: int) -> None:
     at = SAMPLE.index(bytes.fromhex("a003020102")) + 4
     damaged = SAMPLE[:at] + bytes([version]) + SAMPLE[at + 1 :]
     assert at < 16
-    for read in (parse_certificate, lambda der: load_pem_chain(pem(der)), lambda der: life_of((der,), ())):
+    for read in (parse_certificate, lambda der: load_pem_chain(pem(der)), life):
         with pytest.raises(BadInput, match="is not a valid X509 version"):
             read(damaged)
-    assert PathBuilder().ways((SAMPLE, damaged)).at(NOW).is_accepted
-    assert life_of((SAMPLE, damaged), ()) == life_of((SAMPLE,), ())
+    assert is_accepted(PathBuilder().ways((SAMPLE, damaged)).at(NOW))
+    assert life(SAMPLE, damaged) == life(SAMPLE)
 
 
 def pem(der: bytes) -> bytes:
@@ -162,7 +167,8 @@ def test_a_serial_that_is_not_positive_is_read_without_a_word(tmp_path: Path) ->
     script = (
         "import sys, pathlib; from cryptography import x509; from formats.x509 import *;"
         "der = pathlib.Path(sys.argv[1]).read_bytes();"
-        "print(parse_certificate(der).serial[0], len(life_of((der,), ()).names));"
+        "path = PathBuilder().ways([der]).at_any_time();"
+        "print(parse_certificate(der).serial[0], len(life_of(der, (), path).names));"
         "x509.load_der_x509_certificate(der).serial_number"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "odd.der")]
