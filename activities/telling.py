@@ -14,6 +14,7 @@ from temporalio import activity
 from activities.discovery import heartbeat
 from activities.scanners.base import Clock
 from domain.contracts import LifecyclesTold, TellLifecycles
+from store.batches import batches
 from store.facts import heads_of
 from store.sightings.notices import mark_sent, unsent
 
@@ -60,15 +61,16 @@ class TellingActivities:
     clock: Clock
     send: Callable[[str, str], Awaitable[None]]
     failpoint: Callable[[str], None]
-    # Two discoveries would send the same notices twice, at twice the pace.
+    # Two discoveries would send the same notices twice, at twice the pace.  Of this process alone: a second lifecycle
+    # worker may send what this one has read already, which lifecycles know by its id, and keeps as many awake again.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @activity.defn(name="tell_lifecycles")
     async def tell_lifecycles(self, asked: TellLifecycles) -> LifecyclesTold:
         """Send every notice that Temporal has not acknowledged, whichever discovery wrote it.
 
-        Idempotent: what was acknowledged is not sent again.  All are tried before the first failure is raised: one
-        broken lifecycle must not keep others from hearing.
+        Idempotent: what was acknowledged is not sent again.  All lifecycles are tried before the first failure is
+        raised: a broken one must not keep others from hearing.
         """
         while True:
             try:
@@ -83,21 +85,23 @@ class TellingActivities:
 
     async def _tell_all(self) -> LifecyclesTold:
         awake, told, certificates = Awake(self.engine), 0, set[str]()
-        failures: list[BaseException] = []
+        # What could not be told to them comes first: told of a later notice now, they would take the earlier one,
+        # which is tried again, for the newer.
+        failures: dict[str, BaseException] = {}
         last = ""
         while page := await asyncio.to_thread(unsent, self.engine, PAGE, after=last):
             last = page[-1][1]
             queues: dict[str, list[str]] = {}
             for managed_id, notice_id in page:
-                queues.setdefault(managed_id, []).append(notice_id)
+                if managed_id not in failures:
+                    queues.setdefault(managed_id, []).append(notice_id)
             heads = await asyncio.to_thread(heads_of, self.engine, list(queues))
-            waiting = list(queues.items())
-            while waiting:
-                batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+            for batch in batches(queues.items(), AT_ONCE):
                 await awake.make_room(len(batch))
                 answers = await asyncio.gather(*(self._tell(*queue) for queue in batch), return_exceptions=True)
-                failures += [answer for answer in answers if isinstance(answer, BaseException)]
-                heard = [one for one, answer in zip(batch, answers, strict=True) if answer is None]
+                answered = list(zip(batch, answers, strict=True))
+                failures |= {one[0]: answer for one, answer in answered if isinstance(answer, BaseException)}
+                heard = [one for one, answer in answered if answer is None]
                 sent = [notice_id for _, notices in heard for notice_id in notices]
                 await asyncio.to_thread(mark_sent, self.engine, sent, self.clock())
                 heartbeat()
@@ -105,8 +109,8 @@ class TellingActivities:
                     awake.add(managed_id, heads.get(managed_id, -1))
                     certificates.add(managed_id)
                     told += len(notices)
-        for failure in failures:
-            raise failure
+        if failures:
+            raise next(iter(failures.values()))
         return LifecyclesTold(told, len(certificates))
 
     async def _tell(self, managed_id: str, notices: list[str]) -> None:

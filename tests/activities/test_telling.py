@@ -113,6 +113,30 @@ async def test_a_lifecycle_that_cannot_be_told_keeps_no_other_from_hearing(
     assert await tell(lifecycles) == LifecyclesTold(15, 15)
 
 
+async def test_who_could_not_be_told_hears_nothing_later_before_it_hears_that(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "PAGE", 1)
+    write_notices(database, 2, each=2)
+    lifecycles = Lifecycles(database)
+    failing = ["n-0000-0"]
+    send = lifecycles.send
+
+    async def send_but_once(managed_id: str, notice_id: str) -> None:
+        if notice_id in failing:
+            failing.remove(notice_id)
+            raise NotReady(f"{managed_id} takes no signal")
+        await send(managed_id, notice_id)
+
+    monkeypatch.setattr(lifecycles, "send", send_but_once)
+    with pytest.raises(NotReady, match="mc-0000 takes no signal"):
+        await tell(lifecycles)
+    assert [notice for _, notice in lifecycles.heard] == ["n-0001-0", "n-0001-1"]
+
+    assert await tell(lifecycles) == LifecyclesTold(2, 1)
+    assert [notice for _, notice in lifecycles.heard[2:]] == ["n-0000-0", "n-0000-1"]
+
+
 async def test_lifecycles_that_record_nothing_hold_up_the_others_for_a_while_only(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
