@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from secrets import token_hex
 
 from sqlalchemy.engine import Connection, Engine
 
@@ -61,7 +62,10 @@ def _remake(connection: Connection, discovery_id: str, rules: tuple[Policy, date
         terms = targets.terms(managed.id, leaves[managed.present].own_life, slots)
         rows.append(ManagedRow(managed.id, managed.fingerprints, managed.names, terms))
         if terms != before[managed.id]:
-            told = Observation(f"{discovery_id}.{managed.id}.policy", "terms", now, terms)
+            # Fresh each time: a policy that changes again between two attempts is told under the same discovery again,
+            # and what is marked under one policy is never told of it twice.
+            notice_id = f"{discovery_id}.{managed.id}.policy.{token_hex(8)}"
+            told = Observation(notice_id, "terms", now, terms)
             notices.append((managed.id, told))
     write(connection, discovery_id, Changes(managed=rows, notices=notices), now)
     mark_looked_at(connection, skipped, policy.version)
