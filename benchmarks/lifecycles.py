@@ -107,11 +107,12 @@ class Product:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Product]:
+def installation(folder: Path, rules: str = POLICY) -> Iterator[Product]:
+    """``rules``: its policy; FOLDER in it stands for the one of the PEM files."""
     home = folder / "home"
     home.mkdir(mode=0o700)
     policy = folder / "policy.yaml"
-    policy.write_text(POLICY.replace("FOLDER", str(folder / "pem")))
+    policy.write_text(rules.replace("FOLDER", str(folder / "pem")))
     post = subprocess.Popen(
         dying_with_parent([sys.executable, "-m", "demo.mailbox", str(home)]), cwd=PROJECT, stdout=subprocess.DEVNULL
     )
