@@ -31,6 +31,8 @@ LAST_SEEN = (
     "misses",
 )
 
+MANAGED = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at", "policy_version")
+
 # One number for the advisory lock under which identity is resolved (DESIGN rule 10), over all workers.
 ADOPTION_LOCK = 0x45564C01
 
@@ -81,9 +83,7 @@ def write(connection: Connection, discovery_id: str, changes: Changes, now: date
 
     ``new`` and ``notices`` must be new; all else is written over what is there.
     """
-    managed = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at", "policy_version")
-    fresh = (_managed_values(row, discovery_id, now) for row in changes.new)
-    copy_rows(tables.managed, connection, managed, (tuple(row[name] for name in managed) for row in fresh))
+    copy_rows(tables.managed, connection, MANAGED, (_managed_values(row, discovery_id, now) for row in changes.new))
     _upsert(connection, tables.managed, [_managed_row(row, discovery_id, now) for row in changes.managed])
     copy_rows(
         tables.notices,
@@ -156,19 +156,16 @@ def _upsert_slots(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _managed_row(row: ManagedRow, discovery_id: str, now: datetime) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "discovery_id": discovery_id,
-        "fingerprints": list(row.fingerprints),
-        "names": list(row.names),
-        "terms": TERMS.dump_python(row.terms, mode="json"),
-        "adopted_at": now.isoformat(),
-        "policy_version": row.terms.policy_version,
-    }
+    """In one parameter with others, as JSON."""
+    terms = TERMS.dump_python(row.terms, mode="json")
+    values = (row.id, discovery_id, list(row.fingerprints), list(row.names), terms, now.isoformat())
+    return dict(zip(MANAGED, (*values, row.terms.policy_version), strict=True))
 
 
-def _managed_values(row: ManagedRow, discovery_id: str, now: datetime) -> dict[str, Any]:
-    return {**_managed_row(row, discovery_id, now), "terms": TERMS.dump_json(row.terms).decode()}
+def _managed_values(row: ManagedRow, discovery_id: str, now: datetime) -> tuple[object, ...]:
+    """For COPY."""
+    terms = TERMS.dump_json(row.terms).decode()
+    return row.id, discovery_id, list(row.fingerprints), list(row.names), terms, now, row.terms.policy_version
 
 
 def _notice(managed_id: str, told: Observation, now: datetime) -> tuple[object, ...]:

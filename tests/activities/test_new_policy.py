@@ -1,6 +1,7 @@
 """What a changed policy means to what is governed already: real PostgreSQL, a fake Temporal."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from activities.resolution import resolving
 from domain.errors import NotReady
 from domain.tiers import Tier
 from store import tables
+from store.facts import record
 from tests.activities.estates import TestCA, policy
-from tests.activities.sightings import SILENT, Sky, url
+from tests.activities.sightings import NOW, SILENT, Sky, url
 from tests.activities.test_adoption import House
+from tests.activities.test_adoption_at_size import LATER, versions
+from tests.store.test_facts import batch, snapshot
+from tests.store.test_facts import event as fact
 
 pytestmark = pytest.mark.server
 
@@ -73,3 +78,43 @@ def test_a_policy_that_changes_between_two_attempts_is_told_again(sky: Sky, monk
 
     versions = sorted((managed_id, told.terms.policy_version) for managed_id, told in sky.heard() if told.terms)
     assert versions == [(f"mc-{n:04}", version) for n in (1, 2, 3) for version in ("sha256:2", "sha256:3")]
+
+
+def test_another_policy_reaches_those_that_no_discovery_looks_at(sky: Sky, database: Engine) -> None:
+    saw = {url(n): sky.leaf(f"h{n}.example") for n in range(6)}
+    sky.discover("d1", saw)
+    gone = snapshot("mc-0006", retired=True)
+    record(database, batch(fact(0), managed_id="mc-0006", read_model=gone), "test", NOW)
+    sky.heard()
+    sky.rules = replace(sky.rules, version="sha256:2")
+    # Whatever is seen of a retired one is adopted anew; which of them is where is for their fingerprints to say.
+    with database.connect() as connection:
+        here = connection.scalars(sa.select(tables.slots.c.url).where(tables.slots.c.managed_id == "mc-0001")).one()
+
+    report = sky.discover("d2", {here: saw[here]}, LATER)
+
+    assert (report.changed, report.notices) == (5, 5)
+    heard = sky.heard()
+    assert sorted(managed_id for managed_id, _ in heard) == [f"mc-{n:04}" for n in range(1, 6)]
+    assert {told.terms.policy_version for _, told in heard if told.terms is not None} == {"sha256:2"}
+    before = versions(database)
+    assert sky.discover("d3", {here: saw[here]}, LATER + timedelta(hours=1)).notices == 0
+    written = [table for (table, row), version in versions(database).items() if before.get((table, row)) != version]
+    assert sorted(written) == ["looks", "slots"], "a policy that did not change costs nothing"
+
+
+def test_under_another_policy_the_one_with_a_plan_keeps_its_files(sky: Sky) -> None:
+    [target] = sky.rules.targets
+
+    def to(chain: str, version: str) -> None:
+        both = replace(target, chain=chain, key=f"{chain}.key")
+        sky.rules = replace(sky.rules, version=version, targets=(both,))
+
+    to("/srv/one.pem", "sha256:1")
+    saw = {url(n): sky.leaf(f"h{n}.example") for n in range(4)}
+    sky.discover("d1", saw)
+    [planned] = [managed_id for managed_id, told in sky.heard() if told.terms and told.terms.plan]
+    to("/srv/another.pem", "sha256:2")
+    sky.discover("d2", {url(9): SILENT}, LATER)
+
+    assert [managed_id for managed_id, told in sky.heard() if told.terms and told.terms.plan] == [planned]
