@@ -103,9 +103,10 @@ managed = Table(
     Column("names", ARRAY(String), nullable=False),
     Column("terms", JSONB, nullable=False),
     instant("adopted_at"),
-    # The policy under which its terms were looked at last: the rows of another one are made anew, and no others are.
-    Column("policy_version", String, nullable=False, server_default=""),
-    Index("managed_by_policy", "policy_version", "id"),
+    # The version of the policy that its terms were held against last, and not the one in them, under which they were
+    # made: what is retired keeps its terms.  Rows of another policy are made anew, and no others are.
+    Column("checked_under", String, nullable=False, server_default=""),
+    Index("managed_by_policy", "checked_under", "id"),
     # Without the list of pending entries: adoption asks this index while it fills it.
     Index("managed_by_fingerprints", "fingerprints", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )

@@ -11,7 +11,7 @@ from activities.resolution.targets import Targets
 from domain.certificate import Slot
 from domain.contracts import Observation
 from domain.tiers import Policy
-from store.sightings.adoptions import adopting, mark_looked_at, write, write_target_files
+from store.sightings.adoptions import adopting, mark_checked, write, write_target_files
 from store.sightings.known import Page, of_other_policies, terms_of_each
 from store.sightings.rows import Changes, ManagedRow, SlotRow
 
@@ -68,5 +68,5 @@ def _remake(connection: Connection, discovery_id: str, rules: tuple[Policy, date
             told = Observation(notice_id, "terms", now, terms)
             notices.append((managed.id, told))
     write(connection, discovery_id, Changes(managed=rows, notices=notices), now)
-    mark_looked_at(connection, skipped, policy.version)
+    mark_checked(connection, skipped, policy.version)
     return {managed_id for managed_id, _ in notices}

@@ -31,7 +31,7 @@ LAST_SEEN = (
     "misses",
 )
 
-MANAGED = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at", "policy_version")
+MANAGED = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at", "checked_under")
 
 # One number for the advisory lock under which identity is resolved (DESIGN rule 10), over all workers.
 ADOPTION_LOCK = 0x45564C01
@@ -124,11 +124,11 @@ def write_target_files(connection: Connection, rows: Iterable[SlotRow]) -> None:
     connection.execute(sa.update(tables.slots).where(here, differs).values(**files))
 
 
-def mark_looked_at(connection: Connection, managed_ids: Iterable[str], policy_version: str) -> None:
-    """Their terms were looked at under ``policy_version`` and stay as they are."""
+def mark_checked(connection: Connection, managed_ids: Iterable[str], policy_version: str) -> None:
+    """Their terms were held against ``policy_version`` and stay as they are."""
     wanted = listed("id", managed_ids)
     mine = tables.managed.c.id == wanted.c.id
-    connection.execute(sa.update(tables.managed).where(mine).values(policy_version=policy_version))
+    connection.execute(sa.update(tables.managed).where(mine).values(checked_under=policy_version))
 
 
 # What a managed certificate was adopted with stays; everything else of a row follows the newest discovery.

@@ -112,7 +112,7 @@ def file_owners(connection: Connection, paths: Iterable[str], policy_version: st
         of_slot = sa.select(*columns).join_from(wanted, tables.slots, file == wanted.c.path)
         joined = of_slot.join(tables.managed, managed.id == slots.managed_id)
         joined = joined.join(tables.managed_certificates, model.id == managed.id, isouter=True)
-        in_force = sa.and_(managed.policy_version == policy_version, HAS_PLAN, model.retired.is_not(True))
+        in_force = sa.and_(managed.checked_under == policy_version, HAS_PLAN, model.retired.is_not(True))
         return joined.where(in_force)
 
     query = sa.union(having(slots.target_key), having(slots.target_chain)).order_by("id")
@@ -145,20 +145,20 @@ class Page:
 def of_other_policies(
     connection: Connection, policy_version: str, *, has_plan: bool, after: tuple[str, str]
 ) -> Page | None:
-    """The next of those whose terms were not looked at under ``policy_version``, behind ``after``; None at the end.
+    """The next of those whose terms were not held against ``policy_version``, behind ``after``; None at the end.
 
     Two ranges of the index instead of "not equal", which would read every row that is as it should be.
     """
     c = tables.managed.c
     wanted = HAS_PLAN if has_plan else sa.not_(HAS_PLAN)
-    for other in (c.policy_version < policy_version, c.policy_version > policy_version):
-        behind = sa.tuple_(c.policy_version, c.id) > sa.tuple_(*map(sa.literal, after))
-        query = sa.select(c.policy_version, c.id).where(other, behind, wanted)
-        rows = connection.execute(query.order_by(c.policy_version, c.id).limit(PAGE)).all()
+    for other in (c.checked_under < policy_version, c.checked_under > policy_version):
+        behind = sa.tuple_(c.checked_under, c.id) > sa.tuple_(*map(sa.literal, after))
+        query = sa.select(c.checked_under, c.id).where(other, behind, wanted)
+        rows = connection.execute(query.order_by(c.checked_under, c.id).limit(PAGE)).all()
         if rows:
             found = tuple(governed(connection, [row.id for row in rows]))
             skipped = {row.id for row in rows} - {row.id for row in found}
-            return Page(found, tuple(sorted(skipped)), (rows[-1].policy_version, rows[-1].id))
+            return Page(found, tuple(sorted(skipped)), (rows[-1].checked_under, rows[-1].id))
     return None
 
 

@@ -23,8 +23,8 @@ def upgrade() -> None:
     _notices()
     _slots()
     # Empty for what is governed already: the next discovery makes its terms anew, and finds the files of its targets.
-    op.add_column("managed", sa.Column("policy_version", sa.String, nullable=False, server_default=""))
-    op.create_index("managed_by_policy", "managed", ["policy_version", "id"])
+    op.add_column("managed", sa.Column("checked_under", sa.String, nullable=False, server_default=""))
+    op.create_index("managed_by_policy", "managed", ["checked_under", "id"])
     op.create_index(
         "managed_by_fingerprints",
         "managed",
