@@ -92,6 +92,9 @@ judged_chains = Table(
     Index("judged_chains_by_end", "holds_until"),
 )
 
+# Of terms: they say who issues it next, and to which targets it goes.
+HAS_PLAN = "coalesce(jsonb_typeof(terms -> 'plan') = 'object', false)"
+
 managed = Table(
     # Identity alone: what a managed certificate *is* lies in the read model below.
     "managed",
@@ -106,7 +109,8 @@ managed = Table(
     # The version of the policy that its terms were held against last, and not the one in them, under which they were
     # made: what is retired keeps its terms.  Rows of another policy are made anew, and no others are.
     Column("checked_under", String, nullable=False, server_default=""),
-    Index("managed_by_policy", "checked_under", "id"),
+    Column("has_plan", Boolean, Computed(HAS_PLAN, persisted=True), nullable=False),
+    Index("managed_by_policy", "has_plan", "checked_under", "id"),
     # Without the list of pending entries: adoption asks this index while it fills it.
     Index("managed_by_fingerprints", "fingerprints", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )

@@ -22,7 +22,6 @@ from store.sightings.rows import FileOwner, GovernedRow, SlotRow
 TERMS = TypeAdapter(Terms)
 # So many terms are made anew between two statements: half a second of CPU.
 PAGE = 500
-HAS_PLAN = sa.func.jsonb_typeof(tables.managed.c.terms["plan"]) == "object"
 
 
 def slots_at_urls(connection: Connection, urls: Iterable[str]) -> list[SlotRow]:
@@ -60,7 +59,7 @@ def _governed() -> sa.Select[Any]:
         managed.fingerprints,
         managed.names,
         managed.terms["policy_version"].astext.label("policy_version"),
-        HAS_PLAN.label("has_plan"),
+        managed.has_plan,
         model.fingerprint.label("present"),
         model.names.label("present_names"),
         sa.func.coalesce(model.retired, sa.false()).label("retired"),
@@ -112,7 +111,7 @@ def file_owners(connection: Connection, paths: Iterable[str], policy_version: st
         of_slot = sa.select(*columns).join_from(wanted, tables.slots, file == wanted.c.path)
         joined = of_slot.join(tables.managed, managed.id == slots.managed_id)
         joined = joined.join(tables.managed_certificates, model.id == managed.id, isouter=True)
-        in_force = sa.and_(managed.checked_under == policy_version, HAS_PLAN, model.retired.is_not(True))
+        in_force = sa.and_(managed.checked_under == policy_version, managed.has_plan, model.retired.is_not(True))
         return joined.where(in_force)
 
     query = sa.union(having(slots.target_key), having(slots.target_chain)).order_by("id")
@@ -150,7 +149,7 @@ def of_other_policies(
     Two ranges of the index instead of "not equal", which would read every row that is as it should be.
     """
     c = tables.managed.c
-    wanted = HAS_PLAN if has_plan else sa.not_(HAS_PLAN)
+    wanted = c.has_plan if has_plan else sa.not_(c.has_plan)
     for other in (c.checked_under < policy_version, c.checked_under > policy_version):
         behind = sa.tuple_(c.checked_under, c.id) > sa.tuple_(*map(sa.literal, after))
         query = sa.select(c.checked_under, c.id).where(other, behind, wanted)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from activities.resolution import resolving
@@ -14,6 +15,7 @@ from domain.errors import NotReady
 from domain.tiers import Tier
 from store import tables
 from store.facts import record
+from store.sightings.known import of_other_policies
 from tests.activities.estates import TestCA, policy
 from tests.activities.sightings import NOW, SILENT, Sky, url
 from tests.activities.test_adoption import House
@@ -118,3 +120,28 @@ def test_under_another_policy_the_one_with_a_plan_keeps_its_files(sky: Sky) -> N
     sky.discover("d2", {url(9): SILENT}, LATER)
 
     assert [managed_id for managed_id, told in sky.heard() if told.terms and told.terms.plan] == [planned]
+
+
+@pytest.mark.parametrize("has_plan", [True, False])
+def test_whose_terms_are_old_is_found_in_an_index_alone(sky: Sky, database: Engine, has_plan: bool) -> None:
+    """Of a million without a plan, one statement would else read them all before it met the first with one."""
+    sky.discover("d1", {url(1): sky.leaf("h.example")})
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(database, "before_cursor_execute", note)
+    with database.connect() as connection:
+        of_other_policies(connection, sky.rules.version, has_plan=has_plan, after=("", ""))
+    event.remove(database, "before_cursor_execute", note)
+
+    assert len(asked) == 2
+    for statement, parameters in asked:
+        with database.connect() as connection:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+            plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
+        assert "managed_by_policy" in plan
+        assert "Filter" not in plan
+        assert "Sort" not in plan

@@ -8,6 +8,7 @@ revision = "0002"
 down_revision = "0001"
 
 # As it was when this was released, and not as `store.tables` may say by then.
+HAS_PLAN = "coalesce(jsonb_typeof(terms -> 'plan') = 'object', false)"
 HOST = "lower(btrim(substring(url from '^[a-z+0-9]+://(\\[[^]]*\\]|[^]:/?#[]*)'), '[]'))"
 
 # A notice of before has the place that its time and its id gave it.
@@ -24,7 +25,8 @@ def upgrade() -> None:
     _slots()
     # Empty for what is governed already: the next discovery makes its terms anew, and finds the files of its targets.
     op.add_column("managed", sa.Column("checked_under", sa.String, nullable=False, server_default=""))
-    op.create_index("managed_by_policy", "managed", ["checked_under", "id"])
+    op.add_column("managed", sa.Column("has_plan", sa.Boolean, sa.Computed(HAS_PLAN, persisted=True), nullable=False))
+    op.create_index("managed_by_policy", "managed", ["has_plan", "checked_under", "id"])
     op.create_index(
         "managed_by_fingerprints",
         "managed",
