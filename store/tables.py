@@ -136,9 +136,12 @@ slots = Table(
     # Why it is not, and whether it ends in a root that the policy names.
     Column("last_flaw", String, nullable=False, server_default=""),
     Column("last_rooted", Boolean, nullable=False, server_default="false"),
-    # The newest discovery that looked there: its findings are the ones that hold.
+    # The newest discovery that looked there, and the newest that saw a certificate there.  What each of them found
+    # holds: a place that is silent has lost nothing of what is wrong with it.
     Column("looked_in", String, nullable=False, server_default=""),
-    # Their kinds, and the certificate that they are of: filters ask these, for findings of every discovery are kept.
+    Column("judged_in", String, nullable=False, server_default=""),
+    # The kinds of these findings, and the certificate that they are of: filters ask these, for findings of every
+    # discovery are kept.
     Column("found", ARRAY(String), nullable=False, server_default="{}"),
     Column("found_of", String(64), nullable=False, server_default=""),
     # The scanner asks what is known on the hosts of its page.

@@ -189,6 +189,7 @@ def _slot_row(row: SlotRow, discovery_id: str) -> dict[str, Any]:
         "target_key": row.target_key,
         "target_chain": row.target_chain,
         "looked_in": discovery_id,
+        "judged_in": row.judged_in or discovery_id,
         "found": row.found,
         "found_of": row.last_fingerprint,
     }

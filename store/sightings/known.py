@@ -166,4 +166,6 @@ def _slot(row: sa.Row[Any]) -> SlotRow:
     last = (row.last_outcome, row.last_fingerprint, row.last_seen_at, row.last_looked_at)
     path = (row.last_ends_at, row.last_chain_ok, row.last_flaw, row.last_rooted)
     files = (row.target_key, row.target_chain)
-    return SlotRow(slot, row.managed_id, *last, row.misses, *path, *files, tuple(row.found or ()))
+    return SlotRow(
+        slot, row.managed_id, *last, row.misses, *path, *files, tuple(row.found), row.found_of, row.judged_in
+    )

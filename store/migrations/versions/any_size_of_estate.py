@@ -67,6 +67,8 @@ def _notices() -> None:
 def _slots() -> None:
     op.add_column("slots", sa.Column("last_flaw", sa.String, nullable=False, server_default=""))
     op.add_column("slots", sa.Column("last_rooted", sa.Boolean, nullable=False, server_default="false"))
+    op.add_column("slots", sa.Column("judged_in", sa.String, nullable=False, server_default=""))
+    op.execute("UPDATE slots SET judged_in = looked_in")
     op.add_column("slots", sa.Column("host", sa.String, sa.Computed(HOST, persisted=True), nullable=False))
     for file in ("target_key", "target_chain"):
         op.add_column("slots", sa.Column(file, sa.String, nullable=True))
