@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from activities.chains import Chains
 from activities.resolution.verdicts import Chain, Verdicts
-from domain.certificate import Certificate, Endpoint, Life, Look, LookOutcome, Slot, TrustClass
+from domain.certificate import Certificate, Endpoint, Life, Look, Slot, TrustClass
 from domain.paths import Path
 from domain.tiers import Policy
 from formats.x509 import trust_class_of
@@ -74,9 +74,7 @@ class Discovered:
             del self.looks[slot]
 
     def life(self, fingerprint: str) -> Life:
-        """With the earliest end of all chains with which it was served."""
-        if not self._paths:
-            self.find_paths()
+        """With the earliest end of all chains with which it was served: after ``find_paths``."""
         return self.leaves[fingerprint].life(*self._paths[fingerprint])
 
     def find_paths(self) -> None:
@@ -90,8 +88,6 @@ class Discovered:
         """``looks`` with what is known of their chains; gives what was judged anew and may be kept."""
         judged: list[JudgedChain] = []
         for look in looks:
-            if look.outcome is LookOutcome.NOT_LOOKED:
-                continue
             # One tuple for all places that serve the same chain: a hundred thousand places are a few chains.
             chain = self._shared.setdefault(look.chain, look.chain)
             self.looks[Slot(look.url, look.algorithm)] = look if chain is look.chain else replace(look, chain=chain)
