@@ -1,32 +1,15 @@
 """Served chains held against the roots of the policy."""
 
-from collections.abc import Sequence
-from datetime import datetime
-
-from domain.paths import Path
 from domain.tiers import Policy
-from formats.paths import PathBuilder, Ways
-from formats.x509 import fingerprint_of, load_pem_chain
-
-# The looks of one discovery meet the same chain again and again; a chain that is met anew costs its signatures again.
-MOST_REMEMBERED = 2000
+from formats.paths import PathBuilder
+from formats.x509 import load_pem_chain
 
 
-class Chains:
-    """``chain``: DER as served, leaf first.  Each is built once, whatever the times at which it is asked for."""
+def roots_of(policy: Policy) -> list[bytes]:
+    """The DER of every root that ``policy`` names."""
+    return [der for pem in policy.roots for der in load_pem_chain(pem.encode())]
 
-    def __init__(self, policy: Policy) -> None:
-        self._builder = PathBuilder([der for pem in policy.roots for der in load_pem_chain(pem.encode())])
-        self._ways: dict[tuple[str, ...], Ways] = {}
 
-    def path(self, chain: Sequence[bytes], at: datetime) -> Path:
-        """The best path of ``chain`` as it is served ``at`` that time.  Raises BadInput where nothing of it is."""
-        return self._ways_of(chain).at(at)
-
-    def _ways_of(self, chain: Sequence[bytes]) -> Ways:
-        prints = tuple(fingerprint_of(der) for der in chain)
-        if prints not in self._ways:
-            if len(self._ways) >= MOST_REMEMBERED:
-                self._ways.clear()
-            self._ways[prints] = self._builder.ways(chain)
-        return self._ways[prints]
+def path_builder(policy: Policy) -> PathBuilder:
+    """What finds the paths of chains (DER as served, leaf first) below the roots of ``policy``."""
+    return PathBuilder(roots_of(policy))

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.chains import Chains
+from activities.chains import path_builder
 from activities.discovery import beat_from_a_thread, heartbeat
 from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
@@ -17,6 +17,7 @@ from domain.certificate import Life, LookOutcome, Slot
 from domain.contracts import LookAgain, LookReport, SlotLook
 from domain.paths import Reason
 from domain.tiers import Policy, Scope
+from formats.paths import Ways
 from formats.x509 import fingerprint_of, life_of
 from store.sightings.adoptions import record_looks
 from store.sightings.looks import SeenCertificate, keep_certificates
@@ -111,7 +112,9 @@ def _read(
     """Every certificate that was seen, what each slot served, and the lives of those leaves."""
     certificates = [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
     facts = {seen.fingerprint: seen.facts for seen in certificates}
-    chains = Chains(policy)
+    builder = path_builder(policy)
+    # Places of one certificate mostly serve the same chain, and its signatures are what costs.
+    ways: dict[tuple[bytes, ...], Ways] = {}
     lives: list[Life] = []
 
     def look(slot: Slot, sight: Sight) -> SlotLook:
@@ -122,7 +125,9 @@ def _read(
         leaf = facts[seen.fingerprint]
         if leaf is None:
             return replace(seen, chain_ok=False, flaw=f"{Reason.UNREADABLE}: its bytes are not readable X.509")
-        path = chains.path(sight.chain, sight.at)
+        if sight.chain not in ways:
+            ways[sight.chain] = builder.ways(sight.chain)
+        path = ways[sight.chain].at(sight.at)
         lives.append(life_of(sight.chain, policy.issuers, path))
         return replace(
             seen,

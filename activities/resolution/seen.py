@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, Engine
 
-from activities.chains import Chains
+from activities.chains import path_builder
 from activities.resolution.verdicts import Chain, Verdicts
 from domain.certificate import Certificate, Endpoint, Life, Look, Slot, TrustClass
 from domain.paths import Path
@@ -60,7 +60,7 @@ class Discovered:
         # Address -> the names that were asked for there by name.
         self.names_asked: dict[str, set[str]] = {}
         self.digest = ""
-        self._judge, self._verdicts = Chains(policy), verdicts
+        self._builder, self._verdicts = path_builder(policy), verdicts
         self._shared: dict[Chain, Chain] = {}
         self._paths: dict[str, tuple[datetime, str]] = {}
 
@@ -108,15 +108,18 @@ class Discovered:
 
     def _add_chain(self, look: Look, evidence: "Evidence") -> list[JudgedChain]:
         """Judged at the time of its first look: within one discovery, minutes decide nothing."""
-        chain, judge = look.chain, self._judge
+        chain = look.chain
         facts = evidence.facts[chain[0]]
         if chain[0] not in self.leaves:
             trust_class = trust_class_of(evidence.ders[chain[0]], facts, self.policy.issuers)
             self.leaves[chain[0]] = Leaf(facts, trust_class)
         known = evidence.judged.get(chain)
-        path = known.path if known is not None else judge.path([evidence.ders[p] for p in chain], look.at)
+        if known is not None:
+            self.chains[chain] = known.path
+            return []
+        path = self._builder.ways([evidence.ders[print_] for print_ in chain]).at(look.at)
         self.chains[chain] = path
-        if known is not None or not evidence.facts.keys() >= set(chain):
+        if not evidence.facts.keys() >= set(chain):
             # Of what cannot be read no dates are known, and so not how long this holds.
             return []
         return self._verdicts.kept(chain, look.at, path, [evidence.facts[print_] for print_ in chain])

@@ -11,11 +11,12 @@ from sqlalchemy.engine import Connection
 
 import domain.paths
 import formats
+from activities.chains import roots_of
 from domain.certificate import Certificate
 from domain.errors import BadInput
 from domain.paths import Path
 from domain.tiers import Policy
-from formats.x509 import load_pem_chain, parse_certificate
+from formats.x509 import parse_certificate
 from store.sightings.chains import JudgedChain, judged_chains
 
 Chain = tuple[str, ...]
@@ -25,7 +26,7 @@ class Verdicts:
     """Of one judge: our code, the library below it, and the roots that the policy names."""
 
     def __init__(self, policy: Policy) -> None:
-        roots = [der for pem in policy.roots for der in load_pem_chain(pem.encode())]
+        roots = roots_of(policy)
         self._judge = hashlib.sha256(b"".join((_code(), *(hashlib.sha256(der).digest() for der in roots)))).hexdigest()
         self._dates: list[datetime] = []
         try:
