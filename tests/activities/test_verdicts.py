@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from activities.resolution.seen import read
+from activities.resolution.verdicts import judging_files
 from activities.verification import VerificationActivities
 from domain.certificate import Slot
 from domain.contracts import LookAgain
@@ -18,6 +19,7 @@ from formats.paths import PathBuilder, Ways
 from store import tables
 from tests.activities.estates import TestCA, clock, policy
 from tests.activities.sightings import NOW, Sky, url
+from tests.house.sources import ROOT, imports, tree
 
 pytestmark = pytest.mark.server
 
@@ -78,6 +80,24 @@ def test_other_roots_are_another_judge(sky: Sky, judged: list[datetime]) -> None
 
     assert (first.rooted, second.rooted) == (True, False)
     assert len(judged) == 2
+
+
+def test_the_judge_is_all_of_our_code_that_judging_imports() -> None:
+    """Else a chain would stay judged as a release before judged it."""
+    met, waiting = set[File](), [ROOT / "activities" / "chains.py"]
+    while waiting:
+        if (file := waiting.pop()) in met:
+            continue
+        met.add(file)
+        for _, imported in imports(tree(file)):
+            # Each of a.b.c may be a module, and what stands above it is loaded with it.
+            words = imported.split(".")
+            for end in range(1, len(words) + 1):
+                module = ROOT.joinpath(*words[:end])
+                waiting += [one for one in (module.with_suffix(".py"), module / "__init__.py") if one.is_file()]
+
+    assert ROOT / "domain" / "objections.py" in met, "it says which signatures are weak"
+    assert met - {ROOT / "activities" / "__init__.py"} <= set(judging_files())
 
 
 def test_what_holds_no_more_is_forgotten(sky: Sky, database: Engine) -> None:
