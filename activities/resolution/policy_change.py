@@ -30,7 +30,7 @@ def remake_terms(
     for has_plan in (True, False):
         last = ("", "")
         while True:
-            with adopting(engine) as connection:
+            with adopting(engine, beat) as connection:
                 page = of_other_policies(connection, rules[0].version, has_plan=has_plan, after=last)
                 if page is None:
                     break

@@ -1,17 +1,19 @@
 """Managed certificates, their slots, the notices that tell them, and the findings of a discovery: written here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 
 from domain.certificate import Slot
 from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
+from domain.errors import NotReady
 from store import tables
 from store.batches import copy_rows, given_rows, listed, put_rows
 from store.changes import note_change
@@ -35,14 +37,32 @@ MANAGED = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at",
 
 # One number for the advisory lock under which identity is resolved (DESIGN rule 10), over all workers.
 ADOPTION_LOCK = 0x45564C01
+# How long one statement waits for it: shorter than the statement timeout, which would be told as any slow statement.
+WAIT_MILLISECONDS = 4000
 
 
 @contextmanager
-def adopting(engine: Engine) -> Iterator[Connection]:
-    """One transaction under the one advisory lock."""
+def adopting(engine: Engine, beat: Callable[[], None] = lambda: None) -> Iterator[Connection]:
+    """One transaction under the one advisory lock, however long another one has it; ``beat`` is called meanwhile."""
     with engine.begin() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+        while not _has_lock(connection):
+            beat()
         yield connection
+
+
+def _has_lock(connection: Connection) -> bool:
+    """Whether it came within one wait, in PostgreSQL's own queue: who only tries now and then is overtaken by an
+    adoption that takes it page after page."""
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = {WAIT_MILLISECONDS}"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+    except sa.exc.OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
+    return True
 
 
 def terms_of(engine: Engine, managed_id: str) -> Terms | None:
@@ -69,9 +89,11 @@ def release_slots(connection: Connection, managed_id: str, given_up: Iterable[tu
 
     Whoever is seen there next is somebody new (rule 10).
 
-    Under the lock of adoptions: one that has read the slots before would write the owner back.
+    Under the lock of adoptions: one that has read the slots before would write the owner back.  Raises NotReady where
+    an adoption has it for long: whoever records comes again.
     """
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+    if not _has_lock(connection):
+        raise NotReady("an adoption is under way, and the places can be given up when it has ended: tried again")
     c = tables.slots.c
     for url, algorithm in sorted(given_up):
         here = sa.and_(c.url == url, c.algorithm == algorithm, c.managed_id == managed_id)
