@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_address, ip_network
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.chains import path_builder
-from activities.discovery import beat_from_a_thread, heartbeat
+from activities.discovery import heartbeat, in_a_thread
 from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
 from activities.scanners.sweep import seen_certificate
@@ -43,7 +44,7 @@ class VerificationActivities:
         policy = await asyncio.to_thread(self.load_policy)
         sights = await self._look(asked, policy.scope)
         # Hostile chains cost many signatures each; the loop of the worker has others to serve.
-        certificates, looks, lives = await asyncio.to_thread(_read, asked.slots, sights, policy, beat_from_a_thread())
+        certificates, looks, lives = await in_a_thread(partial(_read, asked.slots, sights, policy))
         await asyncio.to_thread(self._keep, certificates, looks)
         # The one that ends first of those that share a leaf comes last, and stays.
         strangers = {life.fingerprint: life for life in sorted(lives, key=lambda life: life.ends_at, reverse=True)}
