@@ -126,7 +126,10 @@ def finish(connection: Connection, report: AdoptionReport, now: datetime) -> Non
 
 
 def write_target_files(connection: Connection, rows: Iterable[SlotRow]) -> None:
-    """What the policy of now says of the files of slots that this discovery did not look at; rows that differ alone."""
+    """What the policy of now says of the files of slots that this discovery did not look at; rows that differ alone.
+
+    Locks them in their order, which an update that joins them would not.
+    """
     c = tables.slots.c
     values = [
         {
@@ -142,8 +145,13 @@ def write_target_files(connection: Connection, rows: Iterable[SlotRow]) -> None:
     differs = sa.or_(
         c.target_key.is_distinct_from(given.c.target_key), c.target_chain.is_distinct_from(given.c.target_chain)
     )
-    files = {"target_key": given.c.target_key, "target_chain": given.c.target_chain}
-    connection.execute(sa.update(tables.slots).where(here, differs).values(**files))
+    found = sa.select(c.url, c.algorithm, given.c.target_key, given.c.target_chain).join(given, sa.and_(here, differs))
+    # Python's order, in which every other writer locks them.
+    ordered = found.order_by(c.url.collate("C"), c.algorithm.collate("C"))
+    locked = ordered.with_for_update(of=tables.slots).cte("locked")
+    files = {"target_key": locked.c.target_key, "target_chain": locked.c.target_chain}
+    mine = sa.and_(c.url == locked.c.url, c.algorithm == locked.c.algorithm)
+    connection.execute(sa.update(tables.slots).where(mine).values(**files))
 
 
 def mark_checked(connection: Connection, managed_ids: Iterable[str], policy_version: str) -> None:

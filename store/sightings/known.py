@@ -4,8 +4,10 @@ Every function takes one batch (``store.batches.AT_ONCE``) and says nothing of w
 the same, somebody must govern it, and the next discovery adopts it anew.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +24,8 @@ from store.sightings.rows import FileOwner, GovernedRow, SlotRow
 TERMS = TypeAdapter(Terms)
 # So many terms are made anew between two statements: half a second of CPU.
 PAGE = 500
+# As many as five certificates may have that are told of all their places; most have one.
+MOST_SLOTS = 25_000
 
 
 def slots_at_urls(connection: Connection, urls: Iterable[str]) -> list[SlotRow]:
@@ -155,10 +159,20 @@ def of_other_policies(
         query = sa.select(c.checked_under, c.id).where(other, behind, wanted)
         rows = connection.execute(query.order_by(c.checked_under, c.id).limit(PAGE)).all()
         if rows:
+            rows = rows[: _within(connection, [row.id for row in rows])]
             found = tuple(governed(connection, [row.id for row in rows]))
             skipped = {row.id for row in rows} - {row.id for row in found}
             return Page(found, tuple(sorted(skipped)), (rows[-1].checked_under, rows[-1].id))
     return None
+
+
+def _within(connection: Connection, managed_ids: Sequence[str]) -> int:
+    """How many of the first of ``managed_ids`` have at most MOST_SLOTS together; one at least, whatever it has."""
+    wanted, c = listed("id", managed_ids), tables.slots.c
+    query = sa.select(c.managed_id, sa.func.count().label("slots")).join(wanted, c.managed_id == wanted.c.id)
+    counts = {row.managed_id: row.slots for row in connection.execute(query.group_by(c.managed_id))}
+    together = list(accumulate(counts.get(managed_id, 0) for managed_id in managed_ids))
+    return max(1, bisect_right(together, MOST_SLOTS))
 
 
 def _slot(row: sa.Row[Any]) -> SlotRow:

@@ -11,10 +11,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from activities.resolution import resolving
+from activities.resolution.policy_change import remake_terms
 from domain.errors import NotReady
 from domain.tiers import Tier
 from store import tables
 from store.facts import record
+from store.sightings import known
 from store.sightings.known import of_other_policies
 from tests.activities.estates import TestCA, policy
 from tests.activities.sightings import NOW, SILENT, Sky, url
@@ -120,6 +122,52 @@ def test_under_another_policy_the_one_with_a_plan_keeps_its_files(sky: Sky) -> N
     sky.discover("d2", {url(9): SILENT}, LATER)
 
     assert [managed_id for managed_id, told in sky.heard() if told.terms and told.terms.plan] == [planned]
+
+
+def at_other_places(sky: Sky) -> None:
+    """Four certificates: at five places, at two, at two and at one; and then another policy."""
+    many, two, other, one = (sky.leaf(f"{name}.example") for name in ("many", "two", "other", "one"))
+    sky.discover("d1", dict(zip(map(url, range(10)), [many] * 5 + [two] * 2 + [other] * 2 + [one], strict=True)))
+    sky.rules = replace(sky.rules, version="sha256:2")
+
+
+def test_a_page_has_so_many_slots_or_one_certificate(
+    sky: Sky, database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "MOST_SLOTS", 3)
+    at_other_places(sky)
+    sizes: list[int] = []
+    with database.connect() as connection:
+        for has_plan in (True, False):
+            last = ("", "")
+            while (page := of_other_policies(connection, "sha256:2", has_plan=has_plan, after=last)) is not None:
+                slots = sum(len(known.slots_owned_by(connection, [row.id])) for row in page.governed)
+                assert slots <= 3 or len(page.governed) == 1
+                sizes.append(slots)
+                last = page.last
+
+    assert sum(sizes) == 10
+    assert 5 in sizes, "whoever has more alone has a page alone"
+
+
+def test_new_terms_are_written_before_the_files_of_slots_with_heartbeats_between(sky: Sky, database: Engine) -> None:
+    """Slots last, and locked in their order, as in an adoption: whoever looks writes into the same rows."""
+    at_other_places(sky)
+    said: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        said.append(statement)
+
+    event.listen(database, "before_cursor_execute", note)
+    remake_terms(database, "d1", (sky.rules, NOW), lambda: said.append("beat"))
+    event.remove(database, "before_cursor_execute", note)
+
+    begun = next(number for number, one in enumerate(said) if one.startswith("INSERT INTO managed"))
+    [files] = [number for number, one in enumerate(said) if "UPDATE slots" in one]
+    assert begun < files
+    assert "FOR UPDATE OF slots" in said[files]
+    assert said[:begun].count("beat") >= 3, "of what was read, of its slots, and of the files of its targets"
+    assert "beat" in said[files:]
 
 
 @pytest.mark.parametrize("has_plan", [True, False])
