@@ -5,7 +5,7 @@ waits behind all of them.  So only a few are awake at a time.  That costs no thr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Engine
@@ -14,6 +14,7 @@ from temporalio import activity
 from activities.discovery import heartbeat
 from activities.scanners.base import Clock
 from domain.contracts import LifecyclesTold, TellLifecycles
+from domain.errors import NotReady
 from store.batches import batches
 from store.facts import heads_of
 from store.sightings.notices import mark_sent, unsent
@@ -62,15 +63,17 @@ class TellingActivities:
     send: Callable[[str, str], Awaitable[None]]
     failpoint: Callable[[str], None]
     # Two discoveries would send the same notices twice, at twice the pace.  Of this process alone: a second lifecycle
-    # worker may send what this one has read already, which lifecycles know by its id, and keeps as many awake again.
+    # worker keeps as many awake again, and may send what this one has read already.  That harms nothing: each sends
+    # those of one certificate in their order, from the first that is not acknowledged, and who hears one again knows it
+    # by its id.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @activity.defn(name="tell_lifecycles")
     async def tell_lifecycles(self, asked: TellLifecycles) -> LifecyclesTold:
         """Send every notice that Temporal has not acknowledged, whichever discovery wrote it.
 
-        Idempotent: what was acknowledged is not sent again.  All lifecycles are tried before the first failure is
-        raised: a broken one must not keep others from hearing.
+        Idempotent: what was acknowledged is not sent again.  All lifecycles are tried before NotReady is raised for
+        those that could not be told: a broken one must not keep others from hearing.
         """
         while True:
             try:
@@ -110,7 +113,7 @@ class TellingActivities:
                     certificates.add(managed_id)
                     told += len(notices)
         if failures:
-            raise next(iter(failures.values()))
+            raise _untold(failures, len(certificates))
         return LifecyclesTold(told, len(certificates))
 
     async def _tell(self, managed_id: str, notices: list[str]) -> None:
@@ -118,3 +121,13 @@ class TellingActivities:
         for notice_id in notices:
             await self.send(managed_id, notice_id)
             self.failpoint("adopt.told")
+
+
+def _untold(failures: Mapping[str, BaseException], told: int) -> BaseException:
+    """Says how many failed, and why the first did; whatever ends the worker or the activity itself goes on as it is."""
+    for failure in failures.values():
+        if not isinstance(failure, Exception):
+            return failure
+    managed_id, first = next(iter(failures.items()))
+    many = f"{len(failures)} of {len(failures) + told} lifecycles"
+    return NotReady(f"{many} could not be told, and are tried again; the first, {managed_id}: {first}")
