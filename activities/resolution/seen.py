@@ -15,6 +15,9 @@ from formats.x509 import trust_class_of
 from store.sightings.chains import JudgedChain, keep_judged
 from store.sightings.looks import certificates_of, digest_of_looks, looks_of
 
+# A hostile chain costs half a second of signatures (formats.paths), and a page may have two thousand of them.
+BEAT_EVERY = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -84,9 +87,10 @@ class Discovered:
             ends_at, spki = self._paths.get(chain[0], (path.ends_at, path.issuer_spki))
             self._paths[chain[0]] = min(ends_at, path.ends_at), spki or path.issuer_spki
 
-    def add(self, looks: Sequence[Look], evidence: "Evidence") -> list[JudgedChain]:
+    def add(self, looks: Sequence[Look], evidence: "Evidence", beat: Callable[[], None]) -> list[JudgedChain]:
         """``looks`` with what is known of their chains; gives what was judged anew and may be kept."""
         judged: list[JudgedChain] = []
+        met = len(self.chains)
         for look in looks:
             # One tuple for all places that serve the same chain: a hundred thousand places are a few chains.
             chain = self._shared.setdefault(look.chain, look.chain)
@@ -96,6 +100,8 @@ class Discovered:
                 self.names_asked.setdefault(place.host, set()).add(place.sni)
             if chain and chain not in self.chains and chain[0] in evidence.facts:
                 judged += self._add_chain(look, evidence)
+                if (len(self.chains) - met) % BEAT_EVERY == 0:
+                    beat()
         return judged
 
     def unjudged(self, looks: Iterable[Look]) -> dict[Chain, datetime]:
@@ -152,7 +158,7 @@ def read(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat
             if not looks:
                 return seen
             evidence = _evidence(connection, seen.unjudged(looks), verdicts)
-        keep_judged(engine, seen.add(looks, evidence), rules[1])
+        keep_judged(engine, seen.add(looks, evidence, beat), rules[1])
         last = Slot(looks[-1].url, looks[-1].algorithm)
         beat()
 
