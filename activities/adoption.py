@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.discovery import beat_from_a_thread
+from activities.discovery import in_a_thread
 from activities.resolution.resolving import Given, resolve
 from activities.scanners.base import Clock
 from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observation
@@ -37,7 +38,7 @@ class AdoptionActivities:
         self.failpoint("adopt.begun")
         await asyncio.to_thread(mark_scanned, self.engine, asked.discovery_id)
         given = Given(self.engine, asked.discovery_id, policy, self.clock(), self.new_id)
-        report = await asyncio.to_thread(resolve, given, beat_from_a_thread())
+        report = await in_a_thread(partial(resolve, given))
         self.failpoint("adopt.committed")
         return report
 

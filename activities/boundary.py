@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 import sqlalchemy.exc
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
@@ -15,15 +16,20 @@ from domain.errors import EverleafError, NotReady
 
 log = logging.getLogger(__name__)
 
+# A lock that was waited for in vain, a statement that took too long, two that waited for each other.
+BUSY = (LockNotAvailable, QueryCanceled, DeadlockDetected)
+
 
 def failure_of(error: EverleafError) -> ApplicationError:
     return ApplicationError(str(error), type=type(error).__name__, non_retryable=error.permanent)
 
 
 def store_failure_of(error: sqlalchemy.exc.SQLAlchemyError) -> ApplicationError:
-    """A database that does not answer is tried again, however it says so."""
+    """A database that does not answer is tried again, however it says so; and so is one that others keep busy."""
     original = getattr(error, "orig", None)
     lines = str(original or error).splitlines() or [type(error).__name__]
+    if isinstance(original, BUSY):
+        return failure_of(NotReady(f"The database answers, but others keep it busy: {lines[0]}"))
     return failure_of(NotReady(f"The database does not answer: {lines[0]}"))
 
 

@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from threading import Event
+from typing import TypeVar
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
@@ -15,8 +17,11 @@ from activities.scanners.sweep import Findings, Sweep, Targets
 from activities.scope import FixedScope, fix_scope
 from domain.certificate import LookOutcome
 from domain.contracts import DiscoveryEnded, DiscoveryFailure, DiscoveryPlan, DiscoveryRequest, ScanPage, ScanReport
+from domain.errors import NotReady
 from domain.tiers import Policy, Scope
 from store.sightings import looks as store
+
+T = TypeVar("T")
 
 LOCAL = "localhost"
 
@@ -101,11 +106,24 @@ def heartbeat() -> None:
         activity.heartbeat()
 
 
-def beat_from_a_thread() -> Callable[[], None]:
-    """Heartbeats of the activity on this loop, for a thread that works for it: Temporal's belong to the loop."""
-    loop = asyncio.get_running_loop()
+async def in_a_thread(work: Callable[[Callable[[], None]], T]) -> T:
+    """What ``work`` gives, done in a thread; the beat that it is given is the activity's heartbeat.
+
+    A thread cannot be stopped from outside: where the activity is cancelled, the next beat ends it.  The activity waits
+    for that, so that no second attempt begins beside the first.
+    """
+    loop, is_cancelled = asyncio.get_running_loop(), Event()
 
     def beat() -> None:
+        if is_cancelled.is_set():
+            raise NotReady("the activity was cancelled or its time is over: what it began is done at its next attempt")
+        # Temporal's heartbeats belong to the loop.
         loop.call_soon_threadsafe(heartbeat)
 
-    return beat
+    working = asyncio.ensure_future(asyncio.to_thread(work, beat))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        is_cancelled.set()
+        await asyncio.gather(working, return_exceptions=True)
+        raise

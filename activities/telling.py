@@ -5,7 +5,7 @@ waits behind all of them.  So only a few are awake at a time.  That costs no thr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Engine
@@ -14,6 +14,8 @@ from temporalio import activity
 from activities.discovery import heartbeat
 from activities.scanners.base import Clock
 from domain.contracts import LifecyclesTold, TellLifecycles
+from domain.errors import NotReady
+from store.batches import batches
 from store.facts import heads_of
 from store.sightings.notices import mark_sent, unsent
 
@@ -60,15 +62,18 @@ class TellingActivities:
     clock: Clock
     send: Callable[[str, str], Awaitable[None]]
     failpoint: Callable[[str], None]
-    # Two discoveries would send the same notices twice, at twice the pace.
+    # Two discoveries would send the same notices twice, at twice the pace.  Of this process alone: a second lifecycle
+    # worker keeps as many awake again, and may send what this one has read already.  That harms nothing: each sends
+    # those of one certificate in their order, from the first that is not acknowledged, and who hears one again knows it
+    # by its id.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @activity.defn(name="tell_lifecycles")
     async def tell_lifecycles(self, asked: TellLifecycles) -> LifecyclesTold:
         """Send every notice that Temporal has not acknowledged, whichever discovery wrote it.
 
-        Idempotent: what was acknowledged is not sent again.  All are tried before the first failure is raised: one
-        broken lifecycle must not keep others from hearing.
+        Idempotent: what was acknowledged is not sent again.  All lifecycles are tried before NotReady is raised for
+        those that could not be told: a broken one must not keep others from hearing.
         """
         while True:
             try:
@@ -83,21 +88,23 @@ class TellingActivities:
 
     async def _tell_all(self) -> LifecyclesTold:
         awake, told, certificates = Awake(self.engine), 0, set[str]()
-        failures: list[BaseException] = []
+        # What could not be told to them comes first: told of a later notice now, they would take the earlier one,
+        # which is tried again, for the newer.
+        failures: dict[str, BaseException] = {}
         last = ""
         while page := await asyncio.to_thread(unsent, self.engine, PAGE, after=last):
             last = page[-1][1]
             queues: dict[str, list[str]] = {}
             for managed_id, notice_id in page:
-                queues.setdefault(managed_id, []).append(notice_id)
+                if managed_id not in failures:
+                    queues.setdefault(managed_id, []).append(notice_id)
             heads = await asyncio.to_thread(heads_of, self.engine, list(queues))
-            waiting = list(queues.items())
-            while waiting:
-                batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+            for batch in batches(queues.items(), AT_ONCE):
                 await awake.make_room(len(batch))
                 answers = await asyncio.gather(*(self._tell(*queue) for queue in batch), return_exceptions=True)
-                failures += [answer for answer in answers if isinstance(answer, BaseException)]
-                heard = [one for one, answer in zip(batch, answers, strict=True) if answer is None]
+                answered = list(zip(batch, answers, strict=True))
+                failures |= {one[0]: answer for one, answer in answered if isinstance(answer, BaseException)}
+                heard = [one for one, answer in answered if answer is None]
                 sent = [notice_id for _, notices in heard for notice_id in notices]
                 await asyncio.to_thread(mark_sent, self.engine, sent, self.clock())
                 heartbeat()
@@ -105,8 +112,8 @@ class TellingActivities:
                     awake.add(managed_id, heads.get(managed_id, -1))
                     certificates.add(managed_id)
                     told += len(notices)
-        for failure in failures:
-            raise failure
+        if failures:
+            raise _untold(failures, len(certificates))
         return LifecyclesTold(told, len(certificates))
 
     async def _tell(self, managed_id: str, notices: list[str]) -> None:
@@ -114,3 +121,13 @@ class TellingActivities:
         for notice_id in notices:
             await self.send(managed_id, notice_id)
             self.failpoint("adopt.told")
+
+
+def _untold(failures: Mapping[str, BaseException], told: int) -> BaseException:
+    """Says how many failed, and why the first did; whatever ends the worker or the activity itself goes on as it is."""
+    for failure in failures.values():
+        if not isinstance(failure, Exception):
+            return failure
+    managed_id, first = next(iter(failures.items()))
+    many = f"{len(failures)} of {len(failures) + told} lifecycles"
+    return NotReady(f"{many} could not be told, and are tried again; the first, {managed_id}: {first}")

@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_address, ip_network
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from activities.chains import Chains
-from activities.discovery import beat_from_a_thread, heartbeat
+from activities.discovery import heartbeat, in_a_thread
 from activities.scanners import SCANNERS
 from activities.scanners.base import Ask, Clock, Patience, Sight
 from activities.scanners.sweep import seen_certificate
@@ -19,6 +19,8 @@ from domain.contracts import MOST_FACTS, LookAgain, LookReport, SlotLook
 from domain.lifecycle.portions import lives_that_fit
 from domain.paths import Reason
 from domain.tiers import Policy, Scope
+from formats.paths import Ways
+from formats.roots import paths_below
 from formats.x509 import fingerprint_of, life_of
 from store.sightings.adoptions import record_looks
 from store.sightings.looks import SeenCertificate, keep_certificates
@@ -44,7 +46,7 @@ class VerificationActivities:
         policy = await asyncio.to_thread(self.load_policy)
         sights = await self._look(asked, policy.scope)
         # Hostile chains cost many signatures each; the loop of the worker has others to serve.
-        certificates, looks, lives = await asyncio.to_thread(_read, asked.slots, sights, policy, beat_from_a_thread())
+        certificates, looks, lives = await in_a_thread(partial(_read, asked.slots, sights, policy))
         await asyncio.to_thread(self._keep, certificates, looks)
         # The one that ends first of those that share a leaf comes last, and stays.
         strangers = {life.fingerprint: life for life in sorted(lives, key=lambda life: life.ends_at, reverse=True)}
@@ -115,7 +117,9 @@ def _read(
     """Every certificate that was seen, what each slot served, and the lives of those leaves."""
     certificates = [seen_certificate(der) for der in {der for sight in sights for der in sight.chain}]
     facts = {seen.fingerprint: seen.facts for seen in certificates}
-    chains = Chains(policy)
+    builder = paths_below(policy.roots)
+    # Places of one certificate mostly serve the same chain, and its signatures are what costs.
+    ways: dict[tuple[bytes, ...], Ways] = {}
     lives: list[Life] = []
 
     def look(slot: Slot, sight: Sight) -> SlotLook:
@@ -126,7 +130,9 @@ def _read(
         leaf = facts[seen.fingerprint]
         if leaf is None:
             return replace(seen, chain_ok=False, flaw=f"{Reason.UNREADABLE}: its bytes are not readable X.509")
-        path = chains.path(sight.chain, sight.at)
+        if sight.chain not in ways:
+            ways[sight.chain] = builder.ways(sight.chain)
+        path = ways[sight.chain].at(sight.at)
         lives.append(life_of(sight.chain[0], policy.issuers, path))
         return replace(
             seen,

@@ -52,8 +52,8 @@ SELECT id, 'd-30', ARRAY[fingerprint], names, '{}'::jsonb, now() FROM managed_ce
 """
 SLOTS = """
 INSERT INTO slots
-  (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at, looked_in, found_of, found)
-SELECT 'tls://' || id, 'ecdsa', id, 'seen', fingerprint, now(), 'd-1', fingerprint,
+  (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at, looked_in, judged_in, found_of, found)
+SELECT 'tls://' || id, 'ecdsa', id, 'seen', fingerprint, now(), 'd-1', 'd-1', fingerprint,
   CASE WHEN hashtext(id) % 9 = 0 THEN ARRAY['weak key'] ELSE ARRAY[]::text[] END
     || CASE WHEN hashtext(id) % 50 = 0 THEN ARRAY['wrong name'] ELSE ARRAY[]::text[] END
 FROM managed_certificates

@@ -101,9 +101,9 @@ SELECT md5(i::text) || md5('x' || i), c.der,
   c.facts || jsonb_build_object('fingerprint', md5(i::text) || md5('x' || i), 'spki_sha256', md5('k' || i)),
   c.not_after, c.first_seen_at
 FROM generate_series((:begin)::int, (:end)::int) AS i, (SELECT * FROM certificates WHERE fingerprint = :like) AS c;
-INSERT INTO managed (id, discovery_id, fingerprints, names, terms, adopted_at, policy_version)
+INSERT INTO managed (id, discovery_id, fingerprints, names, terms, adopted_at, checked_under)
 SELECT 'many-' || lpad(i::text, 8, '0'), m.discovery_id, ARRAY[md5(i::text) || md5('x' || i)], ARRAY['host-' || i],
-  m.terms, m.adopted_at, m.policy_version
+  m.terms, m.adopted_at, m.checked_under
 FROM generate_series((:begin)::int, (:end)::int) AS i, (SELECT * FROM managed WHERE fingerprints[1] = :like) AS m;
 INSERT INTO slots (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at, target_key, target_chain)
 SELECT 'tls://11.' || i / 65536 || '.' || i / 256 % 256 || '.' || i % 256 || '\\:443', 'ed25519',

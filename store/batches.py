@@ -4,13 +4,15 @@ No role of a process may make temporary tables (store.roles), so a list is one a
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import JSONB, Insert
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
 
@@ -34,18 +36,36 @@ def batches(values: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
 def copy_rows(table: sa.Table, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Append ``rows`` (values in the order of ``columns``) to ``table`` by COPY; gives how many.
 
-    For new rows alone: one whose key is there already fails the statement.  JSON is given as text.
+    For new rows alone: one whose key is there already fails the statement.  JSON is given as text.  Raises what
+    SQLAlchemy raises for a statement of its own.
     """
+    rest = iter(rows)
+    first = list(islice(rest, 1))
+    if not first:
+        return 0
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), names)
     driver = connection.connection.driver_connection
     assert driver is not None, "a connection that is checked out has one"
     count = 0
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
-            count += 1
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in chain(first, rest):
+                copy.write_row(row)
+                count += 1
+    except psycopg.Error as error:
+        raise _without_row(table, error) from None
     return count
+
+
+def _without_row(table: sa.Table, error: psycopg.Error) -> Exception:
+    """``error`` as SQLAlchemy's: PostgreSQL quotes the row in its text, and that may be a stranger's certificate, while
+    an error's text goes into logs and Temporal failures."""
+    constraint = f" of {error.diag.constraint_name}" if error.diag.constraint_name else ""
+    told = type(error)(f"COPY into {table.name}: {type(error).__name__}{constraint}")
+    made = DBAPIError.instance(None, None, told, psycopg.Error, hide_parameters=True)
+    assert isinstance(made, Exception), "it is one of PostgreSQL's"
+    return made
 
 
 def given_rows(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> sa.TableValuedAlias:

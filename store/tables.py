@@ -92,6 +92,9 @@ judged_chains = Table(
     Index("judged_chains_by_end", "holds_until"),
 )
 
+# Of terms: they say who issues it next, and to which targets it goes.
+HAS_PLAN = "coalesce(jsonb_typeof(terms -> 'plan') = 'object', false)"
+
 managed = Table(
     # Identity alone: what a managed certificate *is* lies in the read model below.
     "managed",
@@ -103,9 +106,11 @@ managed = Table(
     Column("names", ARRAY(String), nullable=False),
     Column("terms", JSONB, nullable=False),
     instant("adopted_at"),
-    # The policy under which its terms were looked at last: the rows of another one are made anew, and no others are.
-    Column("policy_version", String, nullable=False, server_default=""),
-    Index("managed_by_policy", "policy_version", "id"),
+    # The version of the policy that its terms were held against last, and not the one in them, under which they were
+    # made: what is retired keeps its terms.  Rows of another policy are made anew, and no others are.
+    Column("checked_under", String, nullable=False, server_default=""),
+    Column("has_plan", Boolean, Computed(HAS_PLAN, persisted=True), nullable=False),
+    Index("managed_by_policy", "has_plan", "checked_under", "id"),
     # Without the list of pending entries: adoption asks this index while it fills it.
     Index("managed_by_fingerprints", "fingerprints", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
@@ -131,9 +136,12 @@ slots = Table(
     # Why it is not, and whether it ends in a root that the policy names.
     Column("last_flaw", String, nullable=False, server_default=""),
     Column("last_rooted", Boolean, nullable=False, server_default="false"),
-    # The newest discovery that looked there: its findings are the ones that hold.
+    # The newest discovery that looked there, and the newest that saw a certificate there.  What each of them found
+    # holds: a place that is silent has lost nothing of what is wrong with it.
     Column("looked_in", String, nullable=False, server_default=""),
-    # Their kinds, and the certificate that they are of: filters ask these, for findings of every discovery are kept.
+    Column("judged_in", String, nullable=False, server_default=""),
+    # The kinds of these findings, and the certificate that they are of: filters ask these, for findings of every
+    # discovery are kept.
     Column("found", ARRAY(String), nullable=False, server_default="{}"),
     Column("found_of", String(64), nullable=False, server_default=""),
     # The scanner asks what is known on the hosts of its page.

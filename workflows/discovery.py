@@ -66,7 +66,8 @@ def reason_of(error: BaseException) -> str:
 # again; a lifecycle would wait for the release that mends it.
 @workflow.defn(name=DISCOVERY_WORKFLOW, failure_exception_types=[TypeError])
 class Discovery:
-    """Ends when every look is stored and every notice is acknowledged by its lifecycle."""
+    """Ends when every look is stored and adopted, and every lifecycle was told or tried: where one could not be told,
+    the next discovery tells it.  A sweep of ended runs comes last; where it fails, that is logged."""
 
     def __init__(self) -> None:
         self.pages = 0

@@ -20,20 +20,20 @@ class Estate:
     """Grows by what is asked of it; ``beat`` is called after every batch that was read."""
 
     def __init__(self, connection: Connection, beat: Callable[[], None]) -> None:
-        self._connection, self._beat = connection, beat
+        self.connection, self._beat = connection, beat
         self.managed: dict[str, GovernedRow] = {}
         self.slots: dict[Slot, SlotRow] = {}
 
     def touch(self) -> None:
         """Say to PostgreSQL that we are there: it ends a transaction in which nobody asks for anything, and deciding
         over a hundred thousand places takes seconds, on a busy machine many."""
-        self._connection.execute(sa.select(1))
+        self.connection.execute(sa.select(1))
         self._beat()
 
     def know_slots_at(self, urls: Iterable[str]) -> None:
         """The slots at ``urls`` that are governed, and their owners."""
         for batch in batches(sorted(set(urls))):
-            rows = slots_at_urls(self._connection, batch)
+            rows = slots_at_urls(self.connection, batch)
             self.know({row.managed_id for row in rows})
             # What a retired one had belongs to nobody.
             self.slots |= {row.slot: row for row in rows if row.managed_id in self.managed}
@@ -41,17 +41,17 @@ class Estate:
     def know_holders_of(self, fingerprints: Iterable[str]) -> None:
         """Whoever ever had one of ``fingerprints``."""
         for batch in batches(sorted(fingerprints)):
-            self.know(holders_of(self._connection, batch))
+            self.know(holders_of(self.connection, batch))
 
     def know(self, managed_ids: Iterable[str]) -> None:
         for batch in batches(sorted(set(managed_ids) - self.managed.keys())):
-            self.managed |= {row.id: row for row in governed(self._connection, batch)}
+            self.managed |= {row.id: row for row in governed(self.connection, batch)}
             self._beat()
 
     def know_all_their_slots(self) -> None:
         """The other slots of everybody who is known."""
         for batch in batches(sorted(self.managed)):
-            for row in slots_owned_by(self._connection, batch):
+            for row in slots_owned_by(self.connection, batch):
                 self.slots.setdefault(row.slot, row)
             self._beat()
 
@@ -65,5 +65,5 @@ class Estate:
 
     def leaves(self, fingerprints: Iterable[str], policy: Policy) -> dict[str, Leaf]:
         """Of certificates that no look of this discovery met; without those that cannot be read."""
-        ders, facts = certificates_of(self._connection, fingerprints)
+        ders, facts = certificates_of(self.connection, fingerprints)
         return {print_: Leaf(one, trust_class_of(ders[print_], one, policy.issuers)) for print_, one in facts.items()}

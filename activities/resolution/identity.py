@@ -163,8 +163,15 @@ class Resolution:
                 rows += here
                 if row is not None:
                     kinds = {one.finding.kind.value for one in here if one.fingerprint == row.last_fingerprint}
-                    settled.rows[slot] = replace(row, found=tuple(sorted(kinds)))
+                    settled.rows[slot] = replace(row, found=tuple(sorted(kinds | self._unheard(slot, row))))
             yield Changes(findings=_once(rows))
+
+    def _unheard(self, slot: Slot, row: SlotRow) -> set[str]:
+        """What was found before at a place that is silent now: silence closes nothing.  Of the certificate that was
+        seen there last, and of no other one."""
+        if self._seen.looks[slot].leaf is not None or row.found_of != row.last_fingerprint:
+            return set()
+        return set(row.found)
 
     def _sharers(self) -> Counter[str]:
         """Of every leaf seen now: how many other certificates have its key, here or where nobody looked this time."""

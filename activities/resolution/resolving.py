@@ -45,7 +45,7 @@ def resolve(given: Given, beat: Callable[[], None]) -> AdoptionReport:
         return REPORT.validate_python(done.report)
     told = remake_terms(engine, given.discovery_id, rules, beat)
     seen = read(engine, given.discovery_id, rules, beat)
-    with adopting(engine) as connection:
+    with adopting(engine, beat) as connection:
         discovery = discovery_of(connection, given.discovery_id)
         if discovery.state == "adopted":
             return REPORT.validate_python(discovery.report)

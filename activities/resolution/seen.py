@@ -6,14 +6,17 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, Engine
 
-from activities.chains import Chains
 from activities.resolution.verdicts import Chain, Verdicts
-from domain.certificate import Certificate, Endpoint, Life, Look, LookOutcome, Slot, TrustClass
+from domain.certificate import Certificate, Endpoint, Life, Look, Slot, TrustClass
 from domain.paths import Path
 from domain.tiers import Policy
+from formats.roots import paths_below
 from formats.x509 import trust_class_of
 from store.sightings.chains import JudgedChain, keep_judged
 from store.sightings.looks import certificates_of, digest_of_looks, looks_of
+
+# A hostile chain costs half a second of signatures (formats.paths), and a page may have two thousand of them.
+BEAT_EVERY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Discovered:
         # Address -> the names that were asked for there by name.
         self.names_asked: dict[str, set[str]] = {}
         self.digest = ""
-        self._judge, self._verdicts = Chains(policy), verdicts
+        self._builder, self._verdicts = paths_below(policy.roots), verdicts
         self._shared: dict[Chain, Chain] = {}
         self._paths: dict[str, tuple[datetime, str]] = {}
 
@@ -74,9 +77,7 @@ class Discovered:
             del self.looks[slot]
 
     def life(self, fingerprint: str) -> Life:
-        """With the earliest end of all chains with which it was served."""
-        if not self._paths:
-            self.find_paths()
+        """With the earliest end of all chains with which it was served: after ``find_paths``."""
         return self.leaves[fingerprint].life(*self._paths[fingerprint])
 
     def find_paths(self) -> None:
@@ -86,12 +87,11 @@ class Discovered:
             ends_at, spki = self._paths.get(chain[0], (path.ends_at, path.issuer_spki))
             self._paths[chain[0]] = min(ends_at, path.ends_at), spki or path.issuer_spki
 
-    def add(self, looks: Sequence[Look], evidence: "Evidence") -> list[JudgedChain]:
+    def add(self, looks: Sequence[Look], evidence: "Evidence", beat: Callable[[], None]) -> list[JudgedChain]:
         """``looks`` with what is known of their chains; gives what was judged anew and may be kept."""
         judged: list[JudgedChain] = []
+        met = len(self.chains)
         for look in looks:
-            if look.outcome is LookOutcome.NOT_LOOKED:
-                continue
             # One tuple for all places that serve the same chain: a hundred thousand places are a few chains.
             chain = self._shared.setdefault(look.chain, look.chain)
             self.looks[Slot(look.url, look.algorithm)] = look if chain is look.chain else replace(look, chain=chain)
@@ -100,6 +100,8 @@ class Discovered:
                 self.names_asked.setdefault(place.host, set()).add(place.sni)
             if chain and chain not in self.chains and chain[0] in evidence.facts:
                 judged += self._add_chain(look, evidence)
+                if (len(self.chains) - met) % BEAT_EVERY == 0:
+                    beat()
         return judged
 
     def unjudged(self, looks: Iterable[Look]) -> dict[Chain, datetime]:
@@ -112,15 +114,18 @@ class Discovered:
 
     def _add_chain(self, look: Look, evidence: "Evidence") -> list[JudgedChain]:
         """Judged at the time of its first look: within one discovery, minutes decide nothing."""
-        chain, judge = look.chain, self._judge
+        chain = look.chain
         facts = evidence.facts[chain[0]]
         if chain[0] not in self.leaves:
             trust_class = trust_class_of(evidence.ders[chain[0]], facts, self.policy.issuers)
             self.leaves[chain[0]] = Leaf(facts, trust_class)
         known = evidence.judged.get(chain)
-        path = known.path if known is not None else judge.path([evidence.ders[p] for p in chain], look.at)
+        if known is not None:
+            self.chains[chain] = known.path
+            return []
+        path = self._builder.ways([evidence.ders[print_] for print_ in chain]).at(look.at)
         self.chains[chain] = path
-        if known is not None or not evidence.facts.keys() >= set(chain):
+        if not evidence.facts.keys() >= set(chain):
             # Of what cannot be read no dates are known, and so not how long this holds.
             return []
         return self._verdicts.kept(chain, look.at, path, [evidence.facts[print_] for print_ in chain])
@@ -153,7 +158,7 @@ def read(engine: Engine, discovery_id: str, rules: tuple[Policy, datetime], beat
             if not looks:
                 return seen
             evidence = _evidence(connection, seen.unjudged(looks), verdicts)
-        keep_judged(engine, seen.add(looks, evidence), rules[1])
+        keep_judged(engine, seen.add(looks, evidence, beat), rules[1])
         last = Slot(looks[-1].url, looks[-1].algorithm)
         beat()
 

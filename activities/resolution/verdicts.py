@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path as File
 
 import cryptography
+from cryptography.hazmat.backends.openssl.backend import backend
 from sqlalchemy.engine import Connection
 
-import domain.paths
+import domain
 import formats
 from domain.certificate import Certificate
 from domain.errors import BadInput
@@ -53,12 +54,22 @@ class Verdicts:
         return [JudgedChain(_key(chain), self._judge, begun, ends, path)]
 
 
+def judging_files() -> list[File]:
+    """The code of the judge.  More of it than judges, so that no import needs to be followed: the price is that some
+    releases judge everything once more."""
+    rooms = (File(domain.__path__[0]), File(formats.__path__[0]))
+    return [file for room in rooms for file in sorted(room.glob("*.py"))]
+
+
 @cache
 def _code() -> bytes:
-    """SHA-256 over all that judges: read from the files, for a number would be forgotten when one of them changes."""
-    files = sorted(File(formats.__path__[0]).glob("*.py"))
-    parts = [file.read_bytes() for file in (*files, File(domain.paths.__file__))]
-    return hashlib.sha256(b"\0".join((cryptography.__version__.encode(), *parts))).digest()
+    """SHA-256 over all that judges: read from the files, for a number would be forgotten when one of them changes.
+
+    OpenSSL checks the signatures, and may be another one under the same library.
+    """
+    below = (cryptography.__version__, backend.openssl_version_text())
+    parts = [hashlib.sha256(file.read_bytes()).digest() for file in judging_files()]
+    return hashlib.sha256(b"".join((*(version.encode() + b"\0" for version in below), *parts))).digest()
 
 
 def _dates_of(certificates: Sequence[Certificate]) -> list[datetime]:

@@ -12,8 +12,10 @@ from store.reader.pages import Row
 
 MANAGED = tables.managed_certificates.c
 SLOT, FOUND = tables.slots.c, tables.findings.c
-# What the discovery that looked there last found wrong with the very certificate that is ours now.
-NEWEST = sa.and_(FOUND.discovery_id == SLOT.looked_in, FOUND.fingerprint == MANAGED.fingerprint, FOUND.url == SLOT.url)
+# What the discovery that looked there last, and the last one that saw something there, found wrong with the very
+# certificate that is ours now.
+DISCOVERIES = (SLOT.looked_in, SLOT.judged_in)
+NEWEST = sa.and_(FOUND.discovery_id.in_(DISCOVERIES), FOUND.fingerprint == MANAGED.fingerprint, FOUND.url == SLOT.url)
 # A verification that saw the place again since takes back this finding alone.
 STILL_MISSED = SLOT.misses > 0
 # What lifecycles find themselves (``domain.lifecycle``); hyphens and spaces are one to whoever asks.
@@ -88,9 +90,9 @@ def with_looks(engine: Engine, managed_id: str, endpoints: Sequence[Row]) -> lis
 
 
 def chain_seen(engine: Engine, managed_id: str, fingerprint: str) -> list[Row]:
-    """Facts of the longest chain with which ``fingerprint`` was served at the newest looks, leaf first."""
+    """Facts of the longest chain with which ``fingerprint`` was served when it was last seen, leaf first."""
     look, known = tables.looks.c, tables.certificates.c
-    there = sa.and_(look.discovery_id == SLOT.looked_in, look.url == SLOT.url, look.algorithm == SLOT.algorithm)
+    there = sa.and_(look.discovery_id == SLOT.judged_in, look.url == SLOT.url, look.algorithm == SLOT.algorithm)
     query = sa.select(look.chain).select_from(tables.slots).join(tables.looks, there)
     query = query.where(SLOT.managed_id == managed_id, look.chain[1] == fingerprint)
     query = query.order_by(sa.func.cardinality(look.chain).desc(), look.url).limit(1)

@@ -1,17 +1,19 @@
 """Managed certificates, their slots, the notices that tell them, and the findings of a discovery: written here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 
 from domain.certificate import Slot
 from domain.contracts import AdoptionReport, Observation, SlotLook, Terms
+from domain.errors import NotReady
 from store import tables
 from store.batches import copy_rows, given_rows, listed, put_rows
 from store.changes import note_change
@@ -31,16 +33,36 @@ LAST_SEEN = (
     "misses",
 )
 
+MANAGED = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at", "checked_under")
+
 # One number for the advisory lock under which identity is resolved (DESIGN rule 10), over all workers.
 ADOPTION_LOCK = 0x45564C01
+# How long one statement waits for it: shorter than the statement timeout, which would be told as any slow statement.
+WAIT_MILLISECONDS = 4000
 
 
 @contextmanager
-def adopting(engine: Engine) -> Iterator[Connection]:
-    """One transaction under the one advisory lock."""
+def adopting(engine: Engine, beat: Callable[[], None] = lambda: None) -> Iterator[Connection]:
+    """One transaction under the one advisory lock, however long another one has it; ``beat`` is called meanwhile."""
     with engine.begin() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+        while not _has_lock(connection):
+            beat()
         yield connection
+
+
+def _has_lock(connection: Connection) -> bool:
+    """Whether it came within one wait, in PostgreSQL's own queue: who only tries now and then is overtaken by an
+    adoption that takes it page after page."""
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = {WAIT_MILLISECONDS}"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+    except sa.exc.OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
+    return True
 
 
 def terms_of(engine: Engine, managed_id: str) -> Terms | None:
@@ -67,9 +89,11 @@ def release_slots(connection: Connection, managed_id: str, given_up: Iterable[tu
 
     Whoever is seen there next is somebody new (rule 10).
 
-    Under the lock of adoptions: one that has read the slots before would write the owner back.
+    Under the lock of adoptions: one that has read the slots before would write the owner back.  Raises NotReady where
+    an adoption has it for long: whoever records comes again.
     """
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADOPTION_LOCK)))
+    if not _has_lock(connection):
+        raise NotReady("an adoption is under way, and the places can be given up when it has ended: tried again")
     c = tables.slots.c
     for url, algorithm in sorted(given_up):
         here = sa.and_(c.url == url, c.algorithm == algorithm, c.managed_id == managed_id)
@@ -81,9 +105,7 @@ def write(connection: Connection, discovery_id: str, changes: Changes, now: date
 
     ``new`` and ``notices`` must be new; all else is written over what is there.
     """
-    managed = ("id", "discovery_id", "fingerprints", "names", "terms", "adopted_at", "policy_version")
-    fresh = (_managed_values(row, discovery_id, now) for row in changes.new)
-    copy_rows(tables.managed, connection, managed, (tuple(row[name] for name in managed) for row in fresh))
+    copy_rows(tables.managed, connection, MANAGED, (_managed_values(row, discovery_id, now) for row in changes.new))
     _upsert(connection, tables.managed, [_managed_row(row, discovery_id, now) for row in changes.managed])
     copy_rows(
         tables.notices,
@@ -104,7 +126,10 @@ def finish(connection: Connection, report: AdoptionReport, now: datetime) -> Non
 
 
 def write_target_files(connection: Connection, rows: Iterable[SlotRow]) -> None:
-    """What the policy of now says of the files of slots that this discovery did not look at; rows that differ alone."""
+    """What the policy of now says of the files of slots that this discovery did not look at; rows that differ alone.
+
+    Locks them in their order, which an update that joins them would not.
+    """
     c = tables.slots.c
     values = [
         {
@@ -120,15 +145,20 @@ def write_target_files(connection: Connection, rows: Iterable[SlotRow]) -> None:
     differs = sa.or_(
         c.target_key.is_distinct_from(given.c.target_key), c.target_chain.is_distinct_from(given.c.target_chain)
     )
-    files = {"target_key": given.c.target_key, "target_chain": given.c.target_chain}
-    connection.execute(sa.update(tables.slots).where(here, differs).values(**files))
+    found = sa.select(c.url, c.algorithm, given.c.target_key, given.c.target_chain).join(given, sa.and_(here, differs))
+    # Python's order, in which every other writer locks them.
+    ordered = found.order_by(c.url.collate("C"), c.algorithm.collate("C"))
+    locked = ordered.with_for_update(of=tables.slots).cte("locked")
+    files = {"target_key": locked.c.target_key, "target_chain": locked.c.target_chain}
+    mine = sa.and_(c.url == locked.c.url, c.algorithm == locked.c.algorithm)
+    connection.execute(sa.update(tables.slots).where(mine).values(**files))
 
 
-def mark_looked_at(connection: Connection, managed_ids: Iterable[str], policy_version: str) -> None:
-    """Their terms were looked at under ``policy_version`` and stay as they are."""
+def mark_checked(connection: Connection, managed_ids: Iterable[str], policy_version: str) -> None:
+    """Their terms were held against ``policy_version`` and stay as they are."""
     wanted = listed("id", managed_ids)
     mine = tables.managed.c.id == wanted.c.id
-    connection.execute(sa.update(tables.managed).where(mine).values(policy_version=policy_version))
+    connection.execute(sa.update(tables.managed).where(mine).values(checked_under=policy_version))
 
 
 # What a managed certificate was adopted with stays; everything else of a row follows the newest discovery.
@@ -156,19 +186,16 @@ def _upsert_slots(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _managed_row(row: ManagedRow, discovery_id: str, now: datetime) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "discovery_id": discovery_id,
-        "fingerprints": list(row.fingerprints),
-        "names": list(row.names),
-        "terms": TERMS.dump_python(row.terms, mode="json"),
-        "adopted_at": now.isoformat(),
-        "policy_version": row.terms.policy_version,
-    }
+    """In one parameter with others, as JSON."""
+    terms = TERMS.dump_python(row.terms, mode="json")
+    values = (row.id, discovery_id, list(row.fingerprints), list(row.names), terms, now.isoformat())
+    return dict(zip(MANAGED, (*values, row.terms.policy_version), strict=True))
 
 
-def _managed_values(row: ManagedRow, discovery_id: str, now: datetime) -> dict[str, Any]:
-    return {**_managed_row(row, discovery_id, now), "terms": TERMS.dump_json(row.terms).decode()}
+def _managed_values(row: ManagedRow, discovery_id: str, now: datetime) -> tuple[object, ...]:
+    """For COPY."""
+    terms = TERMS.dump_json(row.terms).decode()
+    return row.id, discovery_id, list(row.fingerprints), list(row.names), terms, now, row.terms.policy_version
 
 
 def _notice(managed_id: str, told: Observation, now: datetime) -> tuple[object, ...]:
@@ -192,6 +219,7 @@ def _slot_row(row: SlotRow, discovery_id: str) -> dict[str, Any]:
         "target_key": row.target_key,
         "target_chain": row.target_chain,
         "looked_in": discovery_id,
+        "judged_in": row.judged_in or discovery_id,
         "found": row.found,
         "found_of": row.last_fingerprint,
     }

@@ -4,8 +4,10 @@ Every function takes one batch (``store.batches.AT_ONCE``) and says nothing of w
 the same, somebody must govern it, and the next discovery adopts it anew.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +24,8 @@ from store.sightings.rows import FileOwner, GovernedRow, SlotRow
 TERMS = TypeAdapter(Terms)
 # So many terms are made anew between two statements: half a second of CPU.
 PAGE = 500
-HAS_PLAN = sa.func.jsonb_typeof(tables.managed.c.terms["plan"]) == "object"
+# As many as five certificates may have that are told of all their places; most have one.
+MOST_SLOTS = 25_000
 
 
 def slots_at_urls(connection: Connection, urls: Iterable[str]) -> list[SlotRow]:
@@ -60,7 +63,7 @@ def _governed() -> sa.Select[Any]:
         managed.fingerprints,
         managed.names,
         managed.terms["policy_version"].astext.label("policy_version"),
-        HAS_PLAN.label("has_plan"),
+        managed.has_plan,
         model.fingerprint.label("present"),
         model.names.label("present_names"),
         sa.func.coalesce(model.retired, sa.false()).label("retired"),
@@ -112,7 +115,7 @@ def file_owners(connection: Connection, paths: Iterable[str], policy_version: st
         of_slot = sa.select(*columns).join_from(wanted, tables.slots, file == wanted.c.path)
         joined = of_slot.join(tables.managed, managed.id == slots.managed_id)
         joined = joined.join(tables.managed_certificates, model.id == managed.id, isouter=True)
-        in_force = sa.and_(managed.policy_version == policy_version, HAS_PLAN, model.retired.is_not(True))
+        in_force = sa.and_(managed.checked_under == policy_version, managed.has_plan, model.retired.is_not(True))
         return joined.where(in_force)
 
     query = sa.union(having(slots.target_key), having(slots.target_chain)).order_by("id")
@@ -145,21 +148,31 @@ class Page:
 def of_other_policies(
     connection: Connection, policy_version: str, *, has_plan: bool, after: tuple[str, str]
 ) -> Page | None:
-    """The next of those whose terms were not looked at under ``policy_version``, behind ``after``; None at the end.
+    """The next of those whose terms were not held against ``policy_version``, behind ``after``; None at the end.
 
     Two ranges of the index instead of "not equal", which would read every row that is as it should be.
     """
     c = tables.managed.c
-    wanted = HAS_PLAN if has_plan else sa.not_(HAS_PLAN)
-    for other in (c.policy_version < policy_version, c.policy_version > policy_version):
-        behind = sa.tuple_(c.policy_version, c.id) > sa.tuple_(*map(sa.literal, after))
-        query = sa.select(c.policy_version, c.id).where(other, behind, wanted)
-        rows = connection.execute(query.order_by(c.policy_version, c.id).limit(PAGE)).all()
+    wanted = c.has_plan if has_plan else sa.not_(c.has_plan)
+    for other in (c.checked_under < policy_version, c.checked_under > policy_version):
+        behind = sa.tuple_(c.checked_under, c.id) > sa.tuple_(*map(sa.literal, after))
+        query = sa.select(c.checked_under, c.id).where(other, behind, wanted)
+        rows = connection.execute(query.order_by(c.checked_under, c.id).limit(PAGE)).all()
         if rows:
+            rows = rows[: _within(connection, [row.id for row in rows])]
             found = tuple(governed(connection, [row.id for row in rows]))
             skipped = {row.id for row in rows} - {row.id for row in found}
-            return Page(found, tuple(sorted(skipped)), (rows[-1].policy_version, rows[-1].id))
+            return Page(found, tuple(sorted(skipped)), (rows[-1].checked_under, rows[-1].id))
     return None
+
+
+def _within(connection: Connection, managed_ids: Sequence[str]) -> int:
+    """How many of the first of ``managed_ids`` have at most MOST_SLOTS together; one at least, whatever it has."""
+    wanted, c = listed("id", managed_ids), tables.slots.c
+    query = sa.select(c.managed_id, sa.func.count().label("slots")).join(wanted, c.managed_id == wanted.c.id)
+    counts = {row.managed_id: row.slots for row in connection.execute(query.group_by(c.managed_id))}
+    together = list(accumulate(counts.get(managed_id, 0) for managed_id in managed_ids))
+    return max(1, bisect_right(together, MOST_SLOTS))
 
 
 def _slot(row: sa.Row[Any]) -> SlotRow:
@@ -167,4 +180,6 @@ def _slot(row: sa.Row[Any]) -> SlotRow:
     last = (row.last_outcome, row.last_fingerprint, row.last_seen_at, row.last_looked_at)
     path = (row.last_ends_at, row.last_chain_ok, row.last_flaw, row.last_rooted)
     files = (row.target_key, row.target_chain)
-    return SlotRow(slot, row.managed_id, *last, row.misses, *path, *files, tuple(row.found or ()))
+    return SlotRow(
+        slot, row.managed_id, *last, row.misses, *path, *files, tuple(row.found), row.found_of, row.judged_in
+    )

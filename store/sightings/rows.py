@@ -46,7 +46,8 @@ class GovernedRow:
 @dataclass(frozen=True, slots=True)
 class SlotRow:
     """``target_key`` and ``target_chain``: the files of its deployment target; None where it has none.
-    ``found``: the kinds of what the discovery found there."""
+    ``found``: the kinds of what discoveries found there, of the certificate ``found_of``; ``judged_in``: the newest of
+    them that saw one there, empty for the one that is being adopted."""
 
     slot: Slot
     managed_id: str
@@ -62,6 +63,8 @@ class SlotRow:
     target_key: str | None = None
     target_chain: str | None = None
     found: tuple[str, ...] = ()
+    found_of: str = ""
+    judged_in: str = ""
 
     @property
     def told(self) -> tuple[object, ...]:

@@ -28,7 +28,7 @@ from domain.contracts import (
     Snapshot,
     TellLifecycles,
 )
-from domain.errors import NotFound
+from domain.errors import NotFound, NotReady
 from domain.tiers import Policy, Tier
 from store import tables
 from store.facts import record
@@ -142,7 +142,7 @@ async def test_notices_survive_a_crash_after_the_commit_and_an_absent_temporal(
         await house.discover("d1")
     house.failpoint = lambda name: None
     house.lifecycles.is_down = True
-    with pytest.raises(ConnectionError):
+    with pytest.raises(NotReady, match=r"2 of 2 lifecycles could not be told.* Temporal is away"):
         await house.adopt("d1")
     house.lifecycles.is_down = False
     report = await house.adopt("d1")

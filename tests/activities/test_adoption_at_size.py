@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
@@ -14,16 +13,15 @@ from sqlalchemy.engine import Engine
 from temporalio.testing import ActivityEnvironment
 
 from activities.resolution import resolving, seen
-from domain.contracts import MOST_PLACES, AdoptDiscovery
+from domain.contracts import MOST_PLACES, AdoptDiscovery, Terms
 from domain.errors import NotReady
 from domain.findings import Kind
 from store import tables
 from store.batches import AT_ONCE
-from store.facts import record
+from store.sightings import adoptions
+from store.sightings.known import TERMS
 from tests.activities.sightings import NOW, SILENT, Sky, place, url
 from tests.activities.test_adoption import House
-from tests.store.test_facts import batch, snapshot
-from tests.store.test_facts import event as fact
 
 pytestmark = pytest.mark.server
 
@@ -215,46 +213,6 @@ def test_findings_of_one_host_leave_those_of_others_alone(sky: Sky, database: En
     assert found == {url(n): ["unplaced"] for n in range(3)}
 
 
-def test_another_policy_reaches_those_that_no_discovery_looks_at(sky: Sky, database: Engine) -> None:
-    saw = {url(n): sky.leaf(f"h{n}.example") for n in range(6)}
-    sky.discover("d1", saw)
-    gone = snapshot("mc-0006", retired=True)
-    record(database, batch(fact(0), managed_id="mc-0006", read_model=gone), "test", NOW)
-    sky.heard()
-    sky.rules = replace(sky.rules, version="sha256:2")
-    # Whatever is seen of a retired one is adopted anew; which of them is where is for their fingerprints to say.
-    with database.connect() as connection:
-        here = connection.scalars(sa.select(tables.slots.c.url).where(tables.slots.c.managed_id == "mc-0001")).one()
-
-    report = sky.discover("d2", {here: saw[here]}, LATER)
-
-    assert (report.changed, report.notices) == (5, 5)
-    heard = sky.heard()
-    assert sorted(managed_id for managed_id, _ in heard) == [f"mc-{n:04}" for n in range(1, 6)]
-    assert {told.terms.policy_version for _, told in heard if told.terms is not None} == {"sha256:2"}
-    before = versions(database)
-    assert sky.discover("d3", {here: saw[here]}, LATER + timedelta(hours=1)).notices == 0
-    written = [table for (table, row), version in versions(database).items() if before.get((table, row)) != version]
-    assert sorted(written) == ["looks", "slots"], "a policy that did not change costs nothing"
-
-
-def test_under_another_policy_the_one_with_a_plan_keeps_its_files(sky: Sky) -> None:
-    [target] = sky.rules.targets
-
-    def to(chain: str, version: str) -> None:
-        both = replace(target, chain=chain, key=f"{chain}.key")
-        sky.rules = replace(sky.rules, version=version, targets=(both,))
-
-    to("/srv/one.pem", "sha256:1")
-    saw = {url(n): sky.leaf(f"h{n}.example") for n in range(4)}
-    sky.discover("d1", saw)
-    [planned] = [managed_id for managed_id, told in sky.heard() if told.terms and told.terms.plan]
-    to("/srv/another.pem", "sha256:2")
-    sky.discover("d2", {url(9): SILENT}, LATER)
-
-    assert [managed_id for managed_id, told in sky.heard() if told.terms and told.terms.plan] == [planned]
-
-
 def test_a_page_that_is_scanned_again_meanwhile_is_not_adopted(sky: Sky, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = sky.leaf("a.example"), sky.leaf("b.example")
     sky.look("d1", {url(1): first})
@@ -275,6 +233,23 @@ def test_a_page_that_is_scanned_again_meanwhile_is_not_adopted(sky: Sky, monkeyp
     [(_, told)] = sky.heard()
     assert told.life is not None
     assert told.life.names == ("b.example",)
+
+
+def test_terms_are_written_as_json_once_for_each_certificate(sky: Sky, monkeypatch: pytest.MonkeyPatch) -> None:
+    dumps: list[str] = []
+
+    class Counting:
+        def dump_json(self, terms: Terms) -> bytes:
+            dumps.append("json")
+            return TERMS.dump_json(terms)
+
+        def dump_python(self, terms: Terms, mode: Literal["json"]) -> object:
+            dumps.append("python")
+            return TERMS.dump_python(terms, mode=mode)
+
+    monkeypatch.setattr(adoptions, "TERMS", Counting())
+    assert sky.discover("d1", {url(n): sky.leaf(f"h{n}.example") for n in range(3)}).new == 3
+    assert dumps == ["json"] * 3
 
 
 async def test_resolving_heartbeats_from_its_own_thread(sky: Sky, database: Engine) -> None:

@@ -17,6 +17,7 @@ from domain.errors import NotReady
 from store import tables
 from store.sightings.looks import Discovery, begin
 from store.sightings.notices import OBSERVATION
+from tests.activities.conftest import Crash
 from tests.activities.estates import clock
 
 pytestmark = pytest.mark.server
@@ -106,11 +107,35 @@ async def test_a_lifecycle_that_cannot_be_told_keeps_no_other_from_hearing(
     monkeypatch.setattr(telling, "PAGE", 10)
     write_notices(database, 40)
     lifecycles = Lifecycles(database, broken={f"mc-{number:04}" for number in range(15)})
-    with pytest.raises(NotReady, match="mc-0000 takes no signal"):
+    with pytest.raises(NotReady, match=r"^15 of 40 lifecycles .* mc-0000 takes no signal$"):
         await tell(lifecycles)
     assert len(lifecycles.heard) == 25
     lifecycles.broken.clear()
     assert await tell(lifecycles) == LifecyclesTold(15, 15)
+
+
+async def test_who_could_not_be_told_hears_nothing_later_before_it_hears_that(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "PAGE", 1)
+    write_notices(database, 2, each=2)
+    lifecycles = Lifecycles(database)
+    failing = ["n-0000-0"]
+    send = lifecycles.send
+
+    async def send_but_once(managed_id: str, notice_id: str) -> None:
+        if notice_id in failing:
+            failing.remove(notice_id)
+            raise NotReady(f"{managed_id} takes no signal")
+        await send(managed_id, notice_id)
+
+    monkeypatch.setattr(lifecycles, "send", send_but_once)
+    with pytest.raises(NotReady, match="mc-0000 takes no signal"):
+        await tell(lifecycles)
+    assert [notice for _, notice in lifecycles.heard] == ["n-0001-0", "n-0001-1"]
+
+    assert await tell(lifecycles) == LifecyclesTold(2, 1)
+    assert [notice for _, notice in lifecycles.heard[2:]] == ["n-0000-0", "n-0000-1"]
 
 
 async def test_lifecycles_that_record_nothing_hold_up_the_others_for_a_while_only(
@@ -131,3 +156,37 @@ async def test_two_discoveries_tell_one_after_the_other(database: Engine) -> Non
     resting.cancel()
     assert sorted(one.notices for one in both) == [0, 30]
     assert len(lifecycles.heard) == 30
+
+
+async def test_a_worker_that_ends_is_no_lifecycle_that_could_not_be_told(database: Engine) -> None:
+    write_notices(database, 3)
+    lifecycles = Lifecycles(database, broken={"mc-0000"})
+
+    def end(_name: str) -> None:
+        raise Crash("killed")
+
+    activities = TellingActivities(database, clock, lifecycles.send, end)
+    with pytest.raises(Crash):
+        await activities.tell_lifecycles(TellLifecycles("d-1"))
+
+
+async def test_two_workers_at_once_tell_each_lifecycle_in_the_order_of_writing(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what it hears twice, the first time counts: it knows notices by their ids."""
+    monkeypatch.setattr(telling, "PAGE", 7)
+    write_notices(database, 10, each=3)
+    lifecycles = Lifecycles(database)
+
+    async def send(managed_id: str, notice_id: str) -> None:
+        await asyncio.sleep(0)
+        await lifecycles.send(managed_id, notice_id)
+
+    workers = [TellingActivities(database, clock, send, lambda name: None) for _ in range(2)]
+    resting = asyncio.create_task(lifecycles.record_for_ever())
+    await asyncio.gather(*(worker.tell_lifecycles(TellLifecycles("d-1")) for worker in workers))
+    resting.cancel()
+
+    for number in range(10):
+        of_one = [notice for managed_id, notice in lifecycles.heard if managed_id == f"mc-{number:04}"]
+        assert list(dict.fromkeys(of_one)) == [f"n-{number:04}-{copy}" for copy in range(3)]

@@ -1,18 +1,25 @@
 """What was said of a chain is kept for as long as it holds, and no longer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path as File
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from activities.chains import Chains
 from activities.resolution.seen import read
+from activities.resolution.verdicts import judging_files
+from activities.verification import VerificationActivities
+from domain.certificate import Slot
+from domain.contracts import LookAgain
 from domain.paths import Path
+from formats.paths import PathBuilder, Ways
 from store import tables
-from tests.activities.estates import TestCA
+from tests.activities.estates import TestCA, clock, policy
 from tests.activities.sightings import NOW, Sky, url
+from tests.house.sources import ROOT, imports, tree
 
 pytestmark = pytest.mark.server
 
@@ -29,13 +36,13 @@ def sky(database: Engine) -> Sky:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """When a chain was judged by its signatures."""
     times: list[datetime] = []
-    judge = Chains.path
+    judge = Ways.at
 
-    def path(self: Chains, chain: list[bytes], at: datetime) -> Path:
-        times.append(at)
-        return judge(self, chain, at)
+    def at(self: Ways, now: datetime) -> Path:
+        times.append(now)
+        return judge(self, now)
 
-    monkeypatch.setattr(Chains, "path", path)
+    monkeypatch.setattr(Ways, "at", at)
     return times
 
 
@@ -75,6 +82,24 @@ def test_other_roots_are_another_judge(sky: Sky, judged: list[datetime]) -> None
     assert len(judged) == 2
 
 
+def test_the_judge_is_all_of_our_code_that_judging_imports() -> None:
+    """Else a chain would stay judged as a release before judged it."""
+    met, waiting = set[File](), [ROOT / "formats" / "roots.py"]
+    while waiting:
+        if (file := waiting.pop()) in met:
+            continue
+        met.add(file)
+        for _, imported in imports(tree(file)):
+            # Each of a.b.c may be a module, and what stands above it is loaded with it.
+            words = imported.split(".")
+            for end in range(1, len(words) + 1):
+                module = ROOT.joinpath(*words[:end])
+                waiting += [one for one in (module.with_suffix(".py"), module / "__init__.py") if one.is_file()]
+
+    assert ROOT / "domain" / "objections.py" in met, "it says which signatures are weak"
+    assert met - {ROOT / "activities" / "__init__.py"} <= set(judging_files())
+
+
 def test_what_holds_no_more_is_forgotten(sky: Sky, database: Engine) -> None:
     sky.look("d1", {url(1): sky.leaf("a.example")})
     said(sky, "d1")
@@ -86,3 +111,27 @@ def test_what_holds_no_more_is_forgotten(sky: Sky, database: Engine) -> None:
     assert len(ends) == 1
     assert ends[0] is not None
     assert ends[0] > END
+
+
+async def test_places_that_serve_one_chain_cost_its_signatures_once(
+    database: Engine, tmp_path: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked anew at each place is what holds at its time."""
+    ca, files = TestCA(), [tmp_path / f"{name}.pem" for name in "abc"]
+    ca.issue(files[0], "a.example")
+    for file in files[1:]:
+        file.write_bytes(files[0].read_bytes())
+    built: list[int] = []
+    build = PathBuilder.ways
+
+    def ways(self: PathBuilder, chain: Sequence[bytes]) -> Ways:
+        built.append(len(chain))
+        return build(self, chain)
+
+    monkeypatch.setattr(PathBuilder, "ways", ways)
+    verification = VerificationActivities(database, lambda: policy(ca, (), (), (str(tmp_path / "*.pem"),)), clock)
+    slots = tuple(Slot(f"file://localhost{file}", "rsa") for file in files)
+    report = await verification.look_again(LookAgain("mc-1", slots))
+
+    assert [look.chain_ok for look in report.looks] == [True] * 3
+    assert len(built) == 1

@@ -74,6 +74,8 @@ def test_what_0_1_0_wrote_is_carried_over(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.exec_driver_sql(NOTICE.format(id="d.0", at="2000-01-01"))
     assert unsent(empty, 9)[-1] == ("mc-1", "d.0"), "what is written later is heard later"
+    with empty.connect() as connection:
+        assert connection.execute(sa.text("SELECT judged_in FROM slots")).scalar_one() == "d", "its findings hold"
     assert slots_at(empty, ["127.0.0.1"]) == (Slot("tls://127.0.0.1:443?sni=a.example", "rsa"),)
 
 
@@ -82,8 +84,8 @@ WRITTEN_BY_0_1_0 = (
     "INSERT INTO discoveries (id, source, state, scope, started_at) VALUES ('d', 's', 'adopted', '{}', now())",
     "INSERT INTO managed (id, discovery_id, fingerprints, names, terms, adopted_at)"
     " VALUES ('mc-1', 'd', '{aa}', '{a.example}', '{}', now())",
-    "INSERT INTO slots (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at)"
-    " VALUES ('tls://127.0.0.1:443?sni=a.example', 'rsa', 'mc-1', 'seen', 'aa', now())",
+    "INSERT INTO slots (url, algorithm, managed_id, last_outcome, last_fingerprint, last_looked_at, looked_in)"
+    " VALUES ('tls://127.0.0.1:443?sni=a.example', 'rsa', 'mc-1', 'seen', 'aa', now(), 'd')",
     NOTICE.format(id="d.c", at="2026-11-02"),
     NOTICE.format(id="d.a", at="2026-11-01 01:00"),
     NOTICE.format(id="d.b", at="2026-11-01"),

@@ -47,6 +47,7 @@ def looked(database: Engine) -> Engine:
         managed_id="mc-1",
         misses=2,
         looked_in="d2",
+        judged_in="d2",
         found_of=OURS,
         found=["weak key", "broken chain"],
         **slot,
@@ -112,6 +113,29 @@ def test_a_place_that_was_seen_again_is_missed_no_more(looked: Engine) -> None:
 
     assert reader.get_certificate(looked, "mc-1")["findings"] == ["weak key: of a test"]
     assert reader.count_certificates(looked, [asked]) == [0]
+
+
+def test_what_the_last_discovery_that_saw_it_found_holds_while_it_is_silent(looked: Engine) -> None:
+    row = {"discovery_id": "d2", "fingerprint": OURS, "url": URL, "kind": "missed", "severity": "warning"}
+    put(looked, tables.findings, detail="refused", **row)
+    put(
+        looked,
+        tables.looks,
+        discovery_id="d1",
+        page=0,
+        url=URL,
+        algorithm="ecdsa",
+        outcome="seen",
+        chain=[OURS],
+        at=NOW,
+    )
+    with looked.begin() as connection:
+        connection.execute(sa.delete(tables.findings).where(tables.findings.c.kind == "weak key"))
+        connection.execute(sa.update(tables.looks).values(chain=[]).where(tables.looks.c.discovery_id == "d2"))
+        connection.execute(sa.update(tables.slots).values(judged_in="d1", found=["missed", "shared key"]))
+
+    assert reader.get_certificate(looked, "mc-1")["findings"] == ["missed: refused", "shared key: of a test"]
+    assert [one["subject"] for one in reader.chain_seen(looked, "mc-1", OURS)] == ["CN=a"]
 
 
 def test_an_adoption_overwrites_no_look_that_came_while_it_was_made(looked: Engine) -> None:

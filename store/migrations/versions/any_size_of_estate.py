@@ -8,6 +8,7 @@ revision = "0002"
 down_revision = "0001"
 
 # As it was when this was released, and not as `store.tables` may say by then.
+HAS_PLAN = "coalesce(jsonb_typeof(terms -> 'plan') = 'object', false)"
 HOST = "lower(btrim(substring(url from '^[a-z+0-9]+://(\\[[^]]*\\]|[^]:/?#[]*)'), '[]'))"
 
 # A notice of before has the place that its time and its id gave it.
@@ -23,8 +24,9 @@ def upgrade() -> None:
     _notices()
     _slots()
     # Empty for what is governed already: the next discovery makes its terms anew, and finds the files of its targets.
-    op.add_column("managed", sa.Column("policy_version", sa.String, nullable=False, server_default=""))
-    op.create_index("managed_by_policy", "managed", ["policy_version", "id"])
+    op.add_column("managed", sa.Column("checked_under", sa.String, nullable=False, server_default=""))
+    op.add_column("managed", sa.Column("has_plan", sa.Boolean, sa.Computed(HAS_PLAN, persisted=True), nullable=False))
+    op.create_index("managed_by_policy", "managed", ["has_plan", "checked_under", "id"])
     op.create_index(
         "managed_by_fingerprints",
         "managed",
@@ -65,6 +67,8 @@ def _notices() -> None:
 def _slots() -> None:
     op.add_column("slots", sa.Column("last_flaw", sa.String, nullable=False, server_default=""))
     op.add_column("slots", sa.Column("last_rooted", sa.Boolean, nullable=False, server_default="false"))
+    op.add_column("slots", sa.Column("judged_in", sa.String, nullable=False, server_default=""))
+    op.execute("UPDATE slots SET judged_in = looked_in")
     op.add_column("slots", sa.Column("host", sa.String, sa.Computed(HOST, persisted=True), nullable=False))
     for file in ("target_key", "target_chain"):
         op.add_column("slots", sa.Column(file, sa.String, nullable=True))
