@@ -1,5 +1,6 @@
 """Examples of the OpenAPI description: each answer and body, by operation; a test holds them to their schemas."""
 
+from importlib.metadata import version
 from typing import Any
 
 ID = "5d1c7a90be42"
@@ -196,7 +197,7 @@ ANSWERS: dict[str, Any] = {
     "decode_payloads": PAYLOADS,
     "get_directory": {
         "name": "everleaf",
-        "release": "0.1.0",
+        "release": version("everleaf"),
         "links": {"certificates": "/v1/certificates"},
         "largest_body_bytes": 1_048_576,
     },

@@ -70,6 +70,7 @@ def create_app() -> FastAPI:
             version("everleaf"),
             timezone=settings.timezone,
             temporal_ui=settings.temporal_ui,
+            auditors_ui=settings.auditors_ui,
             namespace=settings.namespace,
             feed=feed,
             api_url=settings.api_url,

@@ -17,8 +17,8 @@ from store.access import Actor
 @dataclass(frozen=True, slots=True)
 class Parts:
     """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here.  ``timezone``: in
-    which people read times.  ``temporal_ui``: base of links to runs; empty: no UI is known.  ``api_url``: the name by
-    which we may be called, beside those of this machine."""
+    which people read times.  ``temporal_ui``: base of links to runs; empty: no UI is known.  ``auditors_ui``: of a
+    second one, for reading alone.  ``api_url``: the name by which we may be called, beside those of this machine."""
 
     engine: Engine
     gateway: Gateway
@@ -27,6 +27,7 @@ class Parts:
     release: str = ""
     timezone: str = "Asia/Kolkata"
     temporal_ui: str = ""
+    auditors_ui: str = ""
     namespace: str = "default"
     feed: Feed | None = None
     api_url: str = ""

@@ -33,6 +33,7 @@ class Settings:
     health_file      EVERLEAF_HEALTH_FILE       touched by a worker while its database and Temporal answer; empty: never
     timezone         EVERLEAF_TIMEZONE          in which people read times, as the IANA names it
     temporal_ui      EVERLEAF_TEMPORAL_UI       base URL of the Temporal UI, for links to runs; empty: no links
+    auditors_ui      EVERLEAF_AUDITORS_UI       base URL of the Temporal UI that auditors read; empty: none
     failpoint        EVERLEAF_FAILPOINT         test only: the named point at which a worker ends itself
     """
 
@@ -52,6 +53,7 @@ class Settings:
     database_password_file: str = ""
     timezone: str = "Asia/Kolkata"
     temporal_ui: str = ""
+    auditors_ui: str = ""
     failpoint: str = ""
 
 
@@ -103,5 +105,6 @@ def parse(environment: Mapping[str, str]) -> Settings:
         health_file=text("EVERLEAF_HEALTH_FILE", ""),
         timezone=_known_timezone(text("EVERLEAF_TIMEZONE", "Asia/Kolkata")),
         temporal_ui=text("EVERLEAF_TEMPORAL_UI", "").rstrip("/"),
+        auditors_ui=text("EVERLEAF_AUDITORS_UI", "").rstrip("/"),
         failpoint=text("EVERLEAF_FAILPOINT", ""),
     )

@@ -1,6 +1,7 @@
 """The one converter of every process: worker, API, command line, replay and tests speak through it.
 
-What a client of its own must know to read our payloads: JSON as pydantic writes it, and zlib around what is large.
+What a client of its own must know to read our payloads: JSON as pydantic writes it, with zlib or xz around what is
+large.
 """
 
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter

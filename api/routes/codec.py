@@ -1,7 +1,8 @@
 """Unpacks large payloads for the Temporal UI, by Temporal's protocol for codecs: what it shows is in no other form.
 
-The UI asks from the browser, from another origin than ours.  So that origin alone (EVERLEAF_TEMPORAL_UI) may ask, with
-the session of whoever has logged in here, where the UI is told to include credentials; machines send their token.
+The UI asks from the browser, from another origin than ours.  So the origins of our UIs alone (EVERLEAF_TEMPORAL_UI,
+EVERLEAF_AUDITORS_UI) may ask, with the session of whoever has logged in here, where the UI is told to include
+credentials; machines send their token.
 """
 
 import binascii
@@ -9,9 +10,10 @@ from base64 import b64decode, b64encode
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,6 +31,9 @@ router = APIRouter(tags=["codec"], route_class=Door)
 
 # A page of a history shows fewer; each costs a call of zlib, however small it is.
 MOST_PAYLOADS = 500
+# Each may take a hundred megabytes while it is unpacked and written; further ones wait for their turn.
+AT_ONCE = 2
+_turns: RunVar[CapacityLimiter] = RunVar("codec_turns")
 
 
 class PayloadItem(BaseModel):
@@ -44,21 +49,30 @@ class PayloadsItem(BaseModel):
     payloads: Annotated[list[PayloadItem], Field(max_length=MOST_PAYLOADS)] = []
 
 
-@router.post(DECODE_PATH)
-async def decode_payloads(asked: PayloadsItem, caller: CallerDep) -> PayloadsItem:
+@router.post(DECODE_PATH, response_model=PayloadsItem)
+async def decode_payloads(asked: PayloadsItem, caller: CallerDep) -> Response:
     """The payloads as they were before they were packed; those that are not packed come back as they are.
 
     All of them together unpack to at most 16 MiB.
     """
-    return await run_in_threadpool(_decode, asked)
+    turns = _turns.get(None)
+    if turns is None:
+        _turns.set(turns := CapacityLimiter(AT_ONCE))
+    # Also written in the thread: sixteen megabytes of JSON keep a loop busy for as long as unpacking them does.
+    body = await to_thread.run_sync(_decode, asked, limiter=turns)
+    return Response(body, media_type="application/json")
 
 
-def _decode(asked: PayloadsItem) -> PayloadsItem:
+def _decode(asked: PayloadsItem) -> bytes:
     left, found = MOST_UNPACKED, []
     for number, item in enumerate(asked.payloads):
         place = f"payloads[{number}]"
         metadata = {name: read(text, f"{place}.metadata.{name}") for name, text in item.metadata.items()}
-        payload = unpacked(Payload(metadata=metadata, data=read(item.data, f"{place}.data")), left)
+        packed = Payload(metadata=metadata, data=read(item.data, f"{place}.data"))
+        try:
+            payload = unpacked(packed, left)
+        except BadInput as problem:
+            raise BadInput(f"{place}.{problem.field}", problem.problem, problem.remedy) from problem
         # Counted over the whole request: 500 small bombs are one large one.
         left = max(0, left - len(payload.data))
         found.append(
@@ -67,7 +81,7 @@ def _decode(asked: PayloadsItem) -> PayloadsItem:
                 data=b64encode(payload.data).decode(),
             )
         )
-    return PayloadsItem(payloads=found)
+    return PayloadsItem(payloads=found).model_dump_json().encode()
 
 
 def read(text: str, field: str) -> bytes:
@@ -84,7 +98,7 @@ class AskedFromTheUI(Layer):
         parts = scope["app"].state.parts
         assert isinstance(parts, Parts)
         origin = Headers(scope=scope).get("origin", "")
-        if scope["path"] not in (DECODE_PATH, ENCODE_PATH) or not origin or origin != origin_of(parts.temporal_ui):
+        if scope["path"] not in (DECODE_PATH, ENCODE_PATH) or origin not in _origins(parts):
             await self.app(scope, receive, send)
             return
         allowed = {
@@ -128,7 +142,16 @@ async def echoed(request: Request, allowed: dict[str, str]) -> Response:
     return Response(body, media_type="application/json", headers=safe)
 
 
+def _origins(parts: Parts) -> set[str]:
+    return {origin_of(parts.temporal_ui), origin_of(parts.auditors_ui)} - {""}
+
+
 def origin_of(address: str) -> str:
-    """Scheme, name and port of ``address``, as a browser says it; empty for an empty one."""
+    """Scheme, name and port of ``address``, as a browser says it (RFC 6454 6.2): lower case, without the scheme's own
+    port; empty for an empty one."""
     read = urlsplit(address)
-    return f"{read.scheme}://{read.netloc}" if read.netloc else ""
+    if not read.hostname:
+        return ""
+    host = f"[{read.hostname}]" if ":" in read.hostname else read.hostname
+    usual = {"http": 80, "https": 443}.get(read.scheme)
+    return f"{read.scheme}://{host}" + (f":{read.port}" if read.port not in (None, usual) else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import zlib
 from base64 import b64decode, b64encode
 from dataclasses import replace
@@ -15,10 +17,12 @@ from temporalio.api.common.v1 import Payload
 from api.auth import COOKIE
 from api.main import build
 from api.parts import Parts
+from api.routes.codec import origin_of
 from domain.tiers import Role
 from store import access
 from tests.api.conftest import House
-from workflows.codec import ZLIB, packed
+from tests.launcher.waiting import LONG_SECONDS
+from workflows.codec import ZLIB, packed, unpacked
 
 UI = "http://127.0.0.1:8233"
 LARGE = Payload(metadata={"encoding": b"json/plain"}, data=b'"' + b"mc-1 " * 20_000 + b'"')
@@ -94,12 +98,12 @@ async def test_nobody_is_answered_without_a_session_or_a_token_and_the_ui_can_re
 @pytest.mark.parametrize(
     ("payloads", "problem"),
     [
-        ([bomb(17 * 1024 * 1024)], "unpacks to more than 16777216 bytes"),
+        ([bomb(17 * 1024 * 1024)], "payloads[0].data: unpacks to more than 16777216 bytes"),
         # Each alone would be allowed.
-        ([item(packed(Payload(data=bytes(9 * 1024 * 1024))))] * 2, "unpacks to more than"),
+        ([item(packed(Payload(data=bytes(9 * 1024 * 1024))))] * 2, "payloads[1].data: unpacks to more than"),
         ([{"metadata": {"encoding": "!"}, "data": ""}], "payloads[0].metadata.encoding: is not base64"),
         ([{"data": "%%%"}], "payloads[0].data: is not base64"),
-        ([item(Payload(metadata={"encoding": ZLIB}, data=b"garbage"))], "is not zlib"),
+        ([item(Payload(metadata={"encoding": ZLIB}, data=b"garbage"))], "payloads[0].data: is not zlib"),
     ],
 )
 async def test_hostile_payloads_are_refused_with_what_is_wrong(
@@ -129,3 +133,51 @@ async def test_what_a_person_sends_from_the_ui_comes_back_as_it_was_without_a_lo
 async def test_more_payloads_than_a_page_shows_are_refused(house: House) -> None:
     answer = await house.ask("POST", "/codec/decode", json={"payloads": [item(SMALL)] * 501})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("", ""),
+        ("http://127.0.0.1:8233", "http://127.0.0.1:8233"),
+        ("https://Temporal.Example.com:443/namespaces/", "https://temporal.example.com"),
+        ("HTTP://temporal.example.com:80", "http://temporal.example.com"),
+        ("https://temporal.example.com:80", "https://temporal.example.com:80"),
+        ("https://[2001:DB8::1]:8233/", "https://[2001:db8::1]:8233"),
+    ],
+)
+def test_an_origin_is_written_as_a_browser_writes_it(address: str, origin: str) -> None:
+    assert origin_of(address) == origin
+
+
+async def test_the_ui_of_the_auditors_may_ask_too(house: House) -> None:
+    app = build(replace(house.app.state.parts, temporal_ui=UI, auditors_ui="https://Audit.example.com:443"))
+    transport = httpx2.ASGITransport(app=app)
+    headers = {"origin": "https://audit.example.com", "cookie": logged_in(house), "sec-fetch-site": "same-site"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as client:
+        answer = await client.post("/codec/decode", json={"payloads": [item(packed(LARGE))]}, headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://audit.example.com"
+    assert answer.json() == {"payloads": [item(LARGE)]}
+
+
+async def test_no_more_than_two_are_unpacked_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen at once would take a gigabyte."""
+    at_once = most = 0
+    lock, both = threading.Lock(), threading.Barrier(2)
+
+    def counted(payload: Payload, left: int) -> Payload:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        both.wait(LONG_SECONDS)
+        with lock:
+            at_once -= 1
+        both.wait(LONG_SECONDS)
+        return unpacked(payload, left)
+
+    monkeypatch.setattr("api.routes.codec.unpacked", counted)
+    asked = [house.ask("POST", "/codec/decode", json={"payloads": [item(packed(LARGE))]}) for _ in range(6)]
+    answers = await asyncio.gather(*asked)
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert most == 2

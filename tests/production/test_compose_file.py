@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_args
@@ -88,7 +89,7 @@ def test_every_image_is_pinned_to_one_release(services: dict[str, Any]) -> None:
     assert images["temporal-ui"] == images["temporal-ui-auditors"] == "temporalio/ui:2.54.1"
     assert images["approvers-door"] == images["auditors-door"] == "haproxy:3.2.26-alpine"
     assert all(re.fullmatch(r"[a-z/-]+:[0-9.]+(-alpine)?", image) for image in images.values())
-    assert {images[name] for name in OURS} == {"everleaf:0.1.0"}
+    assert {images[name] for name in OURS} == {f"everleaf:{version('everleaf')}"}
 
 
 def test_only_pages_are_published_and_only_on_loopback(services: dict[str, Any]) -> None:
