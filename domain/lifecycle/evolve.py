@@ -17,6 +17,7 @@ from domain.lifecycle.served import earlier_at, present
 from domain.lifecycle.state import (
     Case,
     Climb,
+    Failing,
     Judgement,
     LifecycleState,
     OrderToRevoke,
@@ -25,6 +26,7 @@ from domain.lifecycle.state import (
     Recalling,
     Reservation,
     Stage,
+    failures_of,
 )
 from domain.people.telling import messages_for
 
@@ -295,6 +297,7 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
 
 def _mended(case: Case, *steps: str) -> Case:
     """What failed before works now: the owner is called only for a failure that still stands."""
+    case = replace(case, failing=tuple(one for one in case.failing if one.step not in steps))
     if case.failed_step not in steps:
         return case
     return replace(
@@ -360,7 +363,7 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
         case e.OrderClosed():
             return replace(case, order_open=False, order_placed=False, issued=None, to_roll_back=(), not_served="")
         case e.StepFailed() as failed:
-            return _failed(case, failed, happened)
+            return _failed(state, case, failed, happened)
         case e.RetryDue(stage=stage):
             return replace(case, stage=stage, retry_at=None)
         case e.BudgetSpent():
@@ -371,14 +374,20 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
             return case
 
 
-def _failed(case: Case, failed: e.StepFailed, happened: e.Happened) -> Case:
-    """Failures are counted of one step at one place: another one starts anew, and is tried again as soon."""
-    same = (case.failed_step, case.failed_place) == (failed.step, failed.place)
+def _failed(state: LifecycleState, case: Case, failed: e.StepFailed, happened: e.Happened) -> Case:
+    """Failures are counted of one step at one place: another one starts anew, and is tried again as soon.
+
+    Each is remembered: of two places that fail by turns neither is tried every few seconds for ever.
+    """
+    before = failures_of(case, failed.step, failed.place)
+    others = tuple(one for one in case.failing if (one.step, one.place) != (failed.step, failed.place))
+    failing = (*others, Failing(failed.step, failed.place, before + 1))
     return replace(
         case,
         stage=failed.stage,
         retry_at=failed.retry_at,
-        failures=case.failures + 1 if same else 1,
+        failing=failing[-state.led_by.failing_kept :],
+        failures=before + 1,
         failed_step=failed.step,
         failed_place=failed.place,
         first_failed_at=case.first_failed_at or happened.at,
@@ -413,4 +422,6 @@ def _deploying(state: LifecycleState, happened: e.Happened) -> LifecycleState:
 def _deployed(case: Case, done: tuple[object, ...]) -> Case:
     """Mended where it failed: one target that works says nothing of another that does not."""
     works = {getattr(slot, "url", "") for slot in done}
-    return _mended(case, "deploy") if not case.failed_place or case.failed_place in works else case
+    if not case.failed_place or case.failed_place in works:
+        return _mended(case, "deploy")
+    return replace(case, failing=tuple(one for one in case.failing if one.step != "deploy" or one.place not in works))

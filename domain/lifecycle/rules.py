@@ -113,6 +113,7 @@ class RuleSet:
     notices_kept: int
     untold_kept: int
     verdicts_kept: int
+    failing_kept: int
     # Bytes of the facts of certificates that are not ours.
     facts_kept: int
 
@@ -193,6 +194,7 @@ RULES: dict[str, RuleSet] = {
             notices_kept=50,
             untold_kept=100,
             verdicts_kept=20,
+            failing_kept=50,
             facts_kept=150_000,
             event_bytes=48_000,
             event_part_bytes=14_000,

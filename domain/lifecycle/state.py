@@ -94,13 +94,23 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """``step`` has come to nothing at ``place`` so often in a row; ``place`` empty where it is not of one."""
+
+    step: str
+    place: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One renewal.  ``approved_by`` is empty until somebody, or the policy, said yes to ``plan.version``.
 
     ``order_number`` counts orders of this case from 1; 0 before the first.  ``retry_at``: the next try of the step of
     this stage.  ``against``: E of the present certificate when the order was intended, which its gain is weighed
     against.  ``approval_ends_at``: when an approval that was not used is asked anew.  ``failures``: in a row, of
-    ``failed_step`` at ``failed_place``; ``first_failed_at``: since when something fails that still stands.
+    ``failed_step`` at ``failed_place``, the last that failed; ``failing``: that, and each other that failed and was not
+    seen to work since; ``first_failed_at``: since when something fails that still stands.
     ``owner_quiet_for``: which failure the owner acknowledged until ``owner_quiet_until``; another one calls anew.
     ``plan_changed_by``: who changed the policy that changed its plan: one of the asker's eyes.
     """
@@ -124,6 +134,7 @@ class Case:
     failures: int = 0
     failed_step: str = ""
     failed_place: str = ""
+    failing: tuple[Failing, ...] = ()
     first_failed_at: datetime | None = None
     failure: str = ""
     budget_spent: bool = False
@@ -134,6 +145,11 @@ class Case:
     to_roll_back: tuple[Slot, ...] = ()
     rolled_back: bool = False
     not_served: str = ""
+
+
+def failures_of(case: Case, step: str, place: str) -> int:
+    """How often ``step`` has failed at ``place`` in a row."""
+    return next((one.failures for one in case.failing if (one.step, one.place) == (step, place)), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from domain.lifecycle.ladder import pause, scaled
 from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.rules import RuleSet
 from domain.lifecycle.served import present
-from domain.lifecycle.state import Case, LifecycleState
+from domain.lifecycle.state import Case, LifecycleState, failures_of
 
 EVERLEAF = "everleaf"
 
@@ -68,7 +68,7 @@ class Turn:
         A path that ends early makes nobody mend it sooner, so the longer of the present life and the planned counts.
         """
         rules, case = self.rules, self.state.case
-        failures = case.failures if case is not None and (case.failed_step, case.failed_place) == (step, place) else 0
+        failures = failures_of(case, step, place) if case is not None else 0
         planned = timedelta(seconds=case.plan.validity_seconds) if case is not None and case.plan is not None else None
         length = max(self.life.length, planned or timedelta())
         steady = max(scaled(rules.longest_retry, length), rules.shortest_retry)

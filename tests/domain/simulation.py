@@ -386,6 +386,13 @@ class World:
         candidates = tuple(self.certificates[other] for other in others)
         self.notice(Observation(notice, "looked", self.now, looks=looks, candidates=candidates))
 
+    def join(self, slots: tuple[Slot, ...], notice: str) -> None:
+        """More slots of its own, with what they serve."""
+        looks = self.looks(slots)
+        others = tuple(self.certificates[print_] for print_ in {look.fingerprint for look in looks} - {""})
+        own = (*self.state.slots, *slots)
+        self.notice(Observation(notice, "slots", self.now, slots=own, looks=looks, candidates=others))
+
     def kinds(self) -> list[str]:
         return [fact.event.kind for fact in self.happened]
 

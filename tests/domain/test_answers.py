@@ -8,6 +8,7 @@ import pytest
 
 from domain.certificate import LookOutcome, TrustClass
 from domain.contracts import Consult, Deploy, Observation, Revoked, RevokeOrder
+from domain.lifecycle import events as e
 from domain.lifecycle.agenda import agenda, next_moment
 from domain.lifecycle.commands import DeliveryReported, Outcome, RecordRefused, Step, StepDone
 from domain.lifecycle.looking import next_look
@@ -281,6 +282,14 @@ def test_known_drift_is_known_of_that_certificate_at_that_place_alone() -> None:
     w.discover("n-9")
     w.work()
     assert w.question("drift").about != first, "another place serves it too"
+
+
+def test_the_answer_of_a_person_is_what_is_recorded() -> None:
+    """A question that a state has no more ends by itself; what was answered stands in the record all the same."""
+    w = foreign()
+    w.answer("foreign-certificate", "known")
+    ended = [fact.event for fact in w.happened if isinstance(fact.event, e.QuestionEnded)]
+    assert [(one.question, one.answer) for one in ended] == [("foreign-certificate", "known")]
 
 
 def test_tier_and_owner_are_answered_by_the_policy_alone() -> None:

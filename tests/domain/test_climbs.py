@@ -159,6 +159,13 @@ def test_the_owner_may_acknowledge_the_call_for_a_failure() -> None:
     assert w.count("owner_called") > before
 
 
+def test_an_acknowledgement_is_good_for_14_days_at_most() -> None:
+    w = world(age=340 * DAY)
+    refused = w.acknowledge("security-head", w.now + 14 * DAY + timedelta(seconds=1))
+    assert refused.outcome == "refused" and "more than 14 days away" in refused.detail
+    assert w.acknowledge("security-head", w.now + 14 * DAY).outcome == "accepted"
+
+
 def test_an_acknowledged_failure_keeps_no_other_failure_quiet() -> None:
     w = World(tier=Tier.INTERNAL, age=306 * DAY)
     w.fail = lambda step: broken(step) if isinstance(step, Deploy) and not w.unreachable else None

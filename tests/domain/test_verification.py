@@ -14,6 +14,7 @@ from domain.lifecycle.next_step import next_step
 from domain.lifecycle.served import lives, present
 from domain.lifecycle.standing import severity
 from domain.lifecycle.state import Stage
+from domain.lifecycle.transition import Turn
 from domain.lifecycle.view import snapshot
 from domain.tiers import Tier
 from tests.domain.simulation import SLOTS, START, World, life, plan, terms
@@ -65,6 +66,19 @@ def test_a_place_that_our_first_install_silenced_is_wrong_after_a_second_one_too
     w.answer("unseen", "broken")
     w.run_until(w.now + 2 * DAY)
     assert w.state.generation == 2
+
+
+def test_two_places_that_are_wrong_by_turns_are_tried_ever_more_seldom() -> None:
+    w = world()
+    step_by_step(w, Deploy)
+    turn = Turn(w.state, w.now, "test")
+    pauses = []
+    for number in range(40):
+        place = SLOTS[number % 2].url
+        pauses.append(turn.backoff("verify", place) - turn.now)
+        turn.emit(e.StepFailed("verify", "wrong", Stage.WAITING_FOR_PERSON, turn.now + pauses[-1], place))
+    assert pauses[0] == pauses[1] == w.state.led_by.first_retry
+    assert pauses[-2:] == [w.state.led_by.longest_retry] * 2
 
 
 def test_a_place_that_was_silent_before_too_is_silent_and_not_wrong() -> None:
