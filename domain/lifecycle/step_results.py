@@ -20,14 +20,14 @@ from domain.contracts import (
     Terms,
 )
 from domain.lifecycle import events as e
-from domain.lifecycle import sightings
+from domain.lifecycle import revoking, sightings
 from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.deployment import deployed, rolled_back, verify
 from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.recovery import ask_store
 from domain.lifecycle.renewal_value import gains
 from domain.lifecycle.scheduling import against, key_of, open_case, route, unroutable_again
-from domain.lifecycle.state import OrderToRevoke, Stage
+from domain.lifecycle.state import Stage
 from domain.lifecycle.transition import Turn, ever_longer
 from domain.people.messages import Receipt
 from domain.profiles import lost_usages, usage_oids, usage_word
@@ -49,7 +49,7 @@ def done(turn: Turn, command: StepDone) -> str:
         case LookAgain() as step, LookReport() as report:
             _looked(turn, step, report)
         case RevokeOrder() as step, Revoked() as revoked:
-            _revoked(turn, step, revoked)
+            revoking.revoked(turn, step, revoked)
         case _:
             return "moot"
     return ""
@@ -65,8 +65,8 @@ def broke(turn: Turn, command: StepBroke) -> str:
         else:
             turn.emit(e.ConsultDelayed(turn.now + rules.consult_again, command.detail))
         return ""
-    if isinstance(step, RevokeOrder | CollectOrder) and (order := _to_revoke(turn, step.order_key)) is not None:
-        _not_revoked(turn, order, isinstance(step, RevokeOrder), command)
+    if isinstance(step, RevokeOrder | CollectOrder) and (order := revoking.to_revoke(turn, step.order_key)) is not None:
+        revoking.not_revoked(turn, order, isinstance(step, RevokeOrder), command)
         return ""
     if isinstance(step, LookAgain):
         if not _is_verifying(turn, step):
@@ -165,9 +165,9 @@ def _way(terms: Terms) -> tuple[object, ...]:
 
 
 def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
-    owed = _to_revoke(turn, order)
+    owed = revoking.to_revoke(turn, order)
     if owed is not None:
-        _collected_to_revoke(turn, owed, outcome)
+        revoking.collected(turn, owed, outcome)
         return ""
     if not _is_open(turn, order):
         return "moot"
@@ -217,54 +217,6 @@ def _unusable(turn: Turn, life: Life) -> str:
     if requested:
         return "its issuer ends first: it would end before the present one"
     return "its issuer ends first: it would not live half of its planned life longer than the present one"
-
-
-# --- revoking -------------------------------------------------------------------------------------------------------
-
-
-def _to_revoke(turn: Turn, order: str) -> OrderToRevoke | None:
-    return next((entry for entry in turn.state.to_revoke if entry.order_key == order), None)
-
-
-def _collected_to_revoke(turn: Turn, order: OrderToRevoke, outcome: OrderOutcome) -> None:
-    """A CA that has not answered may still issue: it is asked until it has, and then revokes."""
-    key = order.order_key
-    if outcome.state == "issued":
-        fingerprint = outcome.life.fingerprint if outcome.life is not None else ""
-        turn.emit(e.RevocationDelayed(key, True, None, fingerprint=fingerprint))
-    elif outcome.state == "pending":
-        _uncollected(turn, order, outcome.detail or "its CA has not answered")
-    else:
-        turn.emit(e.OrderRevoked(key, True, "nothing had been issued, and nothing will be"))
-
-
-def _revoked(turn: Turn, step: RevokeOrder, revoked: Revoked) -> None:
-    """What a CA cannot revoke for us, as a manual one, a person must: told as owed, never as done (rule 5)."""
-    if revoked.done:
-        turn.emit(e.OrderRevoked(step.order_key, True, revoked.detail))
-    elif _to_revoke(turn, step.order_key) is not None:
-        turn.emit(e.RevocationOwed(step.order_key, revoked.detail or "its CA cannot be asked to"))
-
-
-def _not_revoked(turn: Turn, order: OrderToRevoke, is_collected: bool, command: StepBroke) -> None:
-    # Not scaled: whatever must be revoked is not the life that this lifecycle has now.
-    since = order.since or turn.now
-    if command.permanent or (is_collected and since + turn.rules.revoke_asks_after <= turn.now):
-        turn.emit(e.RevocationOwed(order.order_key, command.detail))
-    elif is_collected:
-        again = turn.now + turn.rules.revoke_again
-        turn.emit(e.RevocationDelayed(order.order_key, True, again, command.detail))
-    else:
-        _uncollected(turn, order, command.detail)
-
-
-def _uncollected(turn: Turn, order: OrderToRevoke, detail: str) -> None:
-    """Asked again; in the end a person must see to it that nothing of it lives on."""
-    since = order.since or turn.now
-    if since + turn.rules.collect_asks_after <= turn.now:
-        turn.emit(e.RevocationOwed(order.order_key, f"what came of it could not be collected: {detail}"))
-        return
-    turn.emit(e.RevocationDelayed(order.order_key, False, turn.now + turn.rules.revoke_again, detail))
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------

@@ -290,7 +290,7 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         "test_orders",
         (
             (
-                L + "step_results.py",
+                L + "revoking.py",
                 'elif outcome.state == "pending":\n        _uncollected(turn',
                 "elif False:\n        _uncollected(turn",
             ),
@@ -298,7 +298,7 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "a revocation told as done": (
         "test_orders",
-        ((L + "step_results.py", "    if revoked.done:\n", "    if True:\n"),),
+        ((L + "revoking.py", "    if answer.done:\n", "    if True:\n"),),
     ),
     "one backoff for every step": (
         "test_orders",
@@ -330,8 +330,8 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         ((L + "evolve.py", "plan_changed_by=by, case=case)", "case=case)"),),
     ),
     "what is never collected is collected for ever": (
-        "test_orders",
-        ((L + "step_results.py", "if since + turn.rules.collect_asks_after <= turn.now:", "if False:"),),
+        "test_revoking",
+        ((L + "revoking.py", "if since + turn.rules.collect_asks_after <= turn.now:", "if False:"),),
     ),
     "a failure that is acknowledged silences all": (
         "test_climbs",

@@ -13,6 +13,7 @@ import pytest
 
 from cli.process import free_port
 from tests.e2e.product import Product, everleaf
+from tests.needed import lacks
 
 pytestmark = pytest.mark.e2e
 
@@ -63,11 +64,11 @@ def test_up_without_its_database_says_which_and_what_to_do(tmp_path: Path) -> No
 def small_disk() -> Iterator[Path]:
     """8 MB that really fill up; only root may mount them."""
     if os.geteuid() != 0:
-        pytest.skip("NOT ROOT: a full disk at start was not tested")
+        lacks("ROOT", "a full disk at start was not tested", "run the suite as root")
     with tempfile.TemporaryDirectory(prefix="evl-small-", dir="/tmp") as folder:
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
         if mounted.returncode:
-            pytest.skip(f"NO MOUNT ({mounted.stderr.decode().strip()}): a full disk at start was not tested")
+            lacks(f"MOUNT ({mounted.stderr.decode().strip()})", "a full disk at start was not tested", "allow mounts")
         try:
             yield Path(folder)
         finally:
