@@ -13,9 +13,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery_sweep import close_lost
 from domain.certificate import Life
-from domain.contracts import Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
+from domain.contracts import MOST_FACTS, Archived, ArchiveRun, Recall, RecordBatch, Recorded, SweepRuns, Swept
 from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of
+from domain.lifecycle.portions import lives_that_fit
 from domain.lifecycle.refold import Recalled, lacks, refold
 from domain.names import LIFECYCLE_WORKFLOW
 from domain.tiers import Issuer
@@ -78,7 +79,7 @@ class RecordingActivities:
         issuers = self._parts.issuers()
         # Where they hang says nothing here: of what was served, those events hold no more than the leaf.
         alone = {one: PathBuilder().ways([ders[one]]).at_any_time() for one in fingerprints if one in facts}
-        return tuple(life_of(ders[one], issuers, path) for one, path in alone.items())
+        return lives_that_fit([life_of(ders[one], issuers, path) for one, path in alone.items()], MOST_FACTS)
 
     @activity.defn
     async def archive(self, asked: ArchiveRun) -> Archived:

@@ -26,7 +26,8 @@ class Certificate:
 
     ``names``: DNS names and addresses of the SAN, or the common name where there is no SAN; lower case, sorted, unique.
     ``extended_key_usages``: dotted OIDs, empty when the extension is absent (RFC 5280 4.2.1.12: any use).
-    ``other_names``: what else its SAN names, each with its kind, such as ``URI:spiffe://a/b``: no order can give that.
+    ``other_names``: what else its SAN names, each with its kind, such as ``URI:spiffe://a/b``, and how many names there
+    was no room for: no order can give that.
     ``false_names``: those of ``names`` that recognise it and that no client of today takes (RFC 9525 6): the common
     name of one without a SAN, an address written as a DNS name.
     ``key_flaw``: what is odd about its key beyond its length; ``flaws``: what of it could not be read, or stands there

@@ -69,7 +69,7 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot], *, asks: bool) -
     if life.is_ca and not _is_appliance(life, slots):
         return _ca_stays(slots)
     if life.other_names:
-        told = f"its alternative name {life.other_names[0]} would be lost: orders give DNS, IP and mail names alone"
+        told = f"of its names {life.other_names[0]} would be lost: orders give DNS, IP and mail names alone"
         return f"{told}; renew it where it was made, and the new one is taken over where it is seen"
     route = _route(policy, life, slots, asks)
     if isinstance(route, str):

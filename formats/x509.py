@@ -1,6 +1,7 @@
 """X.509 bytes to domain values.  Everything here was written by strangers: each field is guarded on its own."""
 
 import hashlib
+import json
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -24,8 +25,11 @@ from formats.pem import load_pem_chain as load_pem_chain
 
 # A hostile certificate may carry thousands of names; what is kept must stay small enough for a payload and a row.
 MAX_NAMES = 500
+# Of names, and of what else a SAN names, as JSON writes them: both stand twice in an event, which takes 65,535 bytes.
+MAX_NAME_BYTES, MAX_OTHER_BYTES = 12_000, 2_000
 MAX_TEXT = 1000
 MAX_FLAWS = 20
+MAX_USAGES, MAX_USAGE = 100, 64
 
 # Odd certificates are what we look for: what the library says of one is no news for a log, and comes at every look.
 # Once and for all, because a filter set around each reading is not safe between threads.  Once a release refuses a
@@ -71,7 +75,7 @@ def parse_certificate(der: bytes) -> Certificate:
         extended_key_usages=_usages_of(link.extensions),
         is_ca=any(one.ca for one in link.extensions.all(x509.BasicConstraints)),
         is_self_signed=link.is_self_signed,
-        other_names=_other_names(link.extensions),
+        other_names=_other_names(link.extensions, read.left_out),
         false_names=false_names,
         key_flaw=_clean(link.key_facts.flaw),
         flaws=tuple(map(_clean, dict.fromkeys((*link.extensions.flaws, *read.flaws))))[:MAX_FLAWS],
@@ -147,6 +151,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.flaws: list[str] = []
+        # Names that there is no room for.
+        self.left_out = 0
 
     def __call__(self, field: str, read: Callable[[], T], otherwise: T) -> T:
         try:
@@ -172,9 +178,12 @@ def _names_of(link: Link, read: _Reader) -> tuple[tuple[str, ...], tuple[str, ..
     sans = link.extensions.all(x509.SubjectAlternativeName)
     nothing: tuple[str, ...] = ()
     found = read("subjectAltName", lambda: tuple(name for san in sans for name in _alternative(san)), nothing)
-    names = _kept(found)
+    names, left_out = _kept(found, MAX_NAME_BYTES)
+    if left_out:
+        read.flaws.append(f"it holds {len(names) + left_out} names, of which {len(names)} are kept")
+        read.left_out = left_out
     if not names:
-        names = _kept(_guarded(lambda: _common_names(link.loaded), nothing))
+        names, _ = _kept(_guarded(lambda: _common_names(link.loaded), nothing), MAX_NAME_BYTES)
         return names, names
     addresses = {name for name in names if _is_address(name)}
     if not addresses:
@@ -183,8 +192,16 @@ def _names_of(link: Link, read: _Reader) -> tuple[tuple[str, ...], tuple[str, ..
     return names, tuple(sorted(addresses - true))
 
 
-def _kept(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({_clean(name.strip().lower()) for name in names} - {""}))[:MAX_NAMES]
+def _kept(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:
+    """As many as ``most`` bytes hold, sorted; and how many there are beside them."""
+    every = sorted({_clean(name.strip().lower()) for name in names} - {""})
+    weight = count = 0
+    for name in every[:MAX_NAMES]:
+        weight += len(json.dumps(name, ensure_ascii=False).encode()) + 1
+        if weight > most:
+            break
+        count += 1
+    return tuple(every[:count]), len(every) - count
 
 
 def _is_address(name: str) -> bool:
@@ -203,14 +220,22 @@ def _alternative(san: x509.SubjectAlternativeName) -> tuple[str, ...]:
     )
 
 
-def _other_names(extensions: Extensions) -> tuple[str, ...]:
-    """A name that cannot be read would be lost as well as one that cannot be ordered."""
+def _other_names(extensions: Extensions, left_out: int) -> tuple[str, ...]:
+    """A name that cannot be read, or that there is no room for, would be lost as well as one that cannot be ordered.
+
+    ``left_out``: so many names that could be ordered.
+    """
     unread = ("of a kind that cannot be read",)
     try:
         found = tuple(map(_clean, other_names(extensions.all(x509.SubjectAlternativeName))))
     except UNREADABLE:
         return unread
-    return (*found, *unread) if UNREAD_SAN in extensions.flaws else found
+    kept = found
+    while sum(len(json.dumps(name, ensure_ascii=False).encode()) for name in kept) > MAX_OTHER_BYTES:
+        kept = kept[: len(kept) // 2]
+    left_out += len(found) - len(kept)
+    told = (f"{left_out} more than are kept",) if left_out else ()
+    return (*kept, *told, *(unread if UNREAD_SAN in extensions.flaws else ()))
 
 
 def _common_names(loaded: x509.Certificate) -> tuple[str, ...]:
@@ -223,4 +248,6 @@ def _signature_hash(loaded: x509.Certificate) -> str:
 
 
 def _usages_of(extensions: Extensions) -> tuple[str, ...]:
-    return tuple(sorted({usage.dotted_string for one in extensions.all(x509.ExtendedKeyUsage) for usage in one}))
+    every = {usage.dotted_string for one in extensions.all(x509.ExtendedKeyUsage) for usage in one}
+    # A hundred of 64 characters; nobody has a use for more, and whoever writes so many wants something else.
+    return tuple(sorted(usage[:MAX_USAGE] for usage in every))[:MAX_USAGES]

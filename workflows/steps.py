@@ -95,8 +95,9 @@ begin_discovery = ActivityStep(
 scan_page = ActivityStep(
     "scan_page", c.ScanPage, c.ScanReport, SCAN_QUEUE, seconds(600), heartbeat=seconds(30), retry=SOME, priority=SCAN
 )
+# A hundred thousand places take minutes, ten where others want the cores; its heartbeats say that it lives.
 adopt = ActivityStep(
-    "adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(600), None, seconds(60), SOME
+    "adopt", c.AdoptDiscovery, c.AdoptionReport, LIFECYCLE_QUEUE, seconds(3600), None, seconds(60), SOME
 )
 # Shorter than the pause between two discoveries: the next one sends what this one could not.
 tell_lifecycles = ActivityStep(

@@ -99,6 +99,14 @@ def test_an_acknowledgement_is_about_one_rung_of_one_life() -> None:
     assert w.acknowledge("security-head", START + 12 * DAY, "").outcome == "accepted"
 
 
+def test_the_rung_after_an_acknowledged_one_is_repeated_from_the_next_day_on() -> None:
+    w = world((30, "security-head"), (28, "security-head"), age=336 * DAY)
+    assert w.acknowledge("security-head", w.now + 10 * DAY).outcome == "accepted"
+    w.run_until(START + 6 * DAY)
+    told = [(at - START) // DAY for at in heard(w, "security-head")]
+    assert told == [0, 1, 2, 3, 4, 5, 6], "the first is quiet, the second fires a day later and repeats daily"
+
+
 def test_an_acknowledgement_about_nothing_is_refused_with_what_to_write() -> None:
     w = world(age=335 * DAY)
     refused = w.send(Acknowledge(w.code(), "security-head", START + DAY))
@@ -175,10 +183,10 @@ def test_an_acknowledged_failure_keeps_no_other_failure_quiet() -> None:
     assert "a failure: deploy" in about
     assert w.acknowledge("owner", w.now + 10 * DAY).outcome == "accepted"
     called = w.count("owner_called")
-    w.unreachable = {SLOTS[1]}
+    w.unreachable = {*SLOTS}
     w.run_until(w.now + 3 * DAY)
     assert w.count("owner_called") > called
-    assert SLOTS[1].url in next(call.about for call in calls(w.state) if call.level == "owner")
+    assert SLOTS[0].url in next(call.about for call in calls(w.state) if call.level == "owner")
 
 
 def test_untold_messages_of_one_thing_do_not_pile_up() -> None:

@@ -15,9 +15,14 @@ import pytest
 from temporalio.worker import Worker
 
 from domain import contracts as c
-from domain.certificate import Slot
+from domain.certificate import LookOutcome, Slot, TrustClass
+from domain.discovery_request import MOST_ENTRIES
 from domain.lifecycle import view
+from domain.lifecycle.agenda import agenda
 from domain.lifecycle.commands import Outcome, Step
+from domain.lifecycle.explaining import explain
+from domain.lifecycle.portions import lives_that_fit
+from domain.lifecycle.refold import Recalled, refold
 from domain.lifecycle.rules import NEWEST, rule_set
 from domain.lifecycle.state import Stage
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow
@@ -155,6 +160,67 @@ async def test_what_a_run_hands_to_the_next_fits(widest: Widest) -> None:
     runs = tuple(c.ArchiveRun("certificate/mc-1", f"run-{number}", number) for number in range(20))
     for _, state in (one for one in CROSSED if one[0].startswith("state")):
         assert await size_of(Start("mc-1", state, answered, tuple(outbox), runs, 2)) < LARGEST
+
+
+async def test_what_is_read_back_and_what_queries_answer_fits(widest: Widest) -> None:
+    state, now = widest.state, widest.now
+    assert state.life is not None
+    known = refold("mc-1", widest.happened)
+    lives = lives_that_fit([state.life] * 500, c.MOST_FACTS)
+    assert await size_of(Recalled(known, len(widest.happened), lives)) < LARGEST
+    assert await size_of(explain(state)) < LARGEST
+    assert await size_of(agenda(state, now)) < LARGEST
+
+
+async def test_what_a_discovery_carries_and_a_warrant_comes_to_fits() -> None:
+    """The longest lists that a request may have (``domain.discovery_request``), and every outcome of a look."""
+    chance = Random(4)
+    names = tuple(name(chance) for _ in range(MOST_ENTRIES))
+    networks = tuple(f"10.{n // 256}.{n % 256}.0/24" for n in range(MOST_ENTRIES))
+    paths = tuple(f"/etc/{one}" for one in names)
+    request = c.DiscoveryRequest("d-1", "api/token/a", networks, tuple(range(1, 1 + MOST_ENTRIES)), names, paths)
+    outcomes = tuple((outcome.value, 10**9) for outcome in LookOutcome)
+    for value in (
+        request,
+        c.DiscoveryFailure(request, label(chance, 2000)),
+        c.DiscoveryPlan("d-1", 10**6, 10**9),
+        c.ScanReport(1, 10**9, 10**9, outcomes),
+        c.Redemption(True, "token/a", "security-head", label(chance, 500), "person/a", "person/b"),
+    ):
+        assert await size_of(value) < LARGEST
+
+
+async def test_places_that_each_show_another_stranger_fit() -> None:
+    """Each is taken by somebody else's certificate of two names, on a path that is not good."""
+    urls = (f"tls://10.{n // 62500}.{n // 250 % 250}.{n % 250}:443?sni=h{n}.example.in" for n in range(PLACES))
+    slots = tuple(Slot(url, "ecdsa") for url in urls)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "SLOTS", slots)
+        world = World(tier=Tier.CUSTOMER_FACING, age=280 * DAY)
+        world.adopt()
+        world.work()
+        world.now += DAY
+        others = [
+            simulation.life(f"s{n}", world.now, 300 * DAY, trust_class=TrustClass.SELF_SIGNED) for n in range(PLACES)
+        ]
+        world.certificates |= {one.fingerprint: one for one in others}
+        world.served |= {slot: one.fingerprint for slot, one in zip(slots, others, strict=True)}
+        flaw = "missing issuer: it ends at CN=Some CA"
+        looks = tuple(replace(one, chain_ok=False, flaw=flaw) for one in world.looks(slots))
+        told = c.Observation("n-1", "looked", world.now, looks=looks, candidates=lives_that_fit(others, c.MOST_FACTS))
+        world.notice(told)
+        world.work()
+    assert len({seen.fingerprint for place in world.state.places for seen in place.lives}) == PLACES
+    state, now = world.state, world.now
+    for value in (
+        told,
+        state,
+        Start("mc-1", state),
+        view.snapshot(state, now),
+        explain(state),
+        agenda(state, now),
+    ):
+        assert await size_of(value) < LARGEST
 
 
 async def test_what_a_courier_carries_and_delivers_fits(widest: Widest) -> None:

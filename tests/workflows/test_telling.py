@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
+from domain.names import DELIVERED_SIGNAL
 from domain.people.messages import Retire
 from domain.tiers import Tier
 from tests.domain.simulation import World
 from tests.workflows.conftest import Stage, Theatre
 from tests.workflows.recovering import until, until_fact
+from workflows.courier import DeliveryNews
 
 DAY = timedelta(days=1)
 
@@ -30,6 +32,19 @@ async def test_a_send_that_fails_for_ever_holds_up_no_order_and_no_generation(th
     await stage.pass_time(DAY)
     assert not (await stage.state()).untold
     assert untold <= {message.id for message in stage.activities.told}
+
+
+async def test_a_person_without_an_address_holds_up_nothing_and_the_head_is_asked(theatre: Theatre) -> None:
+    stage = await theatre.stage(World(tier=Tier.INTERNAL, age=300 * DAY))
+    await stage.pass_time(timedelta(minutes=1))
+    news = DeliveryNews("mc-1.1", "undeliverable", "p-owner")
+    await stage.handle_of_now().signal(DELIVERED_SIGNAL, news)
+    await stage.pass_time(8 * DAY)
+    state = await stage.state()
+    assert state.generation == 2
+    assert state.unreachable == ("p-owner",)
+    [asked] = [one for one in state.questions if one.kind == "undeliverable"]
+    assert asked.level == "security-head" and "p-owner" in asked.detail
 
 
 async def test_lives_of_five_minutes_are_renewed_while_nothing_can_be_sent(theatre: Theatre) -> None:
