@@ -16,13 +16,13 @@ from domain.contracts import CollectOrder, Deploy, EventRecord, LookAgain, Obser
 from domain.errors import BadInput
 from domain.lifecycle import events as e
 from domain.lifecycle import old_events
-from domain.lifecycle.commands import NoticeArrived, Redeemed, Reserve, Step, StepBroke
+from domain.lifecycle.commands import NoticeArrived, RecordForked, Redeemed, Reserve, Step, StepBroke
 from domain.lifecycle.decoding import KINDS, happened_of
 from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState, Stage
 from domain.people.messages import Answer, RenewNow, Resume, Retire
 from domain.tiers import Tier
-from tests.domain.simulation import World, broken, life, stored, terms
+from tests.domain.simulation import SLOTS, START, World, broken, life, stored, terms
 
 DAY = timedelta(days=1)
 
@@ -206,6 +206,20 @@ def test_a_fork_waits_for_a_person_and_does_nothing_meanwhile() -> None:
     assert world.state.forked
     assert world.steps == steps
     assert any(question.kind == "forked" for question in world.state.questions)
+
+
+def test_a_fork_ends_no_question_about_what_is_served() -> None:
+    """Nothing was seen again: the branch that knew of it is about to be given up."""
+    world = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
+    world.adopt()
+    world.work()
+    world.dead = {SLOTS[0]}
+    world.discover("n-1")
+    world.run_until(START + 8 * DAY)
+    assert world.asked() == ["unseen"]
+    world.tell(RecordForked(len(world.happened) - 1))
+    assert set(world.asked()) == {"unseen", "forked"}
+    assert world.count("question_ended") == 0
 
 
 @pytest.mark.parametrize("how", ["resume", "answer"])

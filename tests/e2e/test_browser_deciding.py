@@ -2,17 +2,24 @@
 
 import json
 import re
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from temporalio.api.common.v1 import Payload
 
 from domain.tiers import Role
 from store import access
 from store.engine import create_engine
 from tests.e2e.browser import browsing, patient
 from tests.e2e.product import Product, eventually, served
+from workflows.codec import packed
 
 pytestmark = pytest.mark.e2e
 
@@ -74,6 +81,51 @@ def test_the_head_approves_in_the_temporal_ui_with_a_code_of_her_own(chromium: B
     # The UI sends no identity: the code did.
     assert approved[-1]["facts"]["approver"].startswith("person/")
     assert workflow.endswith(approval["certificate_id"])
+
+
+ASK = """async ([url, body]) => {
+    const headers = {"content-type": "application/json", "x-namespace": "default"};
+    const asked = {method: "POST", credentials: "include", headers, body: JSON.stringify(body)};
+    try { const answer = await fetch(url, asked); return [answer.status, await answer.json()]; }
+    catch (error) { return [0, String(error)]; }
+}"""
+
+
+def test_the_temporal_ui_has_a_large_payload_unpacked_with_the_session_of_its_reader(
+    chromium: Browser, product: Product
+) -> None:
+    """As its data encoder does, from its own origin; a page of somebody else reads nothing."""
+    large = Payload(metadata={"encoding": b"json/plain"}, data=b'"' + b"mc-1 " * 20_000 + b'"')
+    body = {"payloads": [in_json(packed(large))]}
+    with browsing(chromium, product, Role.AUDITOR) as page:
+        page.goto(f"{product.api}/certificates")
+        ui = product.status["urls"]["temporal_ui"]
+        reader = patient(page.context.new_page())
+        reader.goto(ui)
+        assert reader.evaluate(ASK, [f"{product.api}/codec/decode", body]) == [200, {"payloads": [in_json(large)]}]
+        # Another port of the same machine is another origin.
+        with server_on_loopback() as elsewhere:
+            reader.goto(elsewhere)
+            assert reader.evaluate(ASK, [f"{product.api}/codec/decode", body])[0] == 0
+
+
+def in_json(payload: Payload) -> dict[str, Any]:
+    metadata = {name: b64encode(value).decode() for name, value in payload.metadata.items()}
+    return {"metadata": metadata, "data": b64encode(payload.data).decode()}
+
+
+@contextmanager
+def server_on_loopback() -> Iterator[str]:
+    """A web server of somebody else, with an empty page."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def send_update(page: Page, address: str, name: str, payload: dict[str, Any]) -> None:
