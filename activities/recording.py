@@ -18,6 +18,7 @@ from domain.errors import NotFound, NotReady
 from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.portions import lives_that_fit
 from domain.lifecycle.refold import Recalled, lacks, refold
+from domain.lifecycle.rules import NEWEST, rule_set
 from domain.names import LIFECYCLE_WORKFLOW
 from domain.tiers import Issuer
 from formats.paths import PathBuilder
@@ -79,7 +80,9 @@ class RecordingActivities:
         issuers = self._parts.issuers()
         # Where they hang says nothing here: of what was served, those events hold no more than the leaf.
         alone = {one: PathBuilder().ways([ders[one]]).at_any_time() for one in fingerprints if one in facts}
-        return lives_that_fit([life_of(ders[one], issuers, path) for one, path in alone.items()], MOST_FACTS)
+        return lives_that_fit(
+            [life_of(ders[one], issuers, path) for one, path in alone.items()], MOST_FACTS, rule_set(NEWEST)
+        )
 
     @activity.defn
     async def archive(self, asked: ArchiveRun) -> Archived:

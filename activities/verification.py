@@ -17,6 +17,7 @@ from activities.scanners.sweep import seen_certificate
 from domain.certificate import Life, LookOutcome, Slot
 from domain.contracts import MOST_FACTS, LookAgain, LookReport, SlotLook
 from domain.lifecycle.portions import lives_that_fit
+from domain.lifecycle.rules import NEWEST, rule_set
 from domain.paths import Reason
 from domain.tiers import Policy, Scope
 from formats.paths import Ways
@@ -53,7 +54,7 @@ class VerificationActivities:
         strangers.pop(asked.expected, None)
         shown = Counter(look.fingerprint for look in looks)
         by_places = sorted(strangers.values(), key=lambda life: (-shown[life.fingerprint], life.fingerprint))
-        return LookReport(looks, lives_that_fit(by_places, MOST_FACTS))
+        return LookReport(looks, lives_that_fit(by_places, MOST_FACTS, rule_set(NEWEST)))
 
     def _keep(self, certificates: Sequence[SeenCertificate], looks: Sequence[SlotLook]) -> None:
         now = self.clock()

@@ -1,5 +1,7 @@
 """Facts about certificates and the places where they are served: never keys."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -88,6 +90,50 @@ class Life:
     def length(self) -> timedelta:
         """L = E - not_before (DESIGN rule 1)."""
         return self.ends_at - self.not_before
+
+
+# How a list of names ends that there was no room for.
+LEFT_OUT = "more than are kept"
+# Of names, and of what else a SAN names, as JSON writes them: both stand twice in an event of at most 65,535 bytes.
+MOST_NAME_BYTES, MOST_OTHER_BYTES = 12_000, 2_000
+
+
+def life_from(facts: Certificate, trust_class: TrustClass, ends_at: datetime, issuer_spki: str = "") -> Life:
+    """What a lifecycle must know of a certificate; of its names as many as events have room for."""
+    names = _that_fit(facts.names, MOST_NAME_BYTES)
+    other = _that_fit(facts.other_names, MOST_OTHER_BYTES)
+    left_out = len(facts.names) - len(names) + len(facts.other_names) - len(other)
+    return Life(
+        fingerprint=facts.fingerprint,
+        names=names,
+        not_before=facts.not_before,
+        ends_at=ends_at,
+        algorithm=facts.algorithm,
+        key_bits=facts.key_bits,
+        trust_class=trust_class,
+        issuer=facts.issuer,
+        serial=facts.serial,
+        extended_key_usages=facts.extended_key_usages,
+        is_ca=facts.is_ca,
+        other_names=(*other, f"{left_out} {LEFT_OUT}") if left_out else other,
+        signature_hash=facts.signature_hash,
+        issuer_spki=issuer_spki,
+        key_flaw=facts.key_flaw,
+    )
+
+
+def lacks_names(other_names: Iterable[str]) -> bool:
+    """Whether there were more names than are kept, so that a name which is not among them says nothing."""
+    return any(name.endswith(LEFT_OUT) for name in other_names)
+
+
+def _that_fit(names: tuple[str, ...], most: int) -> tuple[str, ...]:
+    weight = 0
+    for count, name in enumerate(names):
+        weight += len(json.dumps(name, ensure_ascii=False).encode()) + 1
+        if weight > most:
+            return names[:count]
+    return names
 
 
 @dataclass(frozen=True, slots=True, order=True)

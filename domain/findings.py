@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 
-from domain.certificate import Certificate, TrustClass
+from domain.certificate import Certificate, TrustClass, lacks_names
 from domain.classify import Placement
 from domain.objections import ANY_USE, LEAST_BITS, WEAK_HASHES
 from domain.paths import Path, Reason, reason_of
@@ -193,7 +193,7 @@ def _of_strength(leaf: Certificate) -> Iterator[Finding]:
 def _of_names(subject: Subject) -> Iterator[Finding]:
     leaf, names = subject.certificate, true_names(subject.certificate)
     wanted = next((name for name in subject.asked if not covers(names, name)), None)
-    if wanted is not None:
+    if wanted is not None and not lacks_names(leaf.other_names):
         got = ", ".join(names[:3]) or "no name"
         common = "; its common name is none to a client of today (RFC 9525)" if covers(leaf.false_names, wanted) else ""
         yield Finding(Kind.WRONG_NAME, f"asked for {wanted}, got {got}{common}")

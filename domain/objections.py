@@ -24,13 +24,13 @@ TRUST_RANK = {TrustClass.SELF_SIGNED: 0, TrustClass.PRIVATE: 1, TrustClass.PUBLI
 CLOCK_MARGIN = timedelta(minutes=5)
 
 # NIST SP 800-57 part 1, table 2: comparable strengths in bits.
-_RSA_STRENGTH = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
+RSA_STRENGTH = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
 
 
-def strength(algorithm: Algorithm, key_bits: int) -> int:
+def strength(algorithm: Algorithm, key_bits: int, of_rsa: tuple[tuple[int, int], ...] = RSA_STRENGTH) -> int:
     """The security of a key in bits; an elliptic curve has half of its size."""
     if algorithm == "rsa":
-        return next((bits for size, bits in _RSA_STRENGTH if key_bits >= size), 0)
+        return next((bits for size, bits in of_rsa if key_bits >= size), 0)
     return key_bits // 2
 
 
@@ -80,8 +80,8 @@ class Standard:
 
     ``least_key_bits``: as ordered; ``strength``: of the key that it replaces, in bits.  ``ends_at``: of what it
     replaces; ``shortest`` and ``longest``: the life that was planned, with its tolerance taken off or added.
-    ``issuer_spki``: of the CA of what it replaces.  ``least_bits`` by kind of key, ``weak_hashes``: of today, or of the
-    rule set of a life.  What is None or empty asks nothing.
+    ``issuer_spki``: of the CA of what it replaces.  ``least_bits`` by kind of key, ``weak_hashes``, ``rsa_strength``:
+    of today, or of the rule set of a life.  What is None or empty asks nothing.
     """
 
     now: datetime
@@ -100,6 +100,7 @@ class Standard:
     may_be_ca: bool = False
     least_bits: Mapping[str, int] = field(default_factory=lambda: LEAST_BITS)
     weak_hashes: frozenset[str] = WEAK_HASHES
+    rsa_strength: tuple[tuple[int, int], ...] = RSA_STRENGTH
 
 
 Check = Callable[[Candidate, Standard], Objection | None]
@@ -199,7 +200,7 @@ def bad_path(it: Candidate, standard: Standard) -> Objection | None:
 
 
 def weaker_key(it: Candidate, standard: Standard) -> Objection | None:
-    if strength(it.algorithm, it.key_bits) < standard.strength:
+    if strength(it.algorithm, it.key_bits, standard.rsa_strength) < standard.strength:
         return Objection("weaker-key", "its key is weaker than the present one's")
     if it.key_flaw:
         return Objection("weaker-key", f"its key is not safe: {it.key_flaw}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from domain.certificate import Endpoint, Life, Slot, TrustClass
+from domain.certificate import Endpoint, Life, Slot, TrustClass, lacks_names
 from domain.classify import Placement, Seen, match
 from domain.contracts import Plan, Terms
 from domain.objections import ANY_USE, LEAST_BITS
@@ -68,6 +68,8 @@ def plan_for(policy: Policy, life: Life, slots: Sequence[Slot], *, asks: bool) -
     """
     if life.is_ca and not _is_appliance(life, slots):
         return _ca_stays(slots)
+    if lacks_names(life.other_names):
+        return f"it has {life.other_names[-1]}: renew it where it was made, or divide its names among several"
     if life.other_names:
         told = f"of its names {life.other_names[0]} would be lost: orders give DNS, IP and mail names alone"
         return f"{told}; renew it where it was made, and the new one is taken over where it is seen"

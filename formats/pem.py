@@ -81,10 +81,8 @@ def _flaws(data: bytes) -> Iterator[str]:
 def _cut_short(lines: Sequence[bytes]) -> Iterator[str]:
     """Each block that does not end, as a copy leaves it that was broken off.  An END alone is passed over."""
     begun: tuple[int, re.Match[bytes]] | None = None
-    for number, line in enumerate(lines, 1):
-        edge = _EDGE.match(line)
-        if edge is None:
-            continue
+    edges = ((number, edge) for number, line in enumerate(lines, 1) for edge in _EDGE.finditer(line))
+    for number, edge in edges:
         if begun and (edge[1] == b"BEGIN" or edge[2] != begun[1][2]):
             yield f"line {begun[0]}: {_text(begun[1])} is cut short: {_text(edge)} follows in line {number}"
         begun = (number, edge) if edge[1] == b"BEGIN" else None

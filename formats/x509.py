@@ -1,7 +1,6 @@
 """X.509 bytes to domain values.  Everything here was written by strangers: each field is guarded on its own."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -12,7 +11,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from domain.certificate import Certificate, Life, TrustClass
+from domain.certificate import LEFT_OUT, Certificate, Life, TrustClass, life_from
 from domain.errors import BadInput
 from domain.paths import Path
 from domain.tiers import Issuer
@@ -25,11 +24,11 @@ from formats.pem import load_pem_chain as load_pem_chain
 
 # A hostile certificate may carry thousands of names; what is kept must stay small enough for a payload and a row.
 MAX_NAMES = 500
-# Of names, and of what else a SAN names, as JSON writes them: both stand twice in an event, which takes 65,535 bytes.
-MAX_NAME_BYTES, MAX_OTHER_BYTES = 12_000, 2_000
 MAX_TEXT = 1000
 MAX_FLAWS = 20
 MAX_USAGES, MAX_USAGE = 100, 64
+# Hex digits: the twenty octets that RFC 5280 allows, and a sign.
+MAX_SERIAL = 42
 
 # Odd certificates are what we look for: what the library says of one is no news for a log, and comes at every look.
 # Once and for all, because a filter set around each reading is not safe between threads.  Once a release refuses a
@@ -57,6 +56,9 @@ def parse_certificate(der: bytes) -> Certificate:
         serial = format(link.loaded.serial_number, "x")
     except UNREADABLE as error:
         raise BadInput("certificate", f"its serial cannot be read ({error})", LOOK_AT_IT) from error
+    if len(serial) > MAX_SERIAL:
+        read.flaws.append(f"its serial has {len(serial) // 2} octets (RFC 5280 4.1.2.2: 20 at most)")
+        serial = serial[:MAX_SERIAL]
     subject = read("subject", lambda: _clean(link.loaded.subject.rfc4514_string()), "")
     issuer = read("issuer", lambda: _clean(link.loaded.issuer.rfc4514_string()), "")
     names, false_names = _names_of(link, read)
@@ -101,23 +103,7 @@ def life_of(der: bytes, issuers: Sequence[Issuer], path: Path) -> Life:
     them reads as the end of the leaf.
     """
     leaf = parse_certificate(der)
-    return Life(
-        fingerprint=leaf.fingerprint,
-        names=leaf.names,
-        not_before=leaf.not_before,
-        ends_at=path.ends_at,
-        algorithm=leaf.algorithm,
-        key_bits=leaf.key_bits,
-        trust_class=trust_class_of(der, leaf, issuers),
-        issuer=leaf.issuer,
-        serial=leaf.serial,
-        extended_key_usages=leaf.extended_key_usages,
-        is_ca=leaf.is_ca,
-        other_names=leaf.other_names,
-        signature_hash=leaf.signature_hash,
-        issuer_spki=path.issuer_spki,
-        key_flaw=leaf.key_flaw,
-    )
+    return life_from(leaf, trust_class_of(der, leaf, issuers), path.ends_at, path.issuer_spki)
 
 
 def trust_class_of(der: bytes, leaf: Certificate, issuers: Sequence[Issuer]) -> TrustClass:
@@ -178,12 +164,12 @@ def _names_of(link: Link, read: _Reader) -> tuple[tuple[str, ...], tuple[str, ..
     sans = link.extensions.all(x509.SubjectAlternativeName)
     nothing: tuple[str, ...] = ()
     found = read("subjectAltName", lambda: tuple(name for san in sans for name in _alternative(san)), nothing)
-    names, left_out = _kept(found, MAX_NAME_BYTES)
+    names, left_out = _kept(found)
     if left_out:
         read.flaws.append(f"it holds {len(names) + left_out} names, of which {len(names)} are kept")
         read.left_out = left_out
     if not names:
-        names, _ = _kept(_guarded(lambda: _common_names(link.loaded), nothing), MAX_NAME_BYTES)
+        names, _ = _kept(_guarded(lambda: _common_names(link.loaded), nothing))
         return names, names
     addresses = {name for name in names if _is_address(name)}
     if not addresses:
@@ -192,16 +178,10 @@ def _names_of(link: Link, read: _Reader) -> tuple[tuple[str, ...], tuple[str, ..
     return names, tuple(sorted(addresses - true))
 
 
-def _kept(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:
-    """As many as ``most`` bytes hold, sorted; and how many there are beside them."""
+def _kept(names: Iterable[str]) -> tuple[tuple[str, ...], int]:
+    """The first of them, sorted; and how many there are beside them."""
     every = sorted({_clean(name.strip().lower()) for name in names} - {""})
-    weight = count = 0
-    for name in every[:MAX_NAMES]:
-        weight += len(json.dumps(name, ensure_ascii=False).encode()) + 1
-        if weight > most:
-            break
-        count += 1
-    return tuple(every[:count]), len(every) - count
+    return tuple(every[:MAX_NAMES]), max(0, len(every) - MAX_NAMES)
 
 
 def _is_address(name: str) -> bool:
@@ -230,11 +210,9 @@ def _other_names(extensions: Extensions, left_out: int) -> tuple[str, ...]:
         found = tuple(map(_clean, other_names(extensions.all(x509.SubjectAlternativeName))))
     except UNREADABLE:
         return unread
-    kept = found
-    while sum(len(json.dumps(name, ensure_ascii=False).encode()) for name in kept) > MAX_OTHER_BYTES:
-        kept = kept[: len(kept) // 2]
+    kept = found[:MAX_NAMES]
     left_out += len(found) - len(kept)
-    told = (f"{left_out} more than are kept",) if left_out else ()
+    told = (f"{left_out} {LEFT_OUT}",) if left_out else ()
     return (*kept, *told, *(unread if UNREAD_SAN in extensions.flaws else ()))
 
 

@@ -1,7 +1,8 @@
 """One typed door per activity, with its queue, its timeouts and its retries: the only place where patience is set.
 
 To add a step: a row in STEPS here, an activity of the same name and types.  Patience of more than 15 minutes belongs
-to the domain, as a state with its own retry moment.
+to the domain, as a state with its own retry moment.  Not so the two long walks of a discovery, adopting and telling,
+which beat as they go and can be tried again at any place.
 """
 
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection, Engine
 
 from activities.resolution.verdicts import Chain, Verdicts
-from domain.certificate import Certificate, Endpoint, Life, Look, Slot, TrustClass
+from domain.certificate import Certificate, Endpoint, Life, Look, Slot, TrustClass, life_from
 from domain.paths import Path
 from domain.tiers import Policy
 from formats.roots import paths_below
@@ -27,24 +27,7 @@ class Leaf:
     trust_class: TrustClass
 
     def life(self, ends_at: datetime, issuer_spki: str = "") -> Life:
-        facts = self.facts
-        return Life(
-            fingerprint=facts.fingerprint,
-            names=facts.names,
-            not_before=facts.not_before,
-            ends_at=ends_at,
-            algorithm=facts.algorithm,
-            key_bits=facts.key_bits,
-            trust_class=self.trust_class,
-            issuer=facts.issuer,
-            serial=facts.serial,
-            extended_key_usages=facts.extended_key_usages,
-            is_ca=facts.is_ca,
-            other_names=facts.other_names,
-            signature_hash=facts.signature_hash,
-            issuer_spki=issuer_spki,
-            key_flaw=facts.key_flaw,
-        )
+        return life_from(self.facts, self.trust_class, ends_at, issuer_spki)
 
     @property
     def own_life(self) -> Life:

@@ -14,6 +14,7 @@ from domain.adoption import NewManaged
 from domain.certificate import Life, Slot
 from domain.contracts import MOST_FACTS, MOST_PLACES, Observation, SlotLook
 from domain.lifecycle.portions import lives_that_fit
+from domain.lifecycle.rules import NEWEST, rule_set
 from domain.paths import Reason
 from store.batches import batches
 from store.sightings.known import terms_of_each
@@ -141,7 +142,7 @@ class Telling:
         shown = Counter(self._seen.looks[slot].leaf for slot in slots)
         found = [leaf for leaf in shown if leaf not in (None, row.present) and leaf in self._seen.leaves]
         by_places = sorted(filter(None, found), key=lambda leaf: (-shown[leaf], leaf))
-        return lives_that_fit([self._seen.life(leaf) for leaf in by_places], MOST_FACTS)
+        return lives_that_fit([self._seen.life(leaf) for leaf in by_places], MOST_FACTS, rule_set(NEWEST))
 
     # --- both ---
 

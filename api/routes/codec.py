@@ -29,7 +29,7 @@ from workflows.codec import MOST_UNPACKED, unpacked
 
 router = APIRouter(tags=["codec"], route_class=Door)
 
-# A page of a history shows fewer; each costs a call of zlib, however small it is.
+# A page of a history shows fewer; each costs a call of zlib or xz, however small it is.
 MOST_PAYLOADS = 500
 # Each may take a hundred megabytes while it is unpacked and written; further ones wait for their turn.
 AT_ONCE = 2

@@ -241,7 +241,7 @@ def _held(turn: Turn, hold: datetime) -> str:
 def _is_asker(case: Case, command: Redeemed) -> bool:
     """Four eyes are two people: a person and their token are one.  Who changed the policy that changed the plan is one
     of the asker's eyes."""
-    eyes = {case.requested_by, case.plan_changed_by} - {""}
+    eyes = {case.requested_by, *case.plan_changed_by} - {""}
     if not eyes:
         return False
     return bool(eyes & {command.actor, command.person}) or command.person == command.asker != ""

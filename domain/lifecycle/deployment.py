@@ -111,14 +111,18 @@ def _close(turn: Turn, verified: list[Place]) -> None:
         if place.slot not in seen and not is_silence_expected(turn.state, place)
     ]
     turn.emit(e.VerificationLooked(_slots(turn, verified), (), (), None))
-    turn.emit(e.CaseClosed(case.number, "verified", slots_that_fit(left_out, turn.rules.event_bytes), len(left_out)))
+    turn.emit(
+        e.CaseClosed(
+            case.number, "verified", slots_that_fit(left_out, turn.rules.event_bytes, turn.rules), len(left_out)
+        )
+    )
     turn.emit(e.GenerationBegan(turn.state.generation + 1, case.issued))
 
 
 def _roll_back(turn: Turn, lost: list[Place]) -> None:
     """Back to the old certificate, but never to one that is past its escalation mark (rule 4)."""
     # As many at once as an event names; the next look has the rest.
-    slots = slots_that_fit([place.slot for place in lost], turn.rules.event_bytes)
+    slots = slots_that_fit([place.slot for place in lost], turn.rules.event_bytes, turn.rules)
     why = _why_wrong(turn, lost[0])
     if escalates_at(turn.life, turn.terms.table) > turn.now:
         turn.emit(e.RollbackOrdered(slots, why))
@@ -143,7 +147,7 @@ def _why_wrong(turn: Turn, place: Place) -> str:
 
 def _slots(turn: Turn, places: list[Place]) -> tuple[Slot, ...]:
     """The first of them, as many as an event with three such lists holds."""
-    return slots_that_fit([place.slot for place in places], turn.rules.event_part_bytes)
+    return slots_that_fit([place.slot for place in places], turn.rules.event_part_bytes, turn.rules)
 
 
 # --- putting back ---------------------------------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 Longer than 300 lines because it is one table: every event, and what it leaves.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.certificate import Life
+from domain.certificate import Life, Slot
 from domain.contracts import RevocationReason
 from domain.lifecycle import events as e
 from domain.lifecycle import old_events as old
@@ -83,7 +83,7 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         case e.RepairPromised(slots=slots):
             return seeing.at(state, slots, lambda place: replace(place, to_repair=True))
         case e.RepairMade(slots=slots):
-            return seeing.at(state, slots, seeing.repaired)
+            return seeing.at(state, slots, lambda place: seeing.repaired(place, at))
         case e.DriftKnown(slots=slots):
             return seeing.at(state, slots, lambda place: replace(place, known_drift=earlier_at(state, place)))
         case e.MoveSettled():
@@ -184,6 +184,9 @@ def _acknowledged(state: LifecycleState, said: e.Acknowledged) -> LifecycleState
     if said.level == "owner" and said.lead_seconds < 0 and state.case is not None:
         about = said.about or failure_about(fingerprint, state.case)
         state = replace(state, case=replace(state.case, owner_quiet_until=said.until, owner_quiet_for=about))
+        if said.fingerprint:
+            # Of the failure alone: a rung has an acknowledgement of its own.
+            return state
 
     def quiet(climb: Climb) -> Climb:
         if climb.fingerprint != fingerprint or climb.to != said.level:
@@ -204,7 +207,7 @@ def _under_terms(after: LifecycleState, before: LifecycleState) -> LifecycleStat
         return after
     if terms.plan == was.plan or terms.policy_version == was.policy_version:
         return after
-    by = terms.changed_by
+    by = tuple(dict.fromkeys((*after.plan_changed_by, terms.changed_by)))
     case = after.case and replace(after.case, plan_changed_by=by)
     return replace(after, plan_changed_by=by, case=case)
 
@@ -257,7 +260,7 @@ def _next_generation(state: LifecycleState, happened: e.Happened, generation: in
         known_at=happened.at,
         earlier=_kept(state, (*state.earlier, *before)),
         case_count=0,
-        plan_changed_by="",
+        plan_changed_by=(),
         # Its own facts are those of the present one now; what people said of it as a stranger is settled.
         strangers=tuple(one for one in state.strangers if one.fingerprint != life.fingerprint),
         judgements=tuple(one for one in state.judgements if one.fingerprint != life.fingerprint),
@@ -295,13 +298,24 @@ def _case(state: LifecycleState, happened: e.Happened) -> LifecycleState:
     return _deploying(replace(state, case=_ordering(state, case, happened)), happened)
 
 
-def _mended(case: Case, *steps: str) -> Case:
-    """What failed before works now: the owner is called only for a failure that still stands."""
-    case = replace(case, failing=tuple(one for one in case.failing if one.step not in steps))
-    if case.failed_step not in steps:
+def _mended(case: Case, step: str, places: Container[str] | None = None) -> Case:
+    """``step`` works now, at ``places``; None: wherever it failed.  The owner is called only for a failure that still
+    stands, and for that one since it stands."""
+
+    def works(one: Failing) -> bool:
+        return one.step == step and (places is None or not one.place or one.place in places)
+
+    left = tuple(one for one in case.failing if not works(one))
+    if left == case.failing:
         return case
+    if left:
+        last = left[-1]
+        return replace(
+            case, failing=left, failed_step=last.step, failed_place=last.place, failures=last.failures, failure=last.why
+        )
     return replace(
         case,
+        failing=(),
         failures=0,
         failed_step="",
         failed_place="",
@@ -358,7 +372,7 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
         case e.OrderPending(retry_at=retry_at, detail=detail):
             return replace(_mended(case, "collect"), stage=Stage.WAITING_FOR_CA, retry_at=retry_at, failure=detail)
         case e.CertificateIssued(life=life):
-            mended = _mended(case, "order", "collect")
+            mended = _mended(_mended(case, "order"), "collect")
             return replace(mended, stage=Stage.DEPLOYING, issued=life, retry_at=None, failure="")
         case e.OrderClosed():
             return replace(case, order_open=False, order_placed=False, issued=None, to_roll_back=(), not_served="")
@@ -381,7 +395,7 @@ def _failed(state: LifecycleState, case: Case, failed: e.StepFailed, happened: e
     """
     before = failures_of(case, failed.step, failed.place)
     others = tuple(one for one in case.failing if (one.step, one.place) != (failed.step, failed.place))
-    failing = (*others, Failing(failed.step, failed.place, before + 1))
+    failing = (*others, Failing(failed.step, failed.place, before + 1, failed.detail))
     return replace(
         case,
         stage=failed.stage,
@@ -411,7 +425,7 @@ def _deploying(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             ordered = replace(case, stage=Stage.ROLLING_BACK, to_roll_back=wrong, retry_at=None, failure=why)
             return replace(state, case=ordered)
         case e.RolledBack(slots=done):
-            rolled = replace(case, to_roll_back=(), rolled_back=True)
+            rolled = replace(_mended(case, "roll back"), to_roll_back=(), rolled_back=True)
             return seeing.taken_back(replace(state, case=rolled), done)
         case e.RollbackWithheld(slots=done, why=why):
             return seeing.taken_back(replace(state, case=replace(case, to_roll_back=(), not_served=why)), done)
@@ -419,9 +433,6 @@ def _deploying(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return state
 
 
-def _deployed(case: Case, done: tuple[object, ...]) -> Case:
+def _deployed(case: Case, done: tuple[Slot, ...]) -> Case:
     """Mended where it failed: one target that works says nothing of another that does not."""
-    works = {getattr(slot, "url", "") for slot in done}
-    if not case.failed_place or case.failed_place in works:
-        return _mended(case, "deploy")
-    return replace(case, failing=tuple(one for one in case.failing if one.step != "deploy" or one.place not in works))
+    return _mended(case, "deploy", {slot.url for slot in done})

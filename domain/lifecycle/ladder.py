@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Protocol
 
 from domain.lifecycle.state import Case, Climb
@@ -120,7 +121,11 @@ def seconds_of(rung: RungMoment) -> int:
 
 def failure_about(fingerprint: str, case: Case) -> str:
     """What the owner's call for a failure is about: that step at that place, so that another failure calls anew."""
-    at = f" at {case.failed_place}" if case.failed_place else ""
+    place = case.failed_place
+    if len(place) > 80:
+        # It is sent back as it was read, by people too; the path of a file may have thousands of characters.
+        place = f"{place[:80]}…{sha256(place.encode()).hexdigest()[:8]}"
+    at = f" at {place}" if place else ""
     return f"{fingerprint[:16]}/a failure: {case.failed_step or 'nothing'}{at}"
 
 

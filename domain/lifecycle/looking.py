@@ -34,10 +34,12 @@ def next_look(state: LifecycleState) -> NextLook | None:
 
 
 def _waits(state: LifecycleState, place: Place, length: timedelta) -> list[tuple[datetime, str]]:
-    if place.looked_at is None or proof_of(place.slot) == "first-use":
+    if proof_of(place.slot) == "first-use":
         return []
-    if place.is_due:
-        return [(place.looked_at, "what was repaired is looked at")]
+    if place.due_since is not None:
+        return [(place.due_since, "what was repaired is looked at")]
+    if place.looked_at is None:
+        return []
     rules = state.led_by
     least = rules.shortest_retry
     weekly = moved(place.looked_at, pause(rules.wrong_places_again, length, least))

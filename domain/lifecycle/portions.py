@@ -3,41 +3,41 @@
 An event is kept as at most 65,535 bytes (``store.canonical``), and a state travels in payloads of at most 512 KiB.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 
 from domain.certificate import Life, Slot
 from domain.contracts import SlotLook
-
-# What stands beside the texts: names of fields, dates, fingerprints, marks.
-_SLOT_FRAME, _LOOK_FRAME, _LIFE_FRAME = 40, 450, 900
+from domain.lifecycle.rules import RuleSet
 
 
-def weight_of_slot(slot: Slot) -> int:
-    return _SLOT_FRAME + len(slot.url)
+def weight_of_slot(slot: Slot, rules: RuleSet) -> int:
+    return rules.slot_frame + _weight_of((slot.url,))
 
 
-def weight_of_look(look: SlotLook) -> int:
-    return _LOOK_FRAME + len(look.slot.url) + len(look.flaw.encode())
+def weight_of_look(look: SlotLook, rules: RuleSet) -> int:
+    return rules.look_frame + _weight_of((look.slot.url, look.flaw, *(look.found or ())))
 
 
-def weight_of_life(life: Life) -> int:
-    """In bytes, at least: names may hold quotes and letters of any script."""
-    texts = (life.issuer, life.key_flaw, *life.extended_key_usages)
-    return _LIFE_FRAME + sum(len(text.encode()) for text in texts) + weight_of_names((*life.names, *life.other_names))
+def weight_of_life(life: Life, rules: RuleSet) -> int:
+    """In bytes, and rather more: names may hold quotes and letters of any script."""
+    texts = (life.issuer, life.serial, life.key_flaw, *life.extended_key_usages, *life.names, *life.other_names)
+    return rules.life_frame + _weight_of(texts)
 
 
-def weight_of_names(names: Iterable[str]) -> int:
-    return sum(len(name.encode()) + name.count('"') + name.count("\\") + 3 for name in names)
+def _weight_of(texts: Iterable[str]) -> int:
+    """As JSON writes them, with quotes and a comma."""
+    return sum(len(json.dumps(text, ensure_ascii=False).encode()) + 1 for text in texts)
 
 
-def slots_that_fit(slots: Sequence[Slot], most: int) -> tuple[Slot, ...]:
+def slots_that_fit(slots: Sequence[Slot], most: int, rules: RuleSet) -> tuple[Slot, ...]:
     """The first of ``slots`` that ``most`` bytes hold; one at least, where there is any."""
-    return tuple(slots[: _count(map(weight_of_slot, slots), most)])
+    return tuple(slots[: _count((weight_of_slot(slot, rules) for slot in slots), most)])
 
 
-def lives_that_fit(lives: Sequence[Life], most: int) -> tuple[Life, ...]:
+def lives_that_fit(lives: Sequence[Life], most: int, rules: RuleSet) -> tuple[Life, ...]:
     """The first of ``lives`` that ``most`` bytes hold; one at least, where there is any."""
-    return tuple(lives[: _count(map(weight_of_life, lives), most)])
+    return tuple(lives[: _count((weight_of_life(life, rules) for life in lives), most)])
 
 
 def _count(weights: Iterable[int], most: int) -> int:

@@ -65,7 +65,7 @@ def recalled(turn: Turn, outcome: Recalled) -> bool:
         turn.emit(e.RulesTaken(before.rules, turn.state.rules))
     lives = outcome.lives
     while lives:
-        some = lives_that_fit(lives, turn.rules.event_bytes)
+        some = lives_that_fit(lives, turn.rules.event_bytes, turn.rules)
         turn.emit(e.FactsRead(some))
         lives = lives[len(some) :]
     _bring_along(turn, before)

@@ -10,7 +10,6 @@ from domain.certificate import Life
 from domain.contracts import Plan
 from domain.lifecycle.ladder import Span, moved, scaled
 from domain.lifecycle.rules import RuleSet
-from domain.profiles import backdate
 from domain.tiers import TierPolicy
 
 # How a sentence begins by which a case is unroutable that gains nothing yet.
@@ -56,7 +55,7 @@ def gains(ends_at: datetime, present: Span, plan: Plan, table: TierPolicy, rules
 
 def gains_from(present: Life, plan: Plan, rules: RuleSet) -> datetime:
     """The earliest instant at which an order that a person asks for could gain anything."""
-    return moved(present.ends_at, -_planned(plan) / rules.backdate_share - (_planned(plan) - backdate(_planned(plan))))
+    return moved(present.ends_at, -_planned(plan) / rules.backdate_share - (_planned(plan) - _backdate(plan, rules)))
 
 
 def in_vain(present: Life, plan: Plan, at: datetime, rules: RuleSet) -> str:
@@ -64,7 +63,7 @@ def in_vain(present: Life, plan: Plan, at: datetime, rules: RuleSet) -> str:
 
     Judged for a CA that back-dates as ours does and begins with a whole second: what is issued later ends later.
     """
-    ends_at = moved((at - backdate(_planned(plan))).replace(microsecond=0), _planned(plan))
+    ends_at = moved((at - _backdate(plan, rules)).replace(microsecond=0), _planned(plan))
     if ends_at - present.ends_at >= -_planned(plan) / rules.backdate_share:
         return ""
     ends, gain_from = _day(present.ends_at), _day(moved(gains_from(present, plan, rules), JUST_UNDER))
@@ -72,6 +71,11 @@ def in_vain(present: Life, plan: Plan, at: datetime, rules: RuleSet) -> str:
         f"{IN_VAIN}: ordered now it would end at {_day(ends_at)}, and the present one ends at {ends}; "
         f"it can gain from {gain_from} on, or under a longer profile"
     )
+
+
+def _backdate(plan: Plan, rules: RuleSet) -> timedelta:
+    """By how much our own CA begins a certificate earlier than now (``domain.profiles.backdate``)."""
+    return min(rules.largest_backdate, _planned(plan) / rules.backdate_share)
 
 
 def _planned(plan: Plan) -> timedelta:

@@ -101,8 +101,11 @@ class RuleSet:
     critical_below: timedelta
 
     # --- what counts as a renewal ---
-    # A CA may back-date by one part in so many of what was planned.
+    # A CA may back-date by one part in so many of what was planned; ours does, by so much at most.
     backdate_share: int
+    largest_backdate: timedelta
+    # Comparable strengths in bits, by the size of an RSA key, the largest first.
+    rsa_strength: tuple[tuple[int, int], ...]
     # Fewest bits of a key by its kind, and hashes that nobody may rely on.
     least_bits: tuple[tuple[str, int], ...]
     weak_hashes: frozenset[str]
@@ -121,6 +124,10 @@ class RuleSet:
     # path of a file alone may have 12,000 as an address.
     event_bytes: int
     event_part_bytes: int
+    # Bytes of one slot, look or life beside its texts: names of fields, dates, fingerprints, marks.
+    slot_frame: int
+    look_frame: int
+    life_frame: int
 
     # --- the run ---
     answers_kept: int
@@ -187,6 +194,8 @@ RULES: dict[str, RuleSet] = {
             step_down_before=_days(7),
             critical_below=_days(7),
             backdate_share=20,
+            largest_backdate=_minutes(5),
+            rsa_strength=((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80)),
             least_bits=(("rsa", 2048), ("ecdsa", 256), ("ed25519", 256)),
             weak_hashes=frozenset({"md2", "md4", "md5", "sha1"}),
             earlier_kept=20,
@@ -198,6 +207,9 @@ RULES: dict[str, RuleSet] = {
             facts_kept=150_000,
             event_bytes=48_000,
             event_part_bytes=14_000,
+            slot_frame=40,
+            look_frame=450,
+            life_frame=900,
             answers_kept=100,
             events_at_once=50,
             most_together=500_000,

@@ -84,7 +84,9 @@ def supersede(turn: Turn, life: Life) -> None:
         if case.order_open:
             turn.emit(closed(turn, case, "superseded"))
         left = [place.slot for place in turn.state.own_places if place.to_repair]
-        turn.emit(e.CaseClosed(case.number, "superseded", slots_that_fit(left, turn.rules.event_bytes), len(left)))
+        turn.emit(
+            e.CaseClosed(case.number, "superseded", slots_that_fit(left, turn.rules.event_bytes, turn.rules), len(left))
+        )
     turn.emit(e.GenerationBegan(turn.state.generation + 1, life))
 
 

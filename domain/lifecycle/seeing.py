@@ -1,5 +1,6 @@
 """What the fold makes of places: which are ours, and what the looks at them leave in each."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -76,15 +77,17 @@ def looked(state: LifecycleState, looks: Iterable[SlotLook], lives: tuple[Life, 
 
 def _pruned(state: LifecycleState) -> LifecycleState:
     """Without what no place shows any more: facts, judgements and climbs of strangers."""
-    shown = {seen.fingerprint for place in state.places for seen in place.lives}
+    shown = Counter(seen.fingerprint for place in state.places for seen in place.lives)
     issued = state.case.issued.fingerprint if state.case is not None and state.case.issued is not None else ""
     mine = {state.life.fingerprint if state.life is not None else "", issued}
     strangers = [life for life in state.strangers if life.fingerprint in shown and life.fingerprint not in mine]
+    # Only what all places show may succeed ours: the facts of those that most of them show are kept first.
+    strangers.sort(key=lambda life: (-shown[life.fingerprint], life.fingerprint))
     return replace(
         state,
-        strangers=lives_that_fit(strangers, state.led_by.facts_kept),
+        strangers=lives_that_fit(strangers, state.led_by.facts_kept, state.led_by),
         judgements=tuple(one for one in state.judgements if one.fingerprint in shown),
-        climbs=tuple(climb for climb in state.climbs if climb.fingerprint in shown | mine),
+        climbs=tuple(climb for climb in state.climbs if climb.fingerprint in shown or climb.fingerprint in mine),
     )
 
 
@@ -100,7 +103,10 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
     first = looks[0]
     # Told once more, as by a discovery under another policy, it may be judged otherwise; it is no further look.
     is_again = place.looked_at == first.at and (_shows(place, seen, first.at) if seen else place.silent > 0)
-    place = replace(place, is_due=False, looked_at=first.at, outcome=(seen[0] if seen else first).outcome)
+    due = place.due_since
+    # A repair is seen by a look of after it, however late another one is told.
+    still_due = None if due is not None and first.at >= due else due
+    place = replace(place, due_since=still_due, looked_at=first.at, outcome=(seen[0] if seen else first).outcome)
     judged = [look.found for look in looks if look.found is not None]
     if judged:
         place = replace(place, found=tuple(dict.fromkeys(kind for kinds in judged for kind in kinds)))
@@ -113,17 +119,24 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
             silent=place.silent + 1,
             silent_since=since,
             # Silence where it answered before we put something there is our doing (rule 4).
-            wrong=place.wrong + 1
-            if place.put_at is not None and place.answered and not is_silence_expected(state, place)
-            else 0,
+            wrong=_silent_wrong(state, place, first.at),
         )
     of = sum(look.connections for look in seen)
     prints = {look.fingerprint for look in seen}
     # A look of fewer connections does not out-see what only some of more had shown: half a pool may still serve it.
     kept = [life for life in place.lives if life.fingerprint not in prints and of < life.of]
     lives = tuple(_life(place, look, of) for look in seen) + tuple(kept)
-    place = replace(place, lives=lives, silent=0, silent_since=None, to_repair=False)
-    return place if is_again else replace(place, wrong=_wrong(state, place))
+    shown = {life.fingerprint for life in lives}
+    place = replace(
+        place,
+        lives=lives,
+        silent=0,
+        silent_since=None,
+        to_repair=False,
+        # What was known of one that went is not known of one that comes back.
+        known_drift=tuple(one for one in place.known_drift if one in shown),
+    )
+    return place if is_again else replace(place, wrong=_wrong(state, place, first.at))
 
 
 def _shows(place: Place, seen: list[SlotLook], at: datetime) -> bool:
@@ -163,10 +176,20 @@ def _life(place: Place, look: SlotLook, of: int) -> SeenLife:
     )
 
 
-def _wrong(state: LifecycleState, place: Place) -> int:
+def _silent_wrong(state: LifecycleState, place: Place, at: datetime) -> int:
+    """Looks in a row since the install that found silence where something answered before it."""
+    if place.put_at is None or not place.answered or is_silence_expected(state, place):
+        return 0
+    return place.wrong + 1 if at >= place.put_at else place.wrong
+
+
+def _wrong(state: LifecycleState, place: Place, at: datetime) -> int:
     """Looks in a row since the install that saw anything but the new certificate on a good path that gains."""
     if place.put_at is None or state.case is None or state.case.issued is None:
         return 0
+    if at < place.put_at:
+        # Of before the install, and told only now.
+        return place.wrong
     return 0 if serves(state, place) or is_silence_expected(state, place) else place.wrong + 1
 
 
@@ -242,9 +265,9 @@ def at(state: LifecycleState, slots: Iterable[Slot], change: Callable[[Place], P
     return replace(state, places=tuple(change(one) if one.slot in here else one for one in state.places))
 
 
-def repaired(place: Place) -> Place:
+def repaired(place: Place, at: datetime) -> Place:
     """Silent anew: looked at at once, and asked about again where it still shows nothing."""
-    return replace(place, to_repair=False, silent=1, silent_since=place.looked_at, is_due=True)
+    return replace(place, to_repair=False, silent=1, silent_since=place.looked_at or at, due_since=at)
 
 
 def read(state: LifecycleState, lives: tuple[Life, ...]) -> LifecycleState:

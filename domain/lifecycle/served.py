@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from domain.certificate import Life, Slot
+from domain.certificate import Life, Slot, lacks_names
 from domain.findings import covers
 from domain.lifecycle.ladder import scaled
 from domain.lifecycle.state import LifecycleState, Place, SeenLife
@@ -211,6 +211,6 @@ def out_of_name(state: LifecycleState) -> tuple[tuple[Place, str], ...]:
     def is_covered(seen: SeenLife, sni: str) -> bool:
         life = known.get(seen.fingerprint)
         # Of what nobody could read nothing is said here; that it is foreign is said anyway.
-        return life is None or covers(life.names, sni)
+        return life is None or lacks_names(life.other_names) or covers(life.names, sni)
 
     return tuple((place, sni) for place, sni in named if sni and not any(is_covered(seen, sni) for seen in place.lives))

@@ -72,9 +72,9 @@ class Place:
     ``put_at``: when the certificate of the open order was installed here; ``answered``: whether anything was served at
     the last look before an install of this case.  ``wrong``: looks in a row since then that saw something else.
     ``is_taken``: another managed certificate has this slot now; what was ours there counts until a person answers.
-    ``to_repair``: a person said that it is broken and will be repaired; ``is_due``: that it was repaired, and nobody
-    has looked since.  ``known_drift``: earlier certificates of ours that a person said are known to be served here.
-    ``found``: the kinds of findings that the newest discovery has of it.
+    ``to_repair``: a person said that it is broken and will be repaired; ``due_since``: when a person said that it was
+    repaired, and no look of after that has come.  ``known_drift``: earlier certificates of ours that a person said are
+    known to be served here.  ``found``: the kinds of findings that the newest discovery has of it.
     """
 
     slot: Slot
@@ -88,7 +88,7 @@ class Place:
     wrong: int = 0
     is_taken: bool = False
     to_repair: bool = False
-    is_due: bool = False
+    due_since: datetime | None = None
     known_drift: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
 
@@ -100,6 +100,7 @@ class Failing:
     step: str
     place: str
     failures: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Case:
     ``failed_step`` at ``failed_place``, the last that failed; ``failing``: that, and each other that failed and was not
     seen to work since; ``first_failed_at``: since when something fails that still stands.
     ``owner_quiet_for``: which failure the owner acknowledged until ``owner_quiet_until``; another one calls anew.
-    ``plan_changed_by``: who changed the policy that changed its plan: one of the asker's eyes.
+    ``plan_changed_by``: everybody who changed a policy that changed its plan: the asker's eyes.
     """
 
     number: int
@@ -121,7 +122,7 @@ class Case:
     stage: Stage
     requested_by: str = ""
     plan: Plan | None = None
-    plan_changed_by: str = ""
+    plan_changed_by: tuple[str, ...] = ()
     asked_at: datetime | None = None
     approved_by: str = ""
     approval_ends_at: datetime | None = None
@@ -258,8 +259,8 @@ class LifecycleState:
     judgements: tuple[Judgement, ...] = ()
     # Places that a person said have moved, and that have not been seen elsewhere since.
     moved: tuple[str, ...] = ()
-    # Who changed the policy that changed the plan of this generation last: one of the asker's eyes.
-    plan_changed_by: str = ""
+    # Everybody who changed a policy that changed the plan of this generation: the asker's eyes.
+    plan_changed_by: tuple[str, ...] = ()
     # A look of a clock that is wrong: its place and the date that it bore.
     clock: tuple[str, datetime] | None = None
     case: Case | None = None

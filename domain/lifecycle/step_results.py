@@ -112,7 +112,7 @@ def _consulted(turn: Turn, step: Consult, observation: Observation) -> str:
     if turn.state.life is None:
         assert observation.terms is not None
         assert observation.life is not None
-        first = slots_that_fit(observation.slots, turn.rules.event_part_bytes)
+        first = slots_that_fit(observation.slots, turn.rules.event_part_bytes, turn.rules)
         turn.emit(e.Adopted(observation.terms, observation.life, first))
         turn.emit_each(observation.slots[len(first) :], e.SlotsJoined)
     elif observation.kind == "terms" and observation.terms is not None:
@@ -130,7 +130,7 @@ def _places_changed(turn: Turn, observation: Observation) -> None:
     What it serves instead is the other's to watch: looks at a place that is taken change nothing of what was ours.
     """
     had_none = not turn.state.own_places
-    if slots_that_fit(observation.slots, turn.rules.event_bytes) == observation.slots:
+    if slots_that_fit(observation.slots, turn.rules.event_bytes, turn.rules) == observation.slots:
         turn.emit(e.SlotsChanged(observation.slots))
     else:
         had, has = {*turn.state.slots}, {*observation.slots}

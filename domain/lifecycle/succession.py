@@ -140,13 +140,14 @@ def _against(ground: _Ground, life: Life, here: list[tuple[Place, SeenLife]]) ->
         trust_class=mine.trust_class,
         other_names=mine.other_names,
         usages=mine.extended_key_usages,
-        strength=strength(mine.algorithm, mine.key_bits),
+        strength=strength(mine.algorithm, mine.key_bits, rules.rsa_strength),
         ends_at=mine.ends_at,
         shortest=planned - planned / rules.backdate_share if planned is not None else LONGER_THAN_ANY,
         issuer_spki=mine.issuer_spki,
         may_be_ca=mine.is_ca,
         least_bits=dict(rules.least_bits),
         weak_hashes=rules.weak_hashes,
+        rsa_strength=rules.rsa_strength,
     )
     return objections(of_life(life, flaw, all(seen.rooted for _, seen in here)), standard, SUCCESSION)
 

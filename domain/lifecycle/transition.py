@@ -34,7 +34,7 @@ class Turn:
         """``made`` of as many of ``slots`` as one event holds, and again of the rest: a certificate may have thousands
         of places."""
         while slots:
-            some = slots_that_fit(slots, self.rules.event_bytes)
+            some = slots_that_fit(slots, self.rules.event_bytes, self.rules)
             self.emit(made(some))
             slots = slots[len(some) :]
 

@@ -13,7 +13,7 @@ from domain.certificate import LookOutcome, TrustClass
 from domain.contracts import Consult, Deploy, Observation, Revoked, RevokeOrder
 from domain.lifecycle import events as e
 from domain.lifecycle.agenda import agenda, next_moment
-from domain.lifecycle.commands import DeliveryReported, Outcome, RecordRefused, Step, StepDone
+from domain.lifecycle.commands import DeliveryReported, DueMoments, Outcome, RecordRefused, Step, StepDone
 from domain.lifecycle.looking import next_look
 from domain.lifecycle.served import earlier_at
 from domain.people.messages import ANSWERS, Answer, Retire
@@ -235,7 +235,28 @@ def test_repaired_is_not_believed_by_a_look_from_before_the_repair() -> None:
     before = w.state.places[0]
     w.notice(Observation("n-8", "looked", w.now, looks=(old,)))
     w.tell(StepDone(Consult("mc-1", "n-8"), w.notices["n-8"]))
-    assert w.state.places[0] == before and before.is_due
+    assert w.state.places[0] == before and before.due_since == w.now
+    # Nor by one that was taken after the last look and before the repair, and is told only now.
+    assert before.looked_at is not None
+    late = replace(old, at=before.looked_at, outcome=LookOutcome.REFUSED, fingerprint="")
+    w.notice(Observation("n-9", "looked", w.now, looks=(late,)))
+    w.tell(StepDone(Consult("mc-1", "n-9"), w.notices["n-9"]))
+    assert w.state.places[0].due_since == w.now
+    look = next_look(w.state)
+    assert look is not None and look.at <= w.now and SLOTS[0] in look.slots
+
+
+def test_what_was_repaired_is_looked_at_also_where_nobody_has_looked_before() -> None:
+    w = world()
+    new = replace(SLOTS[1], url="tls://127.40.0.9:443")
+    w.notice(Observation("n-1", "slots", w.now, slots=(*SLOTS, new)))
+    w.work()
+    here = replace(w.state.places[-1], to_repair=True)
+    w.state = replace(w.state, places=(*w.state.places[:-1], here))
+    w.tell(DueMoments())
+    w.answer("repair", "repaired")
+    look = next_look(w.state)
+    assert look is not None and look.at <= w.now and new in look.slots
 
 
 def test_repaired_is_believed_when_it_is_seen_and_asked_again_where_it_is_not() -> None:
@@ -293,6 +314,21 @@ def test_the_answer_of_a_person_is_what_is_recorded() -> None:
     w.answer("foreign-certificate", "known")
     ended = [fact.event for fact in w.happened if isinstance(fact.event, e.QuestionEnded)]
     assert [(one.question, one.answer) for one in ended] == [("foreign-certificate", "known")]
+
+
+def test_drift_that_was_known_and_went_is_asked_about_when_it_comes_back() -> None:
+    w = ASKING["drift"]()
+    old, mine = w.served[SLOTS[0]], w.served[SLOTS[1]]
+    w.answer("drift", "known")
+    w.served[SLOTS[0]] = mine
+    w.now += HOUR
+    w.discover("n-8")
+    w.work()
+    w.served[SLOTS[0]] = old
+    w.now += HOUR
+    w.discover("n-9")
+    w.work()
+    assert "drift" in w.asked()
 
 
 def test_tier_and_owner_are_answered_by_the_policy_alone() -> None:

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
 
 
-def world(**changes: object) -> World:
+def world() -> World:
     made = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
     made.adopt()
     made.work()

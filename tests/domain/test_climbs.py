@@ -8,7 +8,10 @@ import pytest
 from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, Deploy
 from domain.lifecycle import events as e
+from domain.lifecycle.ladder import failure_about
 from domain.lifecycle.served import present
+from domain.lifecycle.state import Case
+from domain.lifecycle.state import Stage as CaseStage
 from domain.lifecycle.view import is_escalated
 from domain.people.approval import calls
 from domain.people.messages import Acknowledge
@@ -172,6 +175,29 @@ def test_an_acknowledgement_is_good_for_14_days_at_most() -> None:
     refused = w.acknowledge("security-head", w.now + 14 * DAY + timedelta(seconds=1))
     assert refused.outcome == "refused" and "more than 14 days away" in refused.detail
     assert w.acknowledge("security-head", w.now + 14 * DAY).outcome == "accepted"
+
+
+def test_an_acknowledged_failure_leaves_the_acknowledgement_of_a_rung_as_it_is() -> None:
+    w = World(tier=Tier.INTERNAL, age=330 * DAY)
+    w.table = replace(
+        terms(Tier.INTERNAL, w.length).table, rungs=(Rung(45 * DAY, "owner"), Rung(14 * DAY, "security-head"))
+    )
+    w.fail = lambda step: broken(step) if isinstance(step, Deploy) else None
+    w.adopt()
+    w.work()
+    until = START + 10 * DAY
+    assert w.acknowledge("owner", until).outcome == "accepted"
+    w.run_until(START + 2 * DAY)
+    about = next(call.about for call in calls(w.state) if "a failure" in call.about)
+    assert w.acknowledge("owner", START + 5 * DAY, about).outcome == "accepted"
+    assert [call.quiet_until for call in calls(w.state) if "a failure" not in call.about] == [until]
+
+
+def test_what_a_failure_is_about_can_be_sent_back_whatever_its_address() -> None:
+    case = Case(1, START, "x", CaseStage.DEPLOYING, failed_step="roll back", failed_place=f"file://host/{'a' * 9000}")
+    about = failure_about("f" * 64, case)
+    assert len(about) <= 200
+    assert about != failure_about("f" * 64, replace(case, failed_place=f"file://host/{'a' * 9001}"))
 
 
 def test_an_acknowledged_failure_keeps_no_other_failure_quiet() -> None:

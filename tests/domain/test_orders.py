@@ -193,6 +193,17 @@ def test_who_changed_the_plan_before_its_case_opened_may_not_approve_it_either()
     assert w.send(w.decision(), "person/ravi").outcome == "accepted"
 
 
+def test_everybody_who_changed_the_plan_is_one_of_its_eyes() -> None:
+    w = world()
+    w.tell_terms(changed("person/asha", w))
+    w.tell_terms(
+        terms(w.tier, w.length, policy_version="sha256:3", plan=plan(200 * DAY, "p3"), changed_by="person/ravi")
+    )
+    for one in ("person/asha", "person/ravi"):
+        assert w.send(w.decision(), one).outcome == "refused"
+    assert w.send(w.decision(), "person/meera").outcome == "accepted"
+
+
 def test_a_plan_that_changed_with_its_places_under_the_same_policy_was_changed_by_nobody() -> None:
     w = world()
     w.tell_terms(changed("person/asha", w, "sha256:1"))

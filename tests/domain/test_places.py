@@ -129,6 +129,23 @@ def test_a_clock_that_is_doubted_at_two_places_is_told_once_and_trusted_when_its
     assert w.finding("clock") is None
 
 
+def test_a_clock_that_is_right_at_one_place_is_still_wrong_where_another_is_ahead() -> None:
+    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
+    w.adopt()
+    w.work()
+    w.now += DAY
+    w.clock_ahead = HOUR
+    w.discover("n-1")
+    w.work()
+    w.clock_ahead = timedelta()
+    w.now += HOUR
+    right, other = w.looks(SLOTS)
+    looks = (right, replace(other, at=w.now + DAY))
+    w.notice(Observation("n-2", "looked", w.now, looks=looks))
+    w.work()
+    assert SLOTS[1].url in str(w.finding("clock"))
+
+
 def test_a_stranger_beside_an_earlier_one_at_one_place_is_looked_at_soon() -> None:
     w = World(tier=Tier.INTERNAL, age=306 * DAY)
     w.adopt()

@@ -182,7 +182,7 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "called for what was mended": (
         "test_climbs",
-        ((L + "evolve.py", "if case.failed_step not in steps:", "if True:"),),
+        ((L + "evolve.py", "    if left == case.failing:\n", "    if True:\n"),),
     ),
     # --- verification ---
     "wrong looks counted together": (
@@ -197,18 +197,18 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "our silence is not ours": (
         "test_verification",
-        ((L + "seeing.py", "place.put_at is not None and place.answered and not", "False and not"),),
+        ((L + "seeing.py", "if place.put_at is None or not place.answered or", "if True or"),),
     ),
     "silent before too is wrong": (
         "test_verification",
-        ((L + "seeing.py", "place.put_at is not None and place.answered and not", "place.put_at is not None and not"),),
+        ((L + "seeing.py", "if place.put_at is None or not place.answered or", "if place.put_at is None or"),),
     ),
     "left out without a word": (
         "test_verification",
         (
             (
                 L + "deployment.py",
-                '"verified", slots_that_fit(left_out, turn.rules.event_bytes), len(left_out)',
+                '"verified", slots_that_fit(left_out, turn.rules.event_bytes, turn.rules), len(left_out)',
                 '"verified"',
             ),
         ),
@@ -245,17 +245,11 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "facts without a bound": (
         "test_places",
-        ((L + "seeing.py", "lives_that_fit(strangers, state.led_by.facts_kept)", "tuple(strangers)"),),
+        ((L + "seeing.py", "lives_that_fit(strangers, state.led_by.facts_kept, state.led_by)", "tuple(strangers)"),),
     ),
     "a repair believed by an old look": (
         "test_answers",
-        (
-            (
-                L + "seeing.py",
-                "silent_since=place.looked_at, is_due=True)",
-                "silent_since=place.looked_at, looked_at=None)",
-            ),
-        ),
+        ((L + "seeing.py", "still_due = None if due is not None and first.at >= due else due", "still_due = None"),),
     ),
     "known drift is known everywhere": (
         "test_answers",
@@ -309,7 +303,6 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
                 "case.failures if case is not None else 0",
             ),
             (L + "evolve.py", "before = failures_of(case, failed.step, failed.place)", "before = case.failures"),
-            (L + "evolve.py", "        case,\n        failures=0,\n", "        case,\n"),
         ),
     ),
     "an approval for ever": (
@@ -323,7 +316,7 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "who changed the plan approves": (
         "test_orders",
-        ((L + "decide.py", "eyes = {case.requested_by, case.plan_changed_by}", "eyes = {case.requested_by}"),),
+        ((L + "decide.py", "eyes = {case.requested_by, *case.plan_changed_by}", "eyes = {case.requested_by}"),),
     ),
     "a plan of before its case was changed by nobody": (
         "test_orders",

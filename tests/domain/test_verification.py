@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from domain.certificate import LookOutcome, Slot
-from domain.contracts import Deploy, LookAgain, LookReport, Observation, PlaceOrder, SlotLook
+from domain.contracts import Consult, Deploy, LookAgain, LookReport, Observation, PlaceOrder, SlotLook
 from domain.lifecycle import events as e
 from domain.lifecycle.commands import DueMoments, Step, StepDone
 from domain.lifecycle.looking import next_look
@@ -89,6 +89,33 @@ def test_a_place_that_was_silent_before_too_is_silent_and_not_wrong() -> None:
     assert w.count("rollback_ordered") == 0
     assert w.state.case is not None and w.state.case.stage is Stage.VERIFYING
     assert w.state.places[1].wrong == 0
+
+
+def test_a_look_of_before_the_install_that_is_told_after_it_is_not_wrong() -> None:
+    w = world()
+    step = step_by_step(w, Deploy)
+    late = w.looks(SLOTS)
+    w.now += 5 * MINUTE
+    w.tell(StepDone(step, w.perform(step)))
+    w.notice(Observation("n-1", "looked", w.now, looks=late))
+    w.tell(StepDone(Consult("mc-1", "n-1"), w.notices["n-1"]))
+    assert [place.wrong for place in w.state.places] == [0, 0]
+
+
+def test_one_target_that_works_mends_nothing_of_another() -> None:
+    w = world()
+    step_by_step(w, Deploy)
+    turn = Turn(w.state, w.now, "test")
+    for slot in (*SLOTS, *SLOTS):
+        again = turn.backoff("deploy", slot.url)
+        turn.emit(e.StepFailed("deploy", f"down: {slot.url}", Stage.UNREACHABLE_TARGET, again, slot.url))
+    since = turn.case.first_failed_at
+    turn.emit(e.Installed((SLOTS[1],)))
+    assert [(one.place, one.failures) for one in turn.case.failing] == [(SLOTS[0].url, 2)]
+    assert (turn.case.failed_place, turn.case.failures) == (SLOTS[0].url, 2)
+    assert turn.case.failure == f"down: {SLOTS[0].url}" and turn.case.first_failed_at == since
+    turn.emit(e.Installed((SLOTS[0],)))
+    assert (turn.case.failing, turn.case.first_failed_at) == ((), None)
 
 
 def test_wrong_looks_are_counted_for_each_place_by_itself() -> None:

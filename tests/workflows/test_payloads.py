@@ -145,7 +145,12 @@ async def test_every_batch_of_events_fits_and_none_is_left_behind(widest: Widest
     many = [stored(fact) for fact in widest.happened]
     assert len(batch_of(many, replace(RULES, most_together=1))) == 1
     small = [replace(one, facts={}, cause="c" * 300) for one in many]
-    assert len(batch_of(small, replace(RULES, most_together=4000))) < 14
+    room = weight_of(small[:5])
+    assert len(batch_of(small, replace(RULES, most_together=room))) == 5
+
+
+def test_as_much_is_sent_of_strangers_as_is_kept() -> None:
+    assert RULES.facts_kept == c.MOST_FACTS
 
 
 async def test_what_a_run_hands_to_the_next_fits(widest: Widest) -> None:
@@ -166,7 +171,7 @@ async def test_what_is_read_back_and_what_queries_answer_fits(widest: Widest) ->
     state, now = widest.state, widest.now
     assert state.life is not None
     known = refold("mc-1", widest.happened)
-    lives = lives_that_fit([state.life] * 500, c.MOST_FACTS)
+    lives = lives_that_fit([state.life] * 500, c.MOST_FACTS, RULES)
     assert await size_of(Recalled(known, len(widest.happened), lives)) < LARGEST
     assert await size_of(explain(state)) < LARGEST
     assert await size_of(agenda(state, now)) < LARGEST
@@ -207,7 +212,9 @@ async def test_places_that_each_show_another_stranger_fit() -> None:
         world.served |= {slot: one.fingerprint for slot, one in zip(slots, others, strict=True)}
         flaw = "missing issuer: it ends at CN=Some CA"
         looks = tuple(replace(one, chain_ok=False, flaw=flaw) for one in world.looks(slots))
-        told = c.Observation("n-1", "looked", world.now, looks=looks, candidates=lives_that_fit(others, c.MOST_FACTS))
+        told = c.Observation(
+            "n-1", "looked", world.now, looks=looks, candidates=lives_that_fit(others, c.MOST_FACTS, RULES)
+        )
         world.notice(told)
         world.work()
     assert len({seen.fingerprint for place in world.state.places for seen in place.lives}) == PLACES
