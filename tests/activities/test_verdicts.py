@@ -84,7 +84,7 @@ def test_other_roots_are_another_judge(sky: Sky, judged: list[datetime]) -> None
 
 def test_the_judge_is_all_of_our_code_that_judging_imports() -> None:
     """Else a chain would stay judged as a release before judged it."""
-    met, waiting = set[File](), [ROOT / "formats" / "roots.py"]
+    met, waiting = set[File](), [ROOT / "formats" / "paths.py"]
     while waiting:
         if (file := waiting.pop()) in met:
             continue
