@@ -109,7 +109,10 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
     place = replace(place, due_since=still_due, looked_at=first.at, outcome=(seen[0] if seen else first).outcome)
     judged = [look.found for look in looks if look.found is not None]
     if judged:
-        place = replace(place, found=tuple(dict.fromkeys(kind for kinds in judged for kind in kinds)))
+        kinds = tuple(dict.fromkeys(kind for found in judged for kind in found))
+        # Of silence they are of what was seen there last.
+        of_these = tuple(look.fingerprint for look in seen) or tuple(life.fingerprint for life in place.lives)
+        place = replace(place, found=kinds, found_of=of_these)
     if not seen:
         since = place.silent_since or first.at
         if is_again:
@@ -135,6 +138,8 @@ def _one(state: LifecycleState, place: Place, looks: list[SlotLook]) -> Place:
         to_repair=False,
         # What was known of one that went is not known of one that comes back.
         known_drift=tuple(one for one in place.known_drift if one in shown),
+        # Said of a certificate that was replaced here since, by a renewal say: its successor is another one.
+        found=place.found if shown & {*place.found_of} else (),
     )
     return place if is_again else replace(place, wrong=_wrong(state, place, first.at))
 

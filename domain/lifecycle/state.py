@@ -74,7 +74,8 @@ class Place:
     ``is_taken``: another managed certificate has this slot now; what was ours there counts until a person answers.
     ``to_repair``: a person said that it is broken and will be repaired; ``due_since``: when a person said that it was
     repaired, and no look of after that has come.  ``known_drift``: earlier certificates of ours that a person said are
-    known to be served here.  ``found``: the kinds of findings that the newest discovery has of it.
+    known to be served here.  ``found``: the kinds of findings that the newest discovery has of it, and ``found_of``: of
+    which certificates; a look that sees others ends them.
     """
 
     slot: Slot
@@ -91,6 +92,7 @@ class Place:
     due_since: datetime | None = None
     known_drift: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+    found_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

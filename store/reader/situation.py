@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from domain.lifecycle.state import Stage
 from store import tables
 from store.reader.pages import Row
+from store.reader.places import with_findings
 
 READ = tables.managed_certificates
 COLUMN = READ.c
@@ -48,7 +49,7 @@ def situation(engine: Engine, now: datetime, most: int = 25) -> Situation:
             within_90=_count(connection, LIVING, COLUMN.not_after < now + BACKLOG_WITHIN),
             matrix=matrix,
             needing=_count(connection, LIVING, COLUMN.severity_rank <= NEEDS_SOMEBODY),
-            attention=_attention(connection, most),
+            attention=with_findings(engine, _attention(connection, most)),
             flight=flight,
             stuck=stuck,
             verified_7=verified,

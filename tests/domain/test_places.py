@@ -185,6 +185,29 @@ def test_a_retired_one_that_owes_a_revocation_is_not_cleared() -> None:
     assert severity(replace(owed, questions=(asked,)), w.now) == "minor"
 
 
+def test_what_a_discovery_found_of_one_that_was_replaced_is_not_said_of_its_successor() -> None:
+    """An expired one is critical; the one that was renewed, and seen in its place, is not."""
+    w = World(tier=Tier.INTERNAL, age=306 * DAY)
+    w.adopt()
+    looks = tuple(replace(look, at=w.now, found=("expired",)) for look in w.looks(SLOTS))
+    w.tell(StepDone(Consult("mc-1", "n-0"), w.notices["n-0"]))
+    w.notice(Observation("n-1", "looked", w.now, looks=looks))
+    w.tell(StepDone(Consult("mc-1", "n-1"), w.notices["n-1"]))
+    assert severity(w.state, w.now) == "critical"
+    w.run_until(START + HOUR)
+    assert w.state.generation == 2
+    assert [place.found for place in w.state.places] == [(), ()]
+    assert severity(w.state, w.now) == "cleared"
+    # Silence ends nothing that was found.
+    silent = replace(w.state.places[0], found=("expired",), found_of=(w.state.places[0].lives[0].fingerprint,))
+    w.state = replace(w.state, places=(silent, *w.state.places[1:]))
+    w.dead = {SLOTS[0]}
+    w.now += HOUR
+    w.discover("n-2")
+    w.work()
+    assert w.state.places[0].found == ("expired",)
+
+
 def test_what_a_discovery_found_counts_for_the_severity_and_an_open_question_is_minor() -> None:
     w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
     w.adopt()

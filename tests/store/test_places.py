@@ -72,6 +72,9 @@ def test_a_certificate_has_what_its_newest_looks_found(looked: Engine) -> None:
     assert reader.get_certificate(looked, "mc-2")["findings"] == []
     listed = {row["id"]: row["findings"] for row in reader.list_certificates(looked, CertificateQuery()).items}
     assert listed == {"mc-1": ["weak key: of a test"], "mc-2": []}
+    # Where somebody is called for it, the reason stands beside.
+    needing = {row["id"]: row["findings"] for row in reader.situation(looked, NOW).attention}
+    assert needing["mc-1"] == ["weak key: of a test"]
 
 
 @pytest.mark.parametrize(("kind", "found"), [("weak key", 1), ("weak-key", 1), ("shared key", 0), ("wrong name", 0)])
