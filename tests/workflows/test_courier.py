@@ -14,7 +14,7 @@ from temporalio import activity, workflow
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import DELIVERED_SIGNAL, LIFECYCLE_QUEUE, TELL_SIGNAL, certificate_workflow
@@ -239,12 +239,11 @@ async def test_thousands_that_are_handed_back_at_once_are_heard_of(
     monkeypatch.setattr(rooms, "LONGEST_RUN", 1)
     client = real.env.client
     waiting = tuple(replace(MESSAGE, id=f"mc-1.{number}") for number in range(MOST_CARRIED + 2300))
-    # Not sandboxed, so that the longest run is as short as this test wants it.
     async with Worker(
         client,
         task_queue=LIFECYCLE_QUEUE,
         workflows=[Courier, Listener],
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=Sandbox(),
     ):
         listener = await client.start_workflow(
             Listener.run, 2300, id=certificate_workflow("mc-1"), task_queue=LIFECYCLE_QUEUE

@@ -11,10 +11,11 @@ import pytest
 from temporalio import activity, workflow
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
 
 from tests.launcher.waiting import LONG_SECONDS
 from workflows import steps
+from workflows.sandbox import Sandbox
 
 pytestmark = pytest.mark.server
 
@@ -45,7 +46,7 @@ class Busy:
         flood = [self.put("record", queue, steps.record) for _ in range(FLOOD)]
         await asyncio.gather(*flood, self.put("redeem", queue, steps.redeem))
 
-    def put(self, name: str, queue: str, like: steps.ActivityStep) -> workflow.ActivityHandle[None]:  # type: ignore[type-arg]
+    def put(self, name: str, queue: str, like: steps.ActivityStep[Any, Any]) -> workflow.ActivityHandle[None]:
         return workflow.start_activity(
             work,
             name,
@@ -70,7 +71,7 @@ def test_steps_of_people_have_a_better_priority_than_those_of_discoveries() -> N
 async def test_a_decision_passes_the_flood_that_was_queued_before_it(temporal: WorkflowEnvironment) -> None:
     DONE.clear()
     queue, busy = f"busy-{uuid4().hex}", f"flooded-{uuid4().hex}"
-    async with Worker(temporal.client, task_queue=queue, workflows=[Busy], workflow_runner=UnsandboxedWorkflowRunner()):
+    async with Worker(temporal.client, task_queue=queue, workflows=[Busy], workflow_runner=Sandbox()):
         handle = await temporal.client.start_workflow(Busy.run, busy, id=busy, task_queue=queue)
         await until_queued(handle)
         async with Worker(temporal.client, task_queue=busy, activities=[work], max_concurrent_activities=1):
