@@ -26,6 +26,13 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
+def world() -> World:
+    made = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
+    made.adopt()
+    made.work()
+    return made
+
+
 def test_no_event_of_a_certificate_in_thousands_of_places_is_larger_than_the_store_takes() -> None:
     w = World(tier=Tier.INTERNAL, age=306 * DAY)
     many = tuple(Slot(f"tls://{'n' * 180}-{n}.example.in:443", "ecdsa") for n in range(1500))
@@ -47,9 +54,7 @@ def test_no_event_of_a_certificate_in_thousands_of_places_is_larger_than_the_sto
 
 
 def test_no_event_is_too_large_where_each_of_hundreds_of_places_shows_another_stranger_with_hundreds_of_names() -> None:
-    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
-    w.adopt()
-    w.work()
+    w = world()
     many = tuple(Slot(f"tls://10.0.{n // 250}.{n % 250}:443", "ecdsa") for n in range(300))
     wide = tuple(f"{chr(0x905 + n % 50) * 4}{n}.example.in" for n in range(400))
     others = [life(f"s-{n}", START, 300 * DAY, names=wide, trust_class=TrustClass.SELF_SIGNED) for n in range(300)]
@@ -115,9 +120,7 @@ def test_an_old_certificate_of_ours_is_ours_for_as_long_as_a_place_shows_it() ->
 
 
 def test_a_clock_that_is_doubted_at_two_places_is_told_once_and_trusted_when_its_place_is_gone() -> None:
-    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
-    w.adopt()
-    w.work()
+    w = world()
     w.now += DAY
     w.clock_ahead = HOUR
     w.discover("n-1")
@@ -130,9 +133,7 @@ def test_a_clock_that_is_doubted_at_two_places_is_told_once_and_trusted_when_its
 
 
 def test_a_clock_that_is_right_at_one_place_is_still_wrong_where_another_is_ahead() -> None:
-    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
-    w.adopt()
-    w.work()
+    w = world()
     w.now += DAY
     w.clock_ahead = HOUR
     w.discover("n-1")
@@ -163,9 +164,7 @@ def test_a_stranger_beside_an_earlier_one_at_one_place_is_looked_at_soon() -> No
 
 
 def test_the_same_look_told_twice_is_one_look() -> None:
-    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
-    w.adopt()
-    w.work()
+    w = world()
     w.dead = {SLOTS[0]}
     w.now += HOUR
     w.discover("n-1")
@@ -177,9 +176,7 @@ def test_the_same_look_told_twice_is_one_look() -> None:
 
 
 def test_a_retired_one_that_owes_a_revocation_is_not_cleared() -> None:
-    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
-    w.adopt()
-    w.work()
+    w = world()
     owed = replace(w.state, retired=True, to_revoke=(OrderToRevoke("k", "superseded", True, owed="by hand"),))
     asked = Question("revocation", w.now, w.now + DAY, "security-head", "it is owed", "k", "k")
     assert severity(replace(owed, questions=(asked,)), w.now) == "minor"
@@ -209,9 +206,7 @@ def test_what_a_discovery_found_of_one_that_was_replaced_is_not_said_of_its_succ
 
 
 def test_what_a_discovery_found_counts_for_the_severity_and_an_open_question_is_minor() -> None:
-    w = World(tier=Tier.CUSTOMER_FACING, age=100 * DAY)
-    w.adopt()
-    w.work()
+    w = world()
     assert severity(w.state, w.now) == "cleared"
     first = replace(w.state.places[0], found=("weak key",))
     found = replace(w.state, places=(first, *w.state.places[1:]))
