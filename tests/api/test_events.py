@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 import uvicorn
 from sqlalchemy.engine import Engine
 from starlette.requests import ClientDisconnect
@@ -18,8 +19,9 @@ from cli.process import free_port
 from domain.tiers import Role
 from store import access
 from store.changes import note_change
+from store.reader.changes import XID, newest_place
 from tests.api.conftest import House
-from tests.launcher.waiting import LONG_SECONDS
+from tests.launcher.waiting import LONG_SECONDS, until
 from tests.postgres_server import PostgresServer
 
 
@@ -83,6 +85,13 @@ class Site:
         await asyncio.to_thread(write)
 
 
+def decided(engine: Engine) -> None:
+    """Wait until a new stream begins behind what the house itself has changed: an older transaction holds that back."""
+    with engine.connect() as connection:
+        newest = connection.execute(sa.select(sa.func.max(XID))).scalar()
+    until(lambda: newest is None or newest_place(engine).xid >= newest)
+
+
 @asynccontextmanager
 async def serving(house: House, engine: Engine) -> AsyncIterator[Site]:
     """The app of ``house`` over ``engine`` on a socket, with a feed."""
@@ -94,6 +103,7 @@ async def serving(house: House, engine: Engine) -> AsyncIterator[Site]:
     try:
         async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=20)) as client:
             await client.get(f"http://127.0.0.1:{port}/health/live")
+        await asyncio.to_thread(decided, engine)
         yield Site(f"http://127.0.0.1:{port}", house.tokens["noc"], engine)
     finally:
         await asyncio.to_thread(feed.stop)
