@@ -1,6 +1,7 @@
 """The composition root of a worker process: settings -> plug-ins -> activities -> Worker.
 
 ``python worker.py lifecycle,deploy`` serves those queues.  Each process gets only the keys that its queues need.
+Longer than 300 lines because what is made of what is read here from top to bottom.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ from activities.keys.envelope import load_kek
 from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
 from activities.policy_file import PolicyFile
+from activities.reconciling import ReconcilingActivities, ReconcilingParts
 from activities.recording import RecordingActivities, RecordingParts
 from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
@@ -56,8 +58,9 @@ from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
 from workflows.messenger import Messenger
+from workflows.reconciliation import Reconciliation
 from workflows.sandbox import Sandbox
-from workflows.scheduling import keep_schedule
+from workflows.scheduling import keep_schedules, make_schedules
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +115,17 @@ def lifecycle(parts: Parts) -> list[Any]:
     )
     parts.every_minute.append(notification.note_what_waits)
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
+    reconciling = ReconcilingActivities(
+        ReconcilingParts(
+            parts.engine,
+            parts.client,
+            now,
+            messenger.begin_again,
+            messenger.observe,
+            messenger.tell,
+            messenger.give_up,
+        )
+    )
     return [
         adoption.adopt,
         adoption.consult,
@@ -124,6 +138,10 @@ def lifecycle(parts: Parts) -> list[Any]:
         notification.deliver,
         notification.note_undelivered,
         warrants.redeem,
+        reconciling.compare,
+        reconciling.begin_again,
+        reconciling.hand_over,
+        reconciling.note_reconciliation,
     ]
 
 
@@ -190,6 +208,17 @@ async def repeat(every_minute: list[Callable[[], object]]) -> None:
                 log.exception("what is done every minute failed, tried again")
 
 
+async def keep_repeating(client: Client) -> None:
+    """Make the Schedules anew where Temporal was wiped: nothing that could say so is left in it."""
+    while True:
+        await asyncio.sleep(REPEATED_EVERY.total_seconds())
+        try:
+            if await make_schedules(client):
+                log.warning("Temporal had lost its Schedules: it was wiped or put back; they are made anew")
+        except RPCError:
+            log.warning("Temporal does not answer; its Schedules are looked after in a minute", exc_info=True)
+
+
 async def keep_saying(parts: Parts) -> None:
     """Touch the health file for as long as the database and Temporal answer: what a health check looks at."""
 
@@ -241,7 +270,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
     return Worker(
         parts.client,
         task_queue=queue,
-        workflows=[CertificateLifecycle, Discovery, Courier] if queue == LIFECYCLE_QUEUE else [],
+        workflows=[CertificateLifecycle, Discovery, Courier, Reconciliation] if queue == LIFECYCLE_QUEUE else [],
         activities=QUEUES[queue](parts),
         activity_executor=executor,
         workflow_runner=Sandbox(),
@@ -259,7 +288,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight."""
     client = await connect(settings)
     if LIFECYCLE_QUEUE in queues:
-        await keep_schedule(client)
+        await keep_schedules(client)
     engine = create_engine(settings.database_url)
     policy = PolicyFile(Path(settings.policy), *follow(settings, engine, queues))
     parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint), [policy.load])
@@ -271,6 +300,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
         beside = [asyncio.create_task(repeat(parts.every_minute))]
+        beside += [asyncio.create_task(keep_repeating(client))] if LIFECYCLE_QUEUE in queues else []
         beside += [asyncio.create_task(keep_saying(parts))] if settings.health_file else []
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in beside:

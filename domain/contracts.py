@@ -325,7 +325,8 @@ class LookReport:
 # --- people ---------------------------------------------------------------------------------------------------------
 
 
-Topic = Literal["ask", "rung", "failed", "question", "unroutable", "closed"]
+# "reconciled": of many certificates at once; ``managed_id`` is the first of them.
+Topic = Literal["ask", "rung", "failed", "question", "unroutable", "closed", "reconciled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,3 +605,131 @@ class Archived:
     run_id: str
     events: int
     sha256: str
+
+
+# --- reconciling ----------------------------------------------------------------------------------------------------
+
+# Pairs of one Compared; more go into the next one.
+MOST_PAIRS = 500
+
+Living = Literal["living", "retired", "unknown"]
+Running = Literal[
+    "running", "failing", "paused", "absent", "terminated", "canceled", "failed", "completed", "timed-out"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One certificate as the store and as Temporal know it; only those that may differ are looked at one by one.
+
+    ``overdue_since``: the moment of its agenda that has passed, by the read model.  ``name``, ``head``: of whom to tell
+    whom; empty where the store knows nothing of it.
+    """
+
+    managed_id: str
+    living: Living
+    running: Running
+    name: str = ""
+    head: str = ""
+    overdue_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """What starts a ``Reconciliation``.  Not ``apply``: say what differs, change nothing, tell nobody.
+
+    ``release``: a person has read what differs after the store was put back; our CAs may sign again.  ``id`` empty: the
+    workflow's own run is taken.
+    """
+
+    id: str = ""
+    apply: bool = True
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """``after``: the managed id behind which this page begins.  ``previous``: the comparison that ended last, as
+    Temporal knows it; a store that does not know it was put back since."""
+
+    after: str = ""
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """``after``: where the next page begins, empty after the last.  ``before``: (kind, managed id, told) of what
+    differed in the last comparison.  ``heads``: everybody who is the head of IT security of some certificate.
+    ``held_since``: since when our CAs sign nothing, because the store was put back; None: they may."""
+
+    pairs: tuple[Pair, ...]
+    after: str = ""
+    living: int = 0
+    running: int = 0
+    before: tuple[tuple[str, str, bool], ...] = ()
+    heads: tuple[str, ...] = ()
+    store_was_put_back: bool = False
+    held_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAgain:
+    """Lifecycles that do not run, to be begun again from what the store holds; at most ``MOST_PAIRS``."""
+
+    managed_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAgain:
+    """``notices``: sent to them before and not recorded since, and so sent once more."""
+
+    begun: int
+    notices: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give every message that was queued before ``queued_before`` to its Courier once more, who takes each id once.
+
+    What was queued before ``given_up_before`` is given up, and its lifecycle is told.
+    """
+
+    queued_before: datetime
+    given_up_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    handed: int
+    given_up: int
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    kind: str
+    managed_id: str
+    name: str
+    detail: str
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How a comparison ended.  ``differences``: the first ``MOST_PAIRS``; ``counts``: of all of them, by kind."""
+
+    id: str
+    run_id: str
+    began_at: datetime
+    applied: bool
+    living: int
+    running: int
+    counts: tuple[tuple[str, int], ...] = ()
+    differences: tuple[DifferenceRow, ...] = ()
+    held_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a ``Reconciliation`` gives: its id, by which the next one asks the store whether it was put back."""
+
+    id: str

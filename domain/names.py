@@ -8,7 +8,9 @@ DEPLOY_QUEUE = "deploy"
 LIFECYCLE_WORKFLOW = "CertificateLifecycle"
 DISCOVERY_WORKFLOW = "Discovery"
 COURIER_WORKFLOW = "Courier"
+RECONCILIATION_WORKFLOW = "Reconciliation"
 DISCOVERY_SCHEDULE = "discovery"
+RECONCILIATION_SCHEDULE = "reconciliation"
 
 OBSERVE_SIGNAL = "observe"
 DELIVERED_SIGNAL = "delivered"
@@ -35,3 +37,7 @@ def order_key(managed_id: str, generation: int, case: int, number: int) -> str:
 
 def approval_id(managed_id: str, generation: int, case: int) -> str:
     return f"{managed_id}.{generation}.{case}"
+
+
+def reconciliation_workflow(comparison_id: str) -> str:
+    return f"reconciliation/{comparison_id}"

@@ -3,11 +3,14 @@
 from datetime import datetime
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Engine
 
 from domain.contracts import Delivery, Message
 from store import tables
+
+MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
 
 def queue_delivery(engine: Engine, message: Message, channel: str, now: datetime) -> None:
@@ -19,6 +22,7 @@ def queue_delivery(engine: Engine, message: Message, channel: str, now: datetime
         "channel": channel,
         "level": message.level,
         "topic": message.topic,
+        "message": MESSAGE.dump_python(message, mode="json"),
         "state": "queued",
         "queued_at": now,
     }
@@ -43,3 +47,12 @@ def finish_deliveries(engine: Engine, message_ids: list[str], channel: str, outc
         ended = sa.update(tables.deliveries).where(column.message_id.in_(message_ids), column.channel == channel)
         ended = ended.where(column.state == "queued")
         connection.execute(ended.values(state=delivery.state, detail=delivery.detail, finished_at=now))
+
+
+def waiting(engine: Engine, channel: str, before: datetime, most: int) -> list[tuple[Message, datetime]]:
+    """Messages that were queued before ``before`` and of which nobody has said what became of them, oldest first."""
+    column = tables.deliveries.c
+    query = sa.select(column.message, column.queued_at).where(column.state == "queued", column.channel == channel)
+    query = query.where(column.queued_at < before, column.message.is_not(None)).order_by(column.queued_at).limit(most)
+    with engine.connect() as connection:
+        return [(MESSAGE.validate_python(row.message), row.queued_at) for row in connection.execute(query)]

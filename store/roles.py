@@ -34,7 +34,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     "everleaf_api": {
         **dict.fromkeys(("approvals", "cases", "certificates", "changes", "deliveries", "discoveries"), READ),
         **dict.fromkeys(("events", "findings", "histories", "lives", "looks", "managed"), READ),
-        **dict.fromkeys(("managed_certificates", "notices", "orders", "people", "slots"), READ),
+        **dict.fromkeys(("managed_certificates", "notices", "orders", "people", "reconciliations", "slots"), READ),
         "comments": "SELECT, INSERT, UPDATE (said)",
         "login_links": "SELECT, INSERT, UPDATE (used_at)",
         "policies": READ,
@@ -54,6 +54,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("judged_chains", "people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
+        "reconciliations": "SELECT, INSERT, DELETE",
         "requests": "SELECT, DELETE",
         # Whether who asked for a code is still logged in; never the hash of a cookie.
         "sessions": "SELECT (id, role, ended_at, expires_at)",
@@ -79,6 +80,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_crls": APPEND,
         "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
+        # Whether the store was put back: nothing is signed until somebody has looked.
+        "reconciliations": READ,
         "uploads": READ,
     },
     # Makes leaf keys and puts certificates where they are served.  The only role that sees wrapped leaf keys.

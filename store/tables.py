@@ -393,8 +393,32 @@ deliveries = Table(
     # queued -> delivered | undeliverable
     Column("state", String, nullable=False),
     Column("detail", String, nullable=False, server_default=""),
+    # domain.contracts.Message, so that another Courier can send it where the first one is gone.
+    Column("message", JSONB, nullable=True),
     instant("queued_at"),
     instant("finished_at", required=False),
+    Index("deliveries_that_wait", "queued_at", postgresql_where=sa.text("state = 'queued'")),
+)
+
+# --- store.reconciliations: how inventory and engine compared --------------------------------------------------
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("run_id", String, nullable=False),
+    # Not applied: somebody asked what differs, and nothing was changed.
+    Column("applied", Boolean, nullable=False),
+    Column("living", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    # {kind: how many}, and the first of them: [{kind, managed_id, name, detail, told}].
+    Column("counts", JSONB, nullable=False),
+    Column("differences", JSONB, nullable=False),
+    # Since when our CAs sign nothing, because the store was put back; NULL: they may.
+    instant("held_since", required=False),
+    instant("began_at"),
+    instant("noted_at"),
+    Index("reconciliations_by_time", "noted_at"),
 )
 
 histories = Table(

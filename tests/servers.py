@@ -99,9 +99,12 @@ def own_postgres() -> Iterator[tuple[PostgresServer, Cluster]]:
             server.stop()
 
 
-def start_temporal(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
-    """A development server without a file, and its address.  Raises NotReady where there is no program."""
-    port = free_port()
+def start_temporal(home: Path, port: int = 0) -> tuple["subprocess.Popen[bytes]", str]:
+    """A development server without a file, and its address.  Raises NotReady where there is no program.
+
+    ``port``: of one that has ended, to stand in its place with nothing of what it held.
+    """
+    port = port or free_port()
     command = [temporal_server.program(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
     command += ["--port", str(port), "--log-level", "error"]
     command += [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]

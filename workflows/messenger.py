@@ -1,6 +1,6 @@
 """How activities and `everleaf upgrade` reach workflows; signal-with-start loses nothing where none runs yet."""
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
     Priority,
     SearchAttributePair,
@@ -9,12 +9,20 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.contracts import Message
 from domain.lifecycle.rules import NEWEST
 from domain.lifecycle.state import LifecycleState, Recalling
-from domain.names import LIFECYCLE_QUEUE, OBSERVE_SIGNAL, TELL_SIGNAL, certificate_workflow, courier_workflow
-from workflows.courier import Courier, Route
+from domain.names import (
+    DELIVERED_SIGNAL,
+    LIFECYCLE_QUEUE,
+    OBSERVE_SIGNAL,
+    TELL_SIGNAL,
+    certificate_workflow,
+    courier_workflow,
+)
+from workflows.courier import Courier, DeliveryNews, Route
 from workflows.lifecycle import PAGE_MEMO, CertificateLifecycle, Start
 from workflows.search import RULES
 
@@ -61,18 +69,27 @@ class Messenger:
         For runs of a release whose code is gone: their history cannot be replayed, so they cannot end by themselves.
         What they had not recorded yet is lost with them; what has changed in their places the next discovery tells.
         """
-        begun = await self._client.start_workflow(
+        begun = await self._begin(managed_id, WorkflowIDConflictPolicy.TERMINATE_EXISTING)
+        assert begun.first_execution_run_id is not None  # a started workflow has one
+        return begun.first_execution_run_id
+
+    async def begin_again(self, managed_id: str) -> None:
+        """Begin ``managed_id`` from what the store holds, where nothing runs for it; what runs is left alone."""
+        await self._begin(managed_id, WorkflowIDConflictPolicy.USE_EXISTING)
+
+    async def _begin(
+        self, managed_id: str, conflict: WorkflowIDConflictPolicy
+    ) -> WorkflowHandle[CertificateLifecycle, None]:
+        return await self._client.start_workflow(
             CertificateLifecycle.run,
             Start(managed_id, LifecycleState(managed_id, recall=Recalling("everleaf", "ended")), rules=NEWEST),
             id=certificate_workflow(managed_id),
             task_queue=LIFECYCLE_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+            id_conflict_policy=conflict,
             search_attributes=BEGUN_UNDER,
             static_summary=f"certificate {managed_id}",
             memo=self._memo(managed_id),
         )
-        assert begun.first_execution_run_id is not None  # a started workflow has one
-        return begun.first_execution_run_id
 
     async def tell(self, message: Message) -> None:
         """Hand a message to the Courier of its person."""
@@ -87,6 +104,17 @@ class Messenger:
             static_summary=f"courier to {message.person}",
             priority=PEOPLE,
         )
+
+    async def give_up(self, message: Message) -> None:
+        """Tell the lifecycle of ``message`` that it reached nobody; one that has ended waits for no news."""
+        news = DeliveryNews(message.id, "undeliverable", message.person)
+        try:
+            await self._client.get_workflow_handle(certificate_workflow(message.managed_id)).signal(
+                DELIVERED_SIGNAL, news
+            )
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     def _memo(self, managed_id: str) -> dict[str, str] | None:
         # A summary ends with its run; a memo goes on with the workflow.

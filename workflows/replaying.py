@@ -31,9 +31,10 @@ from workflows.converter import DATA_CONVERTER
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
+from workflows.reconciliation import Reconciliation
 from workflows.sandbox import Sandbox
 
-WORKFLOWS = (CertificateLifecycle, Courier, Discovery)
+WORKFLOWS = (CertificateLifecycle, Courier, Discovery, Reconciliation)
 ENDS = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,

@@ -129,6 +129,17 @@ record = ActivityStep("record", c.RecordBatch, c.Recorded, LIFECYCLE_QUEUE, seco
 recall = ActivityStep("recall", c.Recall, Recalled, LIFECYCLE_QUEUE, seconds(60), retry=SOME)
 archive = ActivityStep("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
 sweep = ActivityStep("sweep", c.SweepRuns, c.Swept, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME)
+compare = ActivityStep(
+    "compare", c.Compare, c.Compared, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME
+)
+# Thousands begin at the pace at which a worker can take them in, as where a discovery tells them.
+begin_again = ActivityStep(
+    "begin_again", c.BeginAgain, c.BegunAgain, LIFECYCLE_QUEUE, seconds(1800), seconds(3600), seconds(60), SOME
+)
+hand_over = ActivityStep("hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30))
+note_reconciliation = ActivityStep(
+    "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), retry=SOME
+)
 
 STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for steps of every type
     begin_discovery,
@@ -151,4 +162,8 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     recall,
     archive,
     sweep,
+    compare,
+    begin_again,
+    hand_over,
+    note_reconciliation,
 )

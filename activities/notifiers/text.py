@@ -10,7 +10,7 @@ from domain.contracts import Message
 from domain.names import certificate_workflow
 
 # The most urgent first: a letter with several messages opens with what cannot wait.
-URGENCY = ("rung", "unroutable", "ask", "failed", "question", "closed")
+URGENCY = ("rung", "reconciled", "unroutable", "ask", "failed", "question", "closed")
 
 HAPPENED = {
     "ask": "{names}: its renewal waits for your approval",
@@ -19,6 +19,7 @@ HAPPENED = {
     "question": "{names}: a question only you can answer",
     "unroutable": "{names}: cannot be renewed as things stand",
     "closed": "{names}: its renewal is closed ({outcome})",
+    "reconciled": "lifecycles of certificates were lost, or do not go on",
 }
 
 TO_DO = {
@@ -28,6 +29,7 @@ TO_DO = {
     "question": "Answer on the certificate's page. Unanswered, the question climbs.",
     "unroutable": "Add what is missing to the policy. Unanswered, it climbs.",
     "closed": "Nothing: this ends what you were told before.",
+    "reconciled": "What was begun again goes on by itself. What is stuck, overdue or unknown needs an administrator.",
 }
 
 # Facts that the letter words itself; every other one is listed as it is.
@@ -112,7 +114,8 @@ def _part(message: Message, code: Code | None, api_url: str) -> str:
         lines.append(f"{'Old one ends:' if replaced else 'Ends:':<13}{' ' * replaced}{when(message.ends_at)}")
     lines += [f"{_label(name):<13}{value}" for name, value in message.facts if name not in WORDED and value]
     lines += ["", f"What to do:  {TO_DO[message.topic]}"]
-    lines.append(f"Page:        {api_url}/certificates/{message.managed_id}")
+    page = "/" if message.topic == "reconciled" else f"/certificates/{message.managed_id}"
+    lines.append(f"Page:        {api_url}{page}")
     if code is not None:
         lines += _instructions(message, code)
     return "\n".join(_line(line) for line in lines)

@@ -49,3 +49,22 @@ def notice_of(engine: Engine, managed_id: str, notice_id: str) -> Observation:
     if found is None:
         raise NotFound(f"{managed_id} has no notice {notice_id}")
     return OBSERVATION.validate_python(found)
+
+
+def send_again(engine: Engine, managed_id: str) -> list[str]:
+    """Mark as unsent what ``managed_id`` was told and has not recorded, behind the last notice that it did record.
+
+    For a lifecycle that was ended: what it had heard and not recorded is lost with it.  Older ones it may merely have
+    passed over, and they must not put old terms back.  Gives their ids, in the order in which they must be heard.
+    """
+    notice, event = tables.notices.c, tables.events.c
+    heard = sa.exists().where(event.stream == managed_id, event.cause == sa.literal("notice/") + notice.id)
+    last_heard = sa.select(sa.func.coalesce(sa.func.max(notice.number), 0)).where(
+        notice.managed_id == managed_id, heard
+    )
+    lost = sa.and_(
+        notice.managed_id == managed_id, notice.sent_at.is_not(None), notice.number > last_heard.scalar_subquery()
+    )
+    with engine.begin() as connection:
+        marked = sa.update(tables.notices).where(lost).values(sent_at=None).returning(notice.number, notice.id)
+        return [row.id for row in sorted(connection.execute(marked))]

@@ -8,7 +8,6 @@ import hashlib
 import signal
 import socket
 import ssl
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from demo.authorities import make_stand_in
 from domain.settings import Settings
 from store import tables
 from store.engine import create_engine
-from tests.faults.worlds import World, is_worth_a_new_code, start
+from tests.faults.worlds import LISTENERS, World, end, is_worth_a_new_code, start
 from tests.launcher.waiting import LONG_SECONDS, until
 from tests.servers import TEMPLATE, Cluster, new_namespace
 
@@ -44,22 +43,9 @@ ASKING = ("redeem.", "send.")
 # More workers that start at once would only wait for each other.
 DOOMED_AT_ONCE = 6
 
-LISTENERS = """
-import asyncio, sys
-from pathlib import Path
-from demo.listeners import serve_folder
-asyncio.run(serve_folder(Path(sys.argv[1]), Path(sys.argv[2])))
-"""
-
 
 def namespace(point: str) -> str:
     return point.replace(".", "-").replace("_", "-")
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.wait(LONG_SECONDS)
 
 
 @pytest.fixture(scope="module")

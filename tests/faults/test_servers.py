@@ -15,8 +15,8 @@ import pytest
 from cli.process import free_port
 from demo.authorities import StandIn, make_stand_in
 from tests.e2e.product import eventually, everleaf
-from tests.faults.test_kill_points import LISTENERS, end, served
-from tests.faults.worlds import POLICY, start, write_listener
+from tests.faults.test_kill_points import served
+from tests.faults.worlds import LISTENERS, POLICY, end, start, write_listener
 from tests.launcher.waiting import until
 
 pytestmark = [pytest.mark.e2e]

@@ -1,12 +1,17 @@
 """Small worlds to break: real listeners, a real database and Temporal namespace each, and workers that we start."""
 
 import asyncio
+import email
+import email.policy
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +22,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFai
 
 from cli.home import PROJECT
 from cli.process import dying_with_parent, free_port
-from demo.authorities import StandIn, issue, key_pem, make_key, write_secret
+from demo.authorities import StandIn, issue, key_pem, make_key, make_stand_in, write_secret
 from demo.census import Entry, Place
 from domain.contracts import DiscoveryRequest
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
@@ -25,12 +30,19 @@ from domain.people.messages import Decide, Receipt
 from domain.settings import Settings
 from domain.tiers import Role
 from store import access, tables
+from tests.launcher.waiting import LONG_SECONDS, until
 from workflows.client import connect
 from workflows.discovery import Discovery
 
 # Inside the window of every tier, and minutes away from the first rung of each (DESIGN rule 1).
 LIFE, LEFT = timedelta(minutes=60), timedelta(minutes=18)
 DISCOVERY = "broken"
+LISTENERS = """
+import asyncio, sys
+from pathlib import Path
+from demo.listeners import serve_folder
+asyncio.run(serve_folder(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
 # A worker that is gone is replaced in seconds, on a busy machine later than the 45 s of a redemption or the 60 s of a
 # reservation (DESIGN rule 8); the approver then hears one of these, and asks for a new code.
 SLOW = ("busy: ", "stale: the check of the code took too long")
@@ -83,6 +95,21 @@ def start(command: list[str], log: Path, environment: dict[str, str] | None = No
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait(LONG_SECONDS)
+
+
+@contextmanager
+def running(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> Iterator[None]:
+    try:
+        until(ready)
+        yield
+    finally:
+        end(process)
 
 
 def is_worth_a_new_code(receipt: Receipt) -> bool:
@@ -225,6 +252,40 @@ class World:
 
         return asyncio.run(count())
 
+    def letters(self) -> list[str]:
+        """Subject and text of every mail so far, oldest first."""
+        found = []
+        for path in sorted((self.home.parent / "demo" / "mail").glob("*.eml"), key=lambda one: one.stat().st_mtime_ns):
+            mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            body = mail.get_body(("plain",))
+            assert body is not None
+            found.append(f"{mail['Subject']}\n{body.get_content()}")
+        return found
+
     def last_words(self) -> str:
         log = self.home / "worker.log"
         return log.read_text()[-3000:] if log.exists() else ""
+
+
+@contextmanager
+def one_world(engine: Engine, settings: Settings, *, asks: bool, left: timedelta) -> Iterator[World]:
+    """A world with listeners and a mail server of its own; no worker runs yet.
+
+    ``settings``: with its database, its Temporal and its namespace; its folder and its mail server are given here.
+    """
+    with tempfile.TemporaryDirectory(prefix="evl-world-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        (home / "demo").mkdir()
+        sink, said = start(["-m", "demo.mailbox", folder], home / "smtp.log"), home / "demo" / "smtp.port"
+        with running(sink, said.exists):
+            smtp = f"smtp://127.0.0.1:{said.read_text().strip()}"
+            its_own = replace(settings, home=str(home / "world"), smtp_url=smtp)
+            made = World("none", home / "world", its_own, engine, (free_port(), free_port()), asks=asks, left=left)
+            made.prepare(home / "endpoints", make_stand_in("internal", "Faults", datetime.now(UTC)))
+            command = ["-c", LISTENERS, str(home / "endpoints"), str(home / "listening")]
+            with running(start(command, home / "listeners.log"), (home / "listening").exists):
+                try:
+                    yield made
+                finally:
+                    if made.worker is not None:
+                        end(made.worker)

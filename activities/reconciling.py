@@ -1,0 +1,243 @@
+"""Lays the certificates of the store beside the lifecycles of Temporal, and begins again those that do not run.
+
+Ten thousand are compared in seconds: counts by the beginning of the id first, lists only where they differ.  Before
+anything is called missing its workflow is described, because the lists of Temporal lag behind.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+from temporalio import activity
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.discovery import heartbeat
+from activities.notification import CHANNEL
+from activities.telling import AT_ONCE, Awake
+from domain.contracts import (
+    MOST_PAIRS,
+    BeginAgain,
+    BegunAgain,
+    Compare,
+    Compared,
+    Delivery,
+    HandedOver,
+    HandOver,
+    Message,
+    Noted,
+    Pair,
+    Reconciled,
+    Running,
+)
+from domain.errors import NotReady
+from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
+from domain.reconciling import OVERDUE_AFTER, listed_whole
+from store import deliveries
+from store.batches import batches
+from store.facts import heads_of
+from store.reader import reconciliations as reader
+from store.reconciliations import note
+from store.sightings.notices import mark_sent, send_again
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+RUNNING = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus = 'Running'"
+# Temporal sets it once a few tasks of a workflow have failed in a row.
+FAILING = f"{RUNNING} AND TemporalReportedProblems IS NOT NULL"
+# Listing a thousand takes Temporal a second; more are counted first, and listed where the counts differ.
+LIST_BELOW = 1000
+# Every id of ours begins so.
+ALL = "mc-"
+LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+DESCRIBED_AT_ONCE = 16
+MOST_FAILING = 5000
+MOST_HANDED = 500
+STATUS: dict[int, Running] = {
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING: "running",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: "running",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED: "paused",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED: "completed",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED: "failed",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED: "canceled",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED: "terminated",
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: "timed-out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilingParts:
+    """``begin``: starts a lifecycle that goes on from the store, where none runs; ``observe``: tells it of a notice;
+    ``hand_over``: gives a message to its Courier; ``give_up``: tells a lifecycle that its message reached nobody."""
+
+    engine: Engine
+    client: Client
+    clock: Callable[[], datetime]
+    begin: Callable[[str], Awaitable[None]]
+    observe: Callable[[str, str], Awaitable[None]]
+    hand_over: Callable[[Message], Awaitable[None]]
+    give_up: Callable[[Message], Awaitable[None]]
+
+
+class ReconcilingActivities:
+    def __init__(self, parts: ReconcilingParts) -> None:
+        self._parts = parts
+
+    @activity.defn
+    async def compare(self, asked: Compare) -> Compared:
+        """The pairs that are not plainly well, page by page.  Raises NotReady where Temporal does not answer."""
+        try:
+            return await self._compare(asked)
+        except RPCError as error:
+            raise NotReady(f"Temporal does not say which lifecycles run: {error.message}") from error
+
+    async def _compare(self, asked: Compare) -> Compared:
+        now = self._parts.clock()
+        suspects = await self._differing(now)
+        failing = frozenset(await self._listed(FAILING, MOST_FAILING))
+        overdue = await self._ask(reader.overdue_ids, now - OVERDUE_AFTER, asked.after, MOST_PAIRS + 1)
+        ordered = sorted(one for one in {*suspects, *failing, *overdue} if one > asked.after)
+        page, more = ordered[:MOST_PAIRS], ordered[MOST_PAIRS:]
+        pairs = await self._pairs(page, failing)
+        running = await self._parts.client.count_workflows(RUNNING)
+        return await self._ask(_compared, asked, pairs, (page[-1] if more else "", running.count))
+
+    async def _differing(self, now: datetime) -> set[str]:
+        """Ids that only one of the two has; lists lag, so some of them are well all the same."""
+        letters = await self._ask(reader.next_letters, ALL)
+        whole = listed_whole(now, [ALL + letter for letter in letters])
+        found, prefixes = set[str](), [ALL]
+        while prefixes:
+            prefix = prefixes.pop()
+            heartbeat()
+            lists = RUNNING + f" AND WorkflowId STARTS_WITH '{certificate_workflow(prefix)}'"
+            living = await self._ask(reader.count_living, prefix)
+            running = (await self._parts.client.count_workflows(lists)).count
+            is_whole = whole.startswith(prefix) or prefix.startswith(whole)
+            if max(living, running) <= LIST_BELOW:
+                if living != running or is_whole:
+                    known = await self._ask(reader.living_ids, prefix)
+                    found |= set(known) ^ set(await self._listed(lists))
+            elif living != running or is_whole:
+                more = await self._ask(reader.next_letters, prefix)
+                prefixes += [prefix + letter for letter in sorted({*more, *LETTERS})]
+        return found
+
+    async def _listed(self, query: str, most: int | None = None) -> list[str]:
+        ids = []
+        async for run in self._parts.client.list_workflows(query, page_size=LIST_BELOW, limit=most):
+            ids.append(run.id.removeprefix(certificate_workflow("")))
+            if len(ids) % LIST_BELOW == 0:
+                heartbeat()
+        return ids
+
+    async def _pairs(self, managed_ids: Sequence[str], failing: frozenset[str]) -> list[Pair]:
+        known = await self._ask(reader.known, managed_ids)
+        found: list[Pair] = []
+        for batch in batches(managed_ids, DESCRIBED_AT_ONCE):
+            heartbeat()
+            for managed_id, running in zip(batch, await asyncio.gather(*map(self._runs, batch)), strict=True):
+                of_store = known.get(managed_id)
+                is_failing = running == "running" and managed_id in failing
+                found.append(
+                    Pair(
+                        managed_id,
+                        of_store.living if of_store is not None else "unknown",
+                        "failing" if is_failing else running,
+                        of_store.name if of_store is not None else "",
+                        of_store.head if of_store is not None else "",
+                        of_store.next_at if of_store is not None else None,
+                    )
+                )
+        return found
+
+    async def _runs(self, managed_id: str) -> Running:
+        try:
+            described = await self._parts.client.get_workflow_handle(certificate_workflow(managed_id)).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return "absent"
+            raise
+        return STATUS.get(int(described.status), "running") if described.status is not None else "running"
+
+    async def _ask(self, question: Callable[Concatenate[Connection, P], T], *about: P.args, **_: P.kwargs) -> T:
+        def asked() -> T:
+            with self._parts.engine.connect() as connection:
+                return question(connection, *about, **_)
+
+        return await asyncio.to_thread(asked)
+
+    @activity.defn
+    async def begin_again(self, asked: BeginAgain) -> BegunAgain:
+        """Begin each from what the store holds, no faster than the worker takes them in.
+
+        Idempotent: one that runs is left alone.  What it had been told and had not recorded is sent to it once more;
+        where that breaks off, the next discovery tells it.
+        """
+        engine, awake, notices = self._parts.engine, Awake(self._parts.engine), 0
+        for batch in batches(asked.managed_ids, AT_ONCE):
+            await awake.make_room(len(batch))
+            heads = await asyncio.to_thread(heads_of, engine, list(batch))
+            notices += sum(await asyncio.gather(*map(self._begin, batch)))
+            heartbeat()
+            for managed_id in batch:
+                awake.add(managed_id, heads.get(managed_id, -1))
+        return BegunAgain(len(asked.managed_ids), notices)
+
+    async def _begin(self, managed_id: str) -> int:
+        """How many notices it was sent again."""
+        lost = await asyncio.to_thread(send_again, self._parts.engine, managed_id)
+        await self._parts.begin(managed_id)
+        for notice_id in lost:
+            await self._parts.observe(managed_id, notice_id)
+        if lost:
+            await asyncio.to_thread(mark_sent, self._parts.engine, lost, self._parts.clock())
+        return len(lost)
+
+    @activity.defn
+    async def hand_over(self, asked: HandOver) -> HandedOver:
+        """Give what waits to its Courier once more; what waits too long reached nobody, which its lifecycle hears."""
+        now, handed, given_up = self._parts.clock(), 0, 0
+        waiting = await asyncio.to_thread(
+            deliveries.waiting, self._parts.engine, CHANNEL, asked.queued_before, MOST_HANDED
+        )
+        for message, queued_at in waiting:
+            heartbeat()
+            if queued_at >= asked.given_up_before:
+                await self._parts.hand_over(message)
+                handed += 1
+                continue
+            outcome = Delivery("undeliverable", f"queued at {queued_at:%d %b %Y %H:%M} UTC, and nobody could send it")
+            await self._parts.give_up(message)
+            await asyncio.to_thread(
+                deliveries.finish_deliveries, self._parts.engine, [message.id], CHANNEL, (outcome, now)
+            )
+            given_up += 1
+        return HandedOver(handed, given_up)
+
+    @activity.defn
+    def note_reconciliation(self, reconciled: Reconciled) -> Noted:
+        """Keep how a comparison ended; a repetition changes nothing."""
+        note(self._parts.engine, reconciled, self._parts.clock())
+        return Noted(reconciled.id)
+
+
+def _compared(store: Connection, asked: Compare, pairs: Sequence[Pair], counted: tuple[str, int]) -> Compared:
+    """``counted``: where the next page begins, and how many lifecycles run."""
+    last = reader.last_applied(store)
+    before = last["differences"] if last is not None else []
+    return Compared(
+        pairs=tuple(pairs),
+        after=counted[0],
+        living=reader.count_living(store, ""),
+        running=counted[1],
+        before=tuple((one["kind"], one["managed_id"], one["told"]) for one in before),
+        heads=tuple(reader.heads(store)),
+        store_was_put_back=bool(asked.previous) and not reader.is_known(store, asked.previous),
+        held_since=last["held_since"] if last is not None else None,
+    )

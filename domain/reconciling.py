@@ -1,0 +1,187 @@
+"""Inventory against engine: what a difference is called, what mends it, and who must hear of it (DESIGN rule 12).
+
+The store says which certificates live, Temporal which lifecycles run.  An activity lays the two beside each other and
+hands over only the pairs that are not plainly well; everything that follows from them is decided here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from domain.contracts import Compared, Message, Pair, Reconcile
+
+# The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.
+EVERY = timedelta(minutes=5)
+# A moment is acted on within seconds; a step gives up after 15 minutes, so a later one is waited for by nobody.
+OVERDUE_AFTER = timedelta(minutes=15)
+# A watcher alarms when the last comparison is older than this: two were missed, and a third is due.
+STALE_AFTER = timedelta(minutes=15)
+# Longer than any Courier has patience (15 minutes) and as long as the shortest pause between two rungs: what is queued
+# for longer than that was told to nobody when the next one is due.
+UNDELIVERED_AFTER = timedelta(days=1)
+# A Courier gathers for seconds and posts within a minute where all is well; what waits longer it is given once more.
+HANDED_AFTER = timedelta(minutes=2)
+# Names in one message; the rest are counted.
+NAMED = 20
+
+Kind = Literal["begun-again", "stuck", "overdue", "orphan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``told``: whether a person has heard of it, in this round or in one before."""
+
+    kind: Kind
+    managed_id: str
+    name: str
+    head: str
+    detail: str
+    told: bool = False
+
+    @property
+    def mends_itself(self) -> bool:
+        """Whether the reconciler repairs it; what is told once more each time it happens anew."""
+        return self.kind == "begun-again"
+
+
+ENDED = {
+    "absent": "Temporal knows no workflow of it",
+    "terminated": "it was terminated",
+    "canceled": "it was cancelled",
+    "failed": "it failed",
+    "completed": "it was completed while its certificate lives",
+    "timed-out": "it timed out",
+}
+
+
+def difference(pair: Pair, now: datetime) -> Difference | None:
+    """What is wrong with ``pair``, the gravest first; None where nothing is."""
+
+    def found(kind: Kind, detail: str) -> Difference:
+        return Difference(kind, pair.managed_id, pair.name, pair.head, detail)
+
+    if pair.living == "unknown":
+        return (
+            None if pair.running in ENDED else found("orphan", "its lifecycle runs, and the store knows nothing of it")
+        )
+    if pair.living == "retired":
+        # A retirement is recorded before its workflow ends, so either may be seen first.
+        return None
+    if pair.running in ENDED:
+        return found("begun-again", ENDED[pair.running])
+    if pair.running == "failing":
+        return found("stuck", "its tasks fail; it runs again by itself with a release that mends the code")
+    if pair.running == "paused":
+        return found("stuck", "it was paused in Temporal; unpause it there")
+    if pair.overdue_since is not None and now - pair.overdue_since > OVERDUE_AFTER:
+        return found("overdue", f"it should have acted at {pair.overdue_since:%d %b %Y %H:%M} UTC")
+    return None
+
+
+def differences(pairs: Iterable[Pair], now: datetime) -> tuple[Difference, ...]:
+    return tuple(one for pair in pairs if (one := difference(pair, now)) is not None)
+
+
+def news(found: Sequence[Difference], before: Mapping[tuple[str, str], bool]) -> tuple[Difference, ...]:
+    """``found``, each with whether it is told of by now.
+
+    ``before``: (kind, managed id) of the last comparison's differences -> whether they were told.  What is mended is
+    told each time.  What is stuck or overdue is told at the second sight, and once: a worker that was away for minutes
+    is behind with everything, and catches up by itself.
+    """
+
+    def is_told(one: Difference) -> bool:
+        return one.mends_itself or one.kind == "orphan" or (one.kind, one.managed_id) in before
+
+    return tuple(replace(one, told=is_told(one)) for one in found)
+
+
+def fresh(found: Iterable[Difference], before: Mapping[tuple[str, str], bool]) -> tuple[Difference, ...]:
+    """Those of ``found`` that a person hears of now for the first time."""
+    return tuple(
+        one for one in found if one.told and (one.mends_itself or not before.get((one.kind, one.managed_id), False))
+    )
+
+
+def held(compared: Compared, request: Reconcile, now: datetime) -> datetime | None:
+    """Since when our CAs sign nothing, or None where they may.
+
+    A store that was put back has forgotten what they signed since: the next serial, the next CRL number and the order
+    that a certificate came of are guesses until a person has read what differs and says so.
+    """
+    if request.apply and request.release:
+        return None
+    return compared.held_since or (now if compared.store_was_put_back else None)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one head of IT security hears of one comparison: the first names, and how many there are by kind."""
+
+    put_back: bool = False
+    counts: dict[Kind, int] = field(default_factory=dict)
+    names: dict[Kind, list[str]] = field(default_factory=dict)
+    first: str = ""
+
+    def add(self, one: Difference) -> None:
+        self.first = self.first or one.managed_id
+        self.counts[one.kind] = self.counts.get(one.kind, 0) + 1
+        named = self.names.setdefault(one.kind, [])
+        if len(named) < NAMED:
+            named.append(one.name or one.managed_id)
+
+
+def tally(found: Iterable[Difference], heads: Sequence[str], into: dict[str, Tally]) -> None:
+    """Add ``found`` to what each head hears.  Of what no certificate names a head for, each of ``heads`` hears."""
+    for one in found:
+        for head in (one.head,) if one.head else heads:
+            into.setdefault(head, Tally()).add(one)
+
+
+WORDS: Mapping[Kind, str] = {
+    "begun-again": "begun again",
+    "stuck": "stuck",
+    "overdue": "overdue",
+    "orphan": "unknown to the store",
+}
+
+
+PUT_BACK = (
+    "was put back to an earlier time. Our CAs sign nothing until somebody has read what differs "
+    "(everleaf reconcile --dry-run) and says so (everleaf reconcile --apply)."
+)
+
+
+def messages(told: Mapping[str, Tally], comparison_id: str, now: datetime) -> tuple[Message, ...]:
+    """One for each head, however many certificates it is about; of one comparison, so a repetition is no second one."""
+    made = []
+    for head, heard in told.items():
+        facts: list[tuple[str, str]] = [("the_store", PUT_BACK)] if heard.put_back else []
+        for kind, count in heard.counts.items():
+            named = ", ".join(heard.names[kind])
+            more = f" and {count - len(heard.names[kind])} more" if count > len(heard.names[kind]) else ""
+            facts.append((WORDS[kind].replace(" ", "_"), f"{count}: {named}{more}"))
+        made.append(
+            Message(
+                id=f"{comparison_id}.{head}",
+                managed_id=heard.first,
+                person=head,
+                level="security-head",
+                topic="reconciled",
+                at=now,
+                facts=tuple(facts),
+            )
+        )
+    return tuple(made)
+
+
+def listed_whole(now: datetime, prefixes: Sequence[str]) -> str:
+    """The one of ``prefixes`` that is listed in this round whatever its counts say; empty where there is none.
+
+    Equal counts can hide one that is missing behind one too many; each prefix has its turn, so for hours, not for ever.
+    """
+    if not prefixes:
+        return ""
+    turn = int(now.timestamp() // EVERY.total_seconds())
+    return prefixes[turn % len(prefixes)]

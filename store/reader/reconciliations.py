@@ -1,0 +1,104 @@
+"""What the store says of inventory and engine: which certificates live, by prefix of their ids, and the comparisons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from domain.contracts import Living
+from store import tables
+from store.reader.pages import Row
+
+MANAGED, READ = tables.managed.c, tables.managed_certificates.c
+LONGEST_NAME = 100
+
+# A certificate whose first notice is not sent yet has no lifecycle yet, and is none that is missing.
+UNTOLD = sa.exists().where(tables.notices.c.managed_id == MANAGED.id, tables.notices.c.sent_at.is_(None))
+JOINED = tables.managed.outerjoin(tables.managed_certificates, MANAGED.id == READ.id)
+LIVES = sa.or_(sa.not_(READ.retired), sa.and_(READ.id.is_(None), sa.not_(UNTOLD)))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """``next_at``: when its agenda goes on, by the read model; None before anything was recorded."""
+
+    living: Living
+    name: str
+    head: str
+    next_at: datetime | None
+
+
+def _begins(prefix: str) -> sa.ColumnElement[bool]:
+    return MANAGED.id.startswith(prefix, autoescape=True)
+
+
+def count_living(connection: Connection, prefix: str) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(JOINED).where(LIVES, _begins(prefix))).scalar_one()
+
+
+def living_ids(connection: Connection, prefix: str) -> list[str]:
+    query = sa.select(MANAGED.id).select_from(JOINED).where(LIVES, _begins(prefix)).order_by(MANAGED.id)
+    return list(connection.execute(query).scalars())
+
+
+def next_letters(connection: Connection, prefix: str) -> list[str]:
+    """The letters with which ids go on behind ``prefix``."""
+    letter = sa.func.substr(MANAGED.id, len(prefix) + 1, 1)
+    query = sa.select(letter.label("letter")).where(_begins(prefix)).group_by(letter).order_by(letter)
+    return [row.letter for row in connection.execute(query) if row.letter]
+
+
+def known(connection: Connection, managed_ids: Sequence[str]) -> dict[str, Known]:
+    """Of each that the store knows at all."""
+    query = sa.select(
+        MANAGED.id,
+        sa.func.coalesce(MANAGED.names[1], "").label("name"),
+        sa.func.coalesce(MANAGED.terms["head"].astext, "").label("head"),
+        READ.retired,
+        READ.next_action_at,
+    ).select_from(JOINED)
+    query = query.where(MANAGED.id == sa.any_(sa.literal(list(managed_ids), sa.ARRAY(sa.String))))
+    return {
+        row.id: Known("retired" if row.retired else "living", row.name[:LONGEST_NAME], row.head, row.next_action_at)
+        for row in connection.execute(query)
+    }
+
+
+def overdue_ids(connection: Connection, before: datetime, after: str, most: int) -> list[str]:
+    """Living certificates whose agenda should have gone on before ``before``, from the one behind ``after`` on."""
+    query = sa.select(READ.id).where(sa.not_(READ.retired), READ.next_action_at < before, READ.id > after)
+    return list(connection.execute(query.order_by(READ.id).limit(most)).scalars())
+
+
+def heads(connection: Connection) -> list[str]:
+    """Everybody who is the head of IT security of a living certificate."""
+    head = MANAGED.terms["head"].astext
+    query = sa.select(head.label("head")).select_from(JOINED).where(LIVES).group_by(head).order_by(head)
+    return [row.head for row in connection.execute(query) if row.head]
+
+
+def last_applied(connection: Connection) -> Row | None:
+    """The newest comparison that was more than a question, or None before the first."""
+    column = tables.reconciliations.c
+    query = sa.select(tables.reconciliations).where(column.applied).order_by(column.noted_at.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+def is_known(connection: Connection, comparison_id: str) -> bool:
+    query = sa.select(sa.literal(1)).where(tables.reconciliations.c.id == comparison_id)
+    return connection.execute(query).first() is not None
+
+
+def reconciliation(engine: Engine, comparison_id: str) -> Row | None:
+    with engine.connect() as connection:
+        query = sa.select(tables.reconciliations).where(tables.reconciliations.c.id == comparison_id)
+        row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+def last_reconciliation(engine: Engine) -> Row | None:
+    with engine.connect() as connection:
+        return last_applied(connection)

@@ -1,0 +1,41 @@
+"""How inventory and engine compared, each time: what differed, what was told, and whether our CAs may sign."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Engine
+
+from domain.contracts import Reconciled
+from store import tables
+from store.changes import note_change
+
+# One every five minutes.  What they said of single certificates is in the events of these.
+KEPT = timedelta(days=30)
+
+COLUMN = tables.reconciliations.c
+
+
+def note(engine: Engine, reconciled: Reconciled, now: datetime) -> None:
+    """Keep how a comparison ended, and forget those of more than 30 days ago; a repetition changes nothing."""
+    row = {
+        "id": reconciled.id,
+        "run_id": reconciled.run_id,
+        "applied": reconciled.applied,
+        "living": reconciled.living,
+        "running": reconciled.running,
+        "counts": dict(reconciled.counts),
+        "differences": [asdict(one) for one in reconciled.differences],
+        "held_since": reconciled.held_since,
+        "began_at": reconciled.began_at,
+        "noted_at": now,
+    }
+    with engine.begin() as connection:
+        written = connection.execute(insert(tables.reconciliations).values(**row).on_conflict_do_nothing()).rowcount
+        # The newest stays however old it is: the next one asks for it.
+        newest = sa.select(sa.func.max(COLUMN.noted_at)).scalar_subquery()
+        old = sa.and_(COLUMN.noted_at < now - KEPT, COLUMN.noted_at < newest)
+        connection.execute(sa.delete(tables.reconciliations).where(old))
+        if written and reconciled.differences:
+            note_change(connection, "certificate", reconciled.differences[0].managed_id)

@@ -1,0 +1,117 @@
+"""Reconciliation: lay the store's certificates beside Temporal's lifecycles, mend what can be mended, tell the rest."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from domain.contracts import (
+    MOST_PAIRS,
+    BeginAgain,
+    Compare,
+    Compared,
+    DifferenceRow,
+    HandOver,
+    Noted,
+    Reconcile,
+    Reconciled,
+)
+from domain.names import RECONCILIATION_WORKFLOW
+from domain.reconciling import (
+    HANDED_AFTER,
+    UNDELIVERED_AFTER,
+    Difference,
+    Tally,
+    differences,
+    fresh,
+    held,
+    messages,
+    news,
+    tally,
+)
+from workflows import steps
+
+EVERYTHING = Reconcile()
+
+
+@workflow.defn(name=RECONCILIATION_WORKFLOW)
+class Reconciliation:
+    """Gives its id to the next one, which asks the store whether it still knows it: a store that was put back does not.
+
+    Nothing is ordered here, and nothing is ended: what runs is left alone whatever its state.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[Difference] = []
+        self.counts: dict[str, int] = {}
+        self.told: dict[str, Tally] = {}
+        self.began = workflow.now()
+
+    @workflow.run
+    async def run(self, request: Reconcile = EVERYTHING) -> Noted:
+        last = workflow.get_last_completion_result(Noted)
+        comparison = request.id or workflow.info().run_id
+        compared = await self.compare_all(request, last.id if last is not None else "")
+        held_since = held(compared, request, self.began)
+        if held_since is not None and compared.held_since is None:
+            for head in compared.heads:
+                self.told.setdefault(head, Tally()).put_back = True
+        if request.apply:
+            await self.hand_over()
+        noted = await steps.note_reconciliation(self.reconciled(request, compared, comparison, held_since))
+        if request.apply:
+            await self.tell(comparison)
+        # A comparison that changed nothing is not what the next one asks for: the store keeps it apart.
+        return noted if request.apply or last is None else last
+
+    async def compare_all(self, request: Reconcile, previous: str) -> Compared:
+        first = page = await steps.compare(Compare(previous=previous))
+        before = {(kind, managed_id): told for kind, managed_id, told in first.before}
+        while True:
+            found = news(differences(page.pairs, workflow.now()), before)
+            if request.apply:
+                await self.begin_again(found)
+            self.keep(found, fresh(found, before), first.heads)
+            if not page.after:
+                return first
+            page = await steps.compare(Compare(page.after, previous))
+
+    async def begin_again(self, found: Sequence[Difference]) -> None:
+        ended = tuple(one.managed_id for one in found if one.mends_itself)
+        if ended:
+            await steps.begin_again(BeginAgain(ended), summary=f"begin {len(ended)} lifecycles again")
+
+    def keep(self, found: Sequence[Difference], new: Sequence[Difference], heads: Sequence[str]) -> None:
+        self.found += found[: MOST_PAIRS - len(self.found)]
+        for one in found:
+            self.counts[one.kind] = self.counts.get(one.kind, 0) + 1
+        tally(new, heads, self.told)
+
+    async def hand_over(self) -> None:
+        asked = HandOver(self.began - HANDED_AFTER, self.began - UNDELIVERED_AFTER)
+        try:
+            await steps.hand_over(asked, summary="messages that nobody has sent yet")
+        except ActivityError as error:
+            # The next comparison, in five minutes, hands them over; this one still says what it found.
+            workflow.logger.warning("messages could not be handed over", extra={"error": str(error.cause)})
+
+    def reconciled(
+        self, request: Reconcile, compared: Compared, comparison: str, held_since: datetime | None
+    ) -> Reconciled:
+        rows = (DifferenceRow(one.kind, one.managed_id, one.name, one.detail, one.told) for one in self.found)
+        return Reconciled(
+            id=comparison,
+            run_id=workflow.info().run_id,
+            began_at=self.began,
+            applied=request.apply,
+            living=compared.living,
+            running=compared.running,
+            counts=tuple(sorted(self.counts.items())),
+            differences=tuple(rows),
+            held_since=held_since,
+        )
+
+    async def tell(self, comparison: str) -> None:
+        for message in messages(self.told, comparison, workflow.now()):
+            await steps.send(message, summary=f"tell {message.person} what was found")
