@@ -43,6 +43,7 @@ from activities.notifiers import NOTIFIERS, Post
 from activities.policy_file import PolicyFile
 from activities.reconciling import ReconcilingActivities, ReconcilingParts
 from activities.recording import RecordingActivities, RecordingParts
+from activities.restoring import RestoringActivities, RestoringParts
 from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
@@ -59,6 +60,7 @@ from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
 from workflows.messenger import Messenger
 from workflows.reconciliation import Reconciliation
+from workflows.replaying import recorded_batches
 from workflows.sandbox import Sandbox
 from workflows.scheduling import keep_schedules, make_schedules
 
@@ -126,6 +128,9 @@ def lifecycle(parts: Parts) -> list[Any]:
             messenger.give_up,
         )
     )
+    restoring = RestoringActivities(
+        RestoringParts(parts.engine, parts.client, version("everleaf"), now, recorded_batches)
+    )
     return [
         adoption.adopt,
         adoption.consult,
@@ -140,6 +145,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         warrants.redeem,
         reconciling.compare,
         reconciling.begin_again,
+        restoring.restore_streams,
         reconciling.hand_over,
         reconciling.note_reconciliation,
     ]

@@ -6,7 +6,7 @@ anything is called missing its workflow is described, because the lists of Tempo
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -39,7 +39,7 @@ from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from domain.reconciling import OVERDUE_AFTER, listed_whole
 from store import deliveries
 from store.batches import batches
-from store.facts import heads_of
+from store.facts import behind, heads_of
 from store.reader import reconciliations as reader
 from store.reconciliations import note
 from store.sightings.notices import mark_sent, send_again
@@ -104,8 +104,10 @@ class ReconcilingActivities:
         ordered = sorted(one for one in {*suspects, *failing, *overdue} if one > asked.after)
         page, more = ordered[:MOST_PAIRS], ordered[MOST_PAIRS:]
         pairs = await self._pairs(page, failing)
+        behind_now = await asyncio.to_thread(behind, self._parts.engine, MOST_PAIRS)
         running = await self._parts.client.count_workflows(RUNNING)
-        return await self._ask(_compared, asked, pairs, (page[-1] if more else "", running.count))
+        compared = await self._ask(_compared, asked, pairs, (page[-1] if more else "", running.count))
+        return replace(compared, behind=tuple(behind_now))
 
     async def _differing(self, now: datetime) -> set[str]:
         """Ids that only one of the two has; lists lag, so some of them are well all the same."""

@@ -44,6 +44,14 @@ class DiscoveryAsked(_Asked):
     paths: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
 
 
+class ReconciliationAsked(_Asked):
+    """``apply``: mend what can be mended, and tell it; without it, only say what differs.  ``release``: what differs
+    was read after the store was put back, and our CAs may sign again; it needs ``apply``."""
+
+    apply: bool = False
+    release: bool = False
+
+
 class DecisionAsked(_Asked):
     """``version``: of the plan that was read (the ETag of the approval); without one, the present plan is bound.
     ``overrule``: answer anew what was rejected, or held; without it that is 409.  ``until``: how long a hold holds;

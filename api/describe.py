@@ -29,7 +29,7 @@ TOLD = {
     *("start_renewal", "resume", "acknowledge", "retire_certificate", "answer_question", "make_message_code"),
     *("decide_approval", "make_code", "upload_certificate"),
 }
-WATCHED = {"get_discovery"}
+WATCHED = {"get_discovery", "get_reconciliation"}
 SILENT = {"get_directory", "get_liveness"}
 MORE: dict[str, tuple[int, ...]] = {"decide_approval": (412,), "get_policy": (404,)}
 

@@ -25,13 +25,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.engine_health import Pulse, pulse_of
 from api.refusals import KINDS, refusal_of
 from domain.certificate import Life
-from domain.contracts import DiscoveryRequest, Terms
+from domain.contracts import DiscoveryRequest, Reconcile, Terms
 from domain.errors import Conflict, EverleafError, NotFound, NotReady
 from domain.lifecycle.explaining import Because
 from domain.lifecycle.state import LifecycleState
-from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow
+from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow, reconciliation_workflow
 from domain.people.messages import Receipt, Warranted
 from workflows.discovery import Discovery
+from workflows.reconciliation import Reconciliation
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,11 @@ class Gateway(Protocol):
     async def start_discovery(self, request: DiscoveryRequest) -> None:
         """Start it; a second start of the same id changes nothing."""
 
-    async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None: ...
+    async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
+        """How a run of a discovery, or of a comparison, stands; None where Temporal knows none."""
+
+    async def start_reconciliation(self, request: Reconcile) -> None:
+        """Start it; a second start of the same id changes nothing."""
 
     async def answers(self) -> bool: ...
 
@@ -210,6 +215,22 @@ class TemporalGateway:
             return
         except RPCError as error:
             raise NotReady(f"Temporal does not start the discovery: {error.message}") from error
+
+    async def start_reconciliation(self, request: Reconcile) -> None:
+        try:
+            await self._client.start_workflow(
+                Reconciliation.run,
+                request,
+                id=reconciliation_workflow(request.id),
+                task_queue=LIFECYCLE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                static_summary="inventory and engine, compared because a person asked",
+            )
+        except WorkflowAlreadyStartedError:
+            return
+        except RPCError as error:
+            raise NotReady(f"Temporal does not start the comparison: {error.message}") from error
 
     async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
         handle = self._client.get_workflow_handle(workflow_id, run_id=run_id or None)

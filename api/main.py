@@ -33,6 +33,7 @@ from api.routes import (
     histories,
     metrics,
     orders,
+    reconciliations,
     system,
 )
 from api.routes import policy as policy_routes
@@ -45,7 +46,7 @@ from store.engine import create_engine
 from workflows.client import connect
 
 GUARDED = (
-    *(certificates, histories, commands, codes, approvals, discoveries, orders),
+    *(certificates, histories, commands, codes, approvals, discoveries, reconciliations, orders),
     *(policy_routes, events, metrics, system, codec),
 )
 PAGE_ROOMS = (login, situation, certificates_page, certificate, acts, approvals_page, discovery, policy, access, help)

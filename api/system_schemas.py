@@ -1,5 +1,6 @@
 """What the whole says of itself: the policy, how well it goes, who is asking."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -45,3 +46,32 @@ class MeItem(BaseModel):
     role: str
     may_decide: bool
     routes: list[str]
+
+
+class DifferenceItem(BaseModel):
+    """``kind``: begun-again, stuck, overdue, orphan or gap; ``told``: somebody has heard of it."""
+
+    kind: str
+    managed_id: str
+    name: str
+    detail: str
+    told: bool
+
+
+class ReconciliationItem(BaseModel):
+    """``living`` certificates by the store, ``running`` lifecycles by Temporal; ``counts``: differences by kind, of
+    which ``differences`` names the first.  ``held_since``: since when our CAs sign nothing, as the store was put back;
+    null where they may.  ``applied`` false: nothing was changed."""
+
+    id: str
+    status: Literal["running", "done", "failed"]
+    detail: str = ""
+    applied: bool | None = None
+    living: int | None = None
+    running: int | None = None
+    counts: dict[str, int] = {}
+    differences: list[DifferenceItem] = []
+    held_since: datetime | None = None
+    began_at: datetime | None = None
+    noted_at: datetime | None = None
+    workflow_id: str

@@ -12,6 +12,14 @@ from domain.errors import NotFound, NotReady
 
 LARGEST_PAGE = 500
 POLL_SECONDS = 1.0
+# Kind of a difference -> (what was done about it, what would be done).
+DONE = {
+    "begun-again": ("begun again from the store", "it would be begun again from the store"),
+    "stuck": ("left as it is, and told", "left as it is"),
+    "overdue": ("left as it is, and told if it stays so", "left as it is"),
+    "orphan": ("left as it is, and told", "left as it is"),
+    "gap": ("told: what is missing cannot be made again", "what is missing cannot be made again"),
+}
 COLOURS = {"critical": "red", "major": "red", "minor": "yellow", "warning": "cyan", "cleared": "green"}
 
 
@@ -44,6 +52,41 @@ def approval_of(api: Api, given: str) -> dict[str, Any]:
             if item["certificate_id"] == given:
                 return item
         raise
+
+
+def watch_reconciliation(api: Api, resource: str, timeout_seconds: float) -> dict[str, Any]:
+    """The comparison once it has ended.  Raises NotReady when the time is up, and where it failed."""
+    deadline = time.monotonic() + timeout_seconds
+    while (found := api.get(resource))["status"] == "running":
+        if time.monotonic() > deadline:
+            raise NotReady(f"the comparison has not ended after {timeout_seconds:g} s; watch it at {resource}")
+        time.sleep(POLL_SECONDS)
+    if found["status"] == "failed":
+        raise NotReady(f"the comparison failed: {found['detail']}")
+    return found
+
+
+def reconciliation(found: dict[str, Any], console: Console) -> None:
+    """Every difference in words, and what became of it."""
+    console.print(
+        f"{found['living']:,} certificates live, {found['running']:,} lifecycles run.", highlight=False, soft_wrap=True
+    )
+    for one in found["differences"]:
+        done = DONE[one["kind"]][0 if found["applied"] else 1]
+        named = f"{one['name']} ({one['managed_id']})" if one["name"] else one["managed_id"]
+        console.print(f"{escape(named)}: {escape(one['detail'])}; {done}", highlight=False, soft_wrap=True)
+    left = sum(found["counts"].values()) - len(found["differences"])
+    if left:
+        console.print(f"and {left:,} more", highlight=False)
+    if not found["counts"]:
+        console.print("Nothing differs.", highlight=False)
+    if found["held_since"]:
+        console.print(
+            f"The store was put back; our CAs sign nothing since {_moment(found['held_since'])}. "
+            "Read what differs, then: everleaf reconcile --apply",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def watch_discovery(api: Api, resource: str, timeout_seconds: float, console: Console) -> dict[str, Any]:

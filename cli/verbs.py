@@ -209,6 +209,27 @@ def upgrade(
     _say({"changed": changed}, output, lambda: console.print(f"{changed} lifecycles go on under the newest rules."))
 
 
+def reconcile(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs; change nothing, tell nobody.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Begin again what is missing; after a restore let our CAs sign again.")
+    ] = False,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1)] = 600.0,
+    output: OutputOption = Output.TABLE,
+    url: Url = None,
+    token: Token = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Compare which certificates live with which lifecycles run, and say every difference in words. By itself this is
+    done every five minutes; by hand after a restore, or when something looks wrong."""
+    if dry_run == apply:
+        raise typer.BadParameter("choose --dry-run or --apply")
+    api = api_client.reached(chosen(data_dir), url, token)
+    asked = api.post("/v1/reconciliations", {"apply": apply, "release": apply})
+    found = showing.watch_reconciliation(api, asked["resource"], timeout)
+    _say(found, output, lambda: showing.reconciliation(found, console))
+
+
 def _say(found: Any, output: Output, show: Any) -> None:
     if output is Output.JSON:
         print(json.dumps(found, indent=2))
@@ -225,6 +246,7 @@ COMMANDS: tuple[tuple[Any, str], ...] = (
     (answer, "`everleaf answer 3f2a unseen broken` · `everleaf answer 3f2a different keep`"),
     (history, "`everleaf history 3f2a --generation 2 --output-file g2.json`"),
     (replay, "`everleaf replay g2.json` · `everleaf replay 3f2a --generation 2`"),
+    (reconcile, "`everleaf reconcile --dry-run` · `everleaf reconcile --apply`"),
     (upgrade, "`everleaf upgrade --dry-run` · `everleaf upgrade --batch 50`"),
 )
 

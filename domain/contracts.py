@@ -660,10 +660,12 @@ class Compare:
 class Compared:
     """``after``: where the next page begins, empty after the last.  ``before``: (kind, managed id, told) of what
     differed in the last comparison.  ``heads``: everybody who is the head of IT security of some certificate.
+    ``behind``: lifecycles that hold more than the store.
     ``held_since``: since when our CAs sign nothing, because the store was put back; None: they may."""
 
     pairs: tuple[Pair, ...]
     after: str = ""
+    behind: tuple[str, ...] = ()
     living: int = 0
     running: int = 0
     before: tuple[tuple[str, str, bool], ...] = ()
@@ -685,6 +687,24 @@ class BegunAgain:
 
     begun: int
     notices: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreStreams:
+    """Make again, from what Temporal still holds of their runs, the events that the store lacks of ``managed_ids``;
+    of every lifecycle that runs where ``everything``."""
+
+    managed_ids: tuple[str, ...] = ()
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsRestored:
+    """``lost``: those of which something is missing that Temporal does not hold any more, with the reason."""
+
+    streams: int
+    events: int
+    lost: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from domain.contracts import Compared, Message, Pair, Reconcile
+from domain.contracts import Compared, Message, Pair, Reconcile, RestoreStreams, StreamsRestored
 
 # The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.
 EVERY = timedelta(minutes=5)
@@ -25,7 +25,7 @@ HANDED_AFTER = timedelta(minutes=2)
 # Names in one message; the rest are counted.
 NAMED = 20
 
-Kind = Literal["begun-again", "stuck", "overdue", "orphan"]
+Kind = Literal["begun-again", "stuck", "overdue", "orphan", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def news(found: Sequence[Difference], before: Mapping[tuple[str, str], bool]) ->
     """
 
     def is_told(one: Difference) -> bool:
-        return one.mends_itself or one.kind == "orphan" or (one.kind, one.managed_id) in before
+        return one.mends_itself or one.kind in ("orphan", "gap") or (one.kind, one.managed_id) in before
 
     return tuple(replace(one, told=is_told(one)) for one in found)
 
@@ -102,6 +102,18 @@ def fresh(found: Iterable[Difference], before: Mapping[tuple[str, str], bool]) -
     return tuple(
         one for one in found if one.told and (one.mends_itself or not before.get((one.kind, one.managed_id), False))
     )
+
+
+def to_restore(compared: Compared) -> RestoreStreams | None:
+    """Of which streams events must be made again: those known to be behind, and where the store was put back all."""
+    if compared.store_was_put_back:
+        return RestoreStreams(everything=True)
+    return RestoreStreams(compared.behind) if compared.behind else None
+
+
+def gaps(restored: StreamsRestored) -> tuple[Difference, ...]:
+    """What cannot be known any more: Temporal has forgotten the runs that the store had recorded."""
+    return tuple(Difference("gap", managed_id, "", "", why) for managed_id, why in restored.lost)
 
 
 def held(compared: Compared, request: Reconcile, now: datetime) -> datetime | None:
@@ -120,6 +132,7 @@ class Tally:
     """What one head of IT security hears of one comparison: the first names, and how many there are by kind."""
 
     put_back: bool = False
+    made_again: str = ""
     counts: dict[Kind, int] = field(default_factory=dict)
     names: dict[Kind, list[str]] = field(default_factory=dict)
     first: str = ""
@@ -144,6 +157,7 @@ WORDS: Mapping[Kind, str] = {
     "stuck": "stuck",
     "overdue": "overdue",
     "orphan": "unknown to the store",
+    "gap": "not whole",
 }
 
 
@@ -158,6 +172,8 @@ def messages(told: Mapping[str, Tally], comparison_id: str, now: datetime) -> tu
     made = []
     for head, heard in told.items():
         facts: list[tuple[str, str]] = [("the_store", PUT_BACK)] if heard.put_back else []
+        if heard.made_again:
+            facts.append(("made_again", heard.made_again))
         for kind, count in heard.counts.items():
             named = ", ".join(heard.names[kind])
             more = f" and {count - len(heard.names[kind])} more" if count > len(heard.names[kind]) else ""

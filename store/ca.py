@@ -145,10 +145,14 @@ def revoked_by(engine: Engine, ca: str) -> list[Issued]:
         return [_issued(row) for row in connection.execute(query.order_by(column.serial))]
 
 
-def next_crl_number(engine: Engine, ca: str) -> int:
-    """A number that no list of ``ca`` ever had.  A list that is not finished leaves a gap, which RFC 5280 allows."""
+def next_crl_number(engine: Engine, ca: str, now: datetime) -> int:
+    """A number that no list of ``ca`` ever had, also where the store was put back to before its last lists.
+
+    RFC 5280 5.2.3 asks for rising numbers and allows gaps, so seconds since 1970 serve: no store has to remember them.
+    """
     column = tables.ca_authorities.c
-    counted = sa.update(tables.ca_authorities).where(column.name == ca).values(crl_number=column.crl_number + 1)
+    number = sa.func.greatest(column.crl_number + 1, int(now.timestamp()))
+    counted = sa.update(tables.ca_authorities).where(column.name == ca).values(crl_number=number)
     with engine.begin() as connection:
         return int(connection.execute(counted.returning(column.crl_number)).scalar_one())
 

@@ -51,8 +51,19 @@ def record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> R
     """Write ``batch`` or find it written.
 
     The same (stream, seq) with the same kind, cause and facts is a no-op.  Anything else under a known number is
-    *forked*: nothing at all is written.  Raises Refused where a number is missing: an event was lost on the way.
+    *forked*: nothing at all is written.  Raises Refused where a number is missing: the store was put back to a time
+    before it, which is noted, so that what is missing is made again.
     """
+    try:
+        return _record(engine, batch, release, now)
+    except Refused:
+        with engine.begin() as connection:
+            row = {"stream": batch.managed_id, "seq": batch.events[0].seq, "at": now}
+            connection.execute(insert(tables.streams_behind).values(**row).on_conflict_do_nothing())
+        raise
+
+
+def _record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> Recorded:
     with engine.begin() as connection:
         head, previous = _locked_head(connection, batch.managed_id)
         known = [event for event in batch.events if event.seq <= head]
@@ -93,6 +104,19 @@ def events_of(engine: Engine, stream: str) -> Iterator[EventRecord]:
                 by=said["by"],
                 facts=said["facts"],
             )
+
+
+def behind(engine: Engine, most: int) -> list[str]:
+    """Streams of which a lifecycle holds more than the store, the oldest first."""
+    c = tables.streams_behind.c
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(c.stream).order_by(c.at, c.stream).limit(most)).scalars())
+
+
+def caught_up(engine: Engine, stream: str) -> None:
+    """``stream`` holds everything again that its lifecycle had recorded."""
+    with engine.begin() as connection:
+        connection.execute(sa.delete(tables.streams_behind).where(tables.streams_behind.c.stream == stream))
 
 
 def heads_of(engine: Engine, streams: Sequence[str]) -> dict[str, int]:

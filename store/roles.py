@@ -55,6 +55,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "reconciliations": "SELECT, INSERT, DELETE",
+        "streams_behind": ALL,
         "requests": "SELECT, DELETE",
         # Whether who asked for a code is still logged in; never the hash of a cookie.
         "sessions": "SELECT (id, role, ended_at, expires_at)",

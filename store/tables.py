@@ -209,6 +209,15 @@ events = Table(
     Index("events_by_time", "recorded_at"),
 )
 
+streams_behind = Table(
+    # Streams of which a lifecycle holds more than the store, which was put back: the next comparison makes it again.
+    "streams_behind",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    instant("at"),
+)
+
 log_queue = Table(
     # Filled in the writer's own transaction; a later sequencer gives the global order.
     "log_queue",

@@ -1,6 +1,6 @@
 """Reconciliation: lay the store's certificates beside Temporal's lifecycles, mend what can be mended, tell the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from temporalio import workflow
@@ -16,6 +16,7 @@ from domain.contracts import (
     Noted,
     Reconcile,
     Reconciled,
+    RestoreStreams,
 )
 from domain.names import RECONCILIATION_WORKFLOW
 from domain.reconciling import (
@@ -25,10 +26,12 @@ from domain.reconciling import (
     Tally,
     differences,
     fresh,
+    gaps,
     held,
     messages,
     news,
     tally,
+    to_restore,
 )
 from workflows import steps
 
@@ -68,6 +71,11 @@ class Reconciliation:
     async def compare_all(self, request: Reconcile, previous: str) -> Compared:
         first = page = await steps.compare(Compare(previous=previous))
         before = {(kind, managed_id): told for kind, managed_id, told in first.before}
+        wanted = to_restore(first)
+        if wanted is not None and request.apply:
+            await self.restore(wanted, before, first.heads)
+            # What was behind may be well now.
+            first = page = await steps.compare(Compare(previous=previous))
         while True:
             found = news(differences(page.pairs, workflow.now()), before)
             if request.apply:
@@ -76,6 +84,17 @@ class Reconciliation:
             if not page.after:
                 return first
             page = await steps.compare(Compare(page.after, previous))
+
+    async def restore(
+        self, wanted: RestoreStreams, before: Mapping[tuple[str, str], bool], heads: Sequence[str]
+    ) -> None:
+        restored = await steps.restore_streams(wanted, summary="make again what the store lacks")
+        found = news(gaps(restored), before)
+        self.keep(found, fresh(found, before), heads)
+        if restored.events:
+            for head in heads:
+                heard = self.told.setdefault(head, Tally())
+                heard.made_again = f"{restored.events} events of {restored.streams} certificates"
 
     async def begin_again(self, found: Sequence[Difference]) -> None:
         ended = tuple(one.managed_id for one in found if one.mends_itself)

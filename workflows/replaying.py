@@ -20,12 +20,14 @@ from temporalio.worker import (
     Interceptor,
     Replayer,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
 )
 from temporalio.workflow import ActivityHandle
 
+from domain.contracts import RecordBatch
 from workflows.codec import unpacked
 from workflows.converter import DATA_CONVERTER
 from workflows.courier import Courier
@@ -90,6 +92,25 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False) -> s
     # One that names no event comes last: what stands at a place is more use to a reader.
     differences.sort(key=lambda difference: difference.event or len(history.events) + 1)
     return differences[0].told if differences else None
+
+
+async def recorded_batches(history: WorkflowHistory) -> list[RecordBatch]:
+    """What a run had recorded so far, in its order: its events are made again as they were first made.
+
+    Raises ValueError where today's code does not do what the history says.
+    """
+    batches: list[RecordBatch] = []
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        data_converter=DATA_CONVERTER,
+        interceptors=[_Recording(batches)],
+        workflow_runner=Sandbox(),
+        runtime=_quiet(),
+    )
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    if result.replay_failure is not None:
+        raise ValueError(_failure(result.replay_failure).told)
+    return batches
 
 
 @cache
@@ -187,5 +208,32 @@ class _Listening(Interceptor):
             def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
                 commanded.append(input)
                 return super().start_activity(input)
+
+        return Inbound
+
+
+class _Recording(Interceptor):
+    """Writes down every batch of events that the replayed code has recorded, as a step or within its own task."""
+
+    def __init__(self, batches: list[RecordBatch]) -> None:
+        self._batches = batches
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor] | None:
+        batches = self._batches
+
+        class Inbound(WorkflowInboundInterceptor):
+            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+                super().init(Outbound(outbound))
+
+        class Outbound(WorkflowOutboundInterceptor):
+            def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
+                batches.extend(one for one in input.args if isinstance(one, RecordBatch))
+                return super().start_activity(input)
+
+            def start_local_activity(self, input: StartLocalActivityInput) -> ActivityHandle[Any]:
+                batches.extend(one for one in input.args if isinstance(one, RecordBatch))
+                return super().start_local_activity(input)
 
         return Inbound

@@ -136,6 +136,10 @@ compare = ActivityStep(
 begin_again = ActivityStep(
     "begin_again", c.BeginAgain, c.BegunAgain, LIFECYCLE_QUEUE, seconds(1800), seconds(3600), seconds(60), SOME
 )
+restore_streams = ActivityStep(
+    "restore_streams", c.RestoreStreams, c.StreamsRestored, LIFECYCLE_QUEUE, seconds(3600), seconds(7200), seconds(60),
+    SOME,
+)  # fmt: skip
 hand_over = ActivityStep("hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30))
 note_reconciliation = ActivityStep(
     "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), retry=SOME
@@ -164,6 +168,7 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     sweep,
     compare,
     begin_again,
+    restore_streams,
     hand_over,
     note_reconciliation,
 )

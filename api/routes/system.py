@@ -21,6 +21,7 @@ public = APIRouter(tags=["system"])
 DIRECTORY = {
     "certificates": "/v1/certificates",
     "discoveries": "/v1/discoveries",
+    "reconciliations": "/v1/reconciliations/{id}",
     "approvals": "/v1/approvals{?state}",
     "orders": "/v1/orders/{order_key}",
     "policy": "/v1/policy",

@@ -1,5 +1,6 @@
 """The whole at a glance: the headline, the rows that need somebody, what is in flight, how Everleaf itself is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from api.engine_health import Pulse
 from api.web.text import count
 from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
+from domain.reconciling import STALE_AFTER
 
 # Columns of the track -> the stages that stand in them.  What no plan can renew is in none: nothing of it is under way.
 TRACK = (
@@ -126,13 +128,64 @@ def workers_of(pulse: Pulse) -> Part:
     return Part("Workers", "; ".join(said) or "all at work", not said)
 
 
-def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reader) -> list[Part]:
+# Kind of a difference -> what is said of one, and of several.
+FOUND = {
+    "begun-again": ("lifecycle was begun again", "lifecycles were begun again"),
+    "stuck": ("lifecycle does not go on", "lifecycles do not go on"),
+    "overdue": ("lifecycle is overdue", "lifecycles are overdue"),
+    "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),
+    "gap": ("record is not whole", "records are not whole"),
+}
+NAMED = 5
+
+
+def compared(last: Row | None, reader: Reader) -> Part:
+    """How inventory and engine compared last; every five minutes, so three that are missing are told."""
+    if last is None:
+        return Part("Lifecycles compared", "not yet", False)
+    when = reader.times.until(last["noted_at"])
+    if last["held_since"] is not None:
+        return Part("Lifecycles compared", f"{when}: the store was put back, and our CAs sign nothing", False)
+    said = ", ".join(_found(kind, number) for kind, number in sorted(last["counts"].items()))
+    stale = reader.times.now - last["noted_at"] > STALE_AFTER
+    return Part("Lifecycles compared", f"{when}, {said or 'nothing differs'}", not said and not stale)
+
+
+def _found(kind: str, number: int) -> str:
+    return f"{number:,} {FOUND[kind][number > 1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What one comparison found of one kind; ``named``: the first of (name, address of its page)."""
+
+    at: datetime
+    said: str
+    named: list[tuple[str, str]]
+    more: int
+
+
+def lost(comparisons: Sequence[Row]) -> list[Lost]:
+    """Newest first, a line for each kind."""
+    found = []
+    for row in comparisons:
+        for kind in FOUND:
+            told = [one for one in row["differences"] if one["kind"] == kind and one["told"]]
+            if told:
+                named = [(one["name"] or one["managed_id"], f"/certificates/{one['managed_id']}") for one in told]
+                count_of_all = max(row["counts"].get(kind, 0), len(told))
+                found.append(Lost(row["noted_at"], _found(kind, count_of_all), named[:NAMED], count_of_all - NAMED))
+    return found
+
+
+def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reader, last: Row | None) -> list[Part]:
     looked = "never" if checked_at is None else reader.times.until(checked_at)
     stale = checked_at is None or (reader.times.now - checked_at).days >= 1
     return [
         Part("Temporal", "answers" if pulse.alive else "does not answer: renewals wait, nothing is lost", pulse.alive),
         Part("Database", "answers", True),
         _lifecycles(counts, pulse),
+        compared(last, reader),
         workers_of(pulse),
         Part(
             "Overdue", "none" if counts.overdue == 0 else f"{counts.overdue:,} moments have passed", counts.overdue == 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.engine import Connection, Engine
 
 from domain.contracts import Living
@@ -87,6 +88,14 @@ def last_applied(connection: Connection) -> Row | None:
     return dict(row) if row is not None else None
 
 
+def held_since(engine: Engine) -> datetime | None:
+    """Since when our CAs sign nothing, because the store was put back; None: they may."""
+    column = tables.reconciliations.c
+    query = sa.select(column.held_since).where(column.applied).order_by(column.noted_at.desc()).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar_one_or_none()
+
+
 def is_known(connection: Connection, comparison_id: str) -> bool:
     query = sa.select(sa.literal(1)).where(tables.reconciliations.c.id == comparison_id)
     return connection.execute(query).first() is not None
@@ -102,3 +111,13 @@ def reconciliation(engine: Engine, comparison_id: str) -> Row | None:
 def last_reconciliation(engine: Engine) -> Row | None:
     with engine.connect() as connection:
         return last_applied(connection)
+
+
+def differing_since(engine: Engine, since: datetime, most: int) -> list[Row]:
+    """The comparisons behind ``since`` of which somebody was told something, newest first."""
+    column = tables.reconciliations.c
+    told = sa.func.jsonb_path_exists(column.differences, sa.cast("$[*] ? (@.told == true)", JSONPATH))
+    query = sa.select(tables.reconciliations).where(column.applied, column.noted_at > since, told)
+    with engine.connect() as connection:
+        rows = connection.execute(query.order_by(column.noted_at.desc()).limit(most)).mappings()
+        return [dict(row) for row in rows]

@@ -25,6 +25,7 @@ from domain.lifecycle import events as e
 from domain.lifecycle import view
 from domain.lifecycle.commands import NotRedeemed, Redeemed, Reserve
 from domain.lifecycle.explaining import explain
+from domain.names import reconciliation_workflow
 from domain.people.approval import refusal
 from domain.people.messages import Decide, Receipt, Warranted, clean_code, code_hash
 from domain.tiers import Role, Tier
@@ -45,6 +46,7 @@ class WorldGateway:
     answered: dict[str, Receipt] = field(default_factory=dict)
     asked: list[c.DiscoveryRequest] = field(default_factory=list)
     discoveries: dict[str, DiscoveryRun] = field(default_factory=dict)
+    compared: list[c.Reconcile] = field(default_factory=list)
     recorded: int = 0
     deaf: Exception | None = None
     together: asyncio.Barrier | None = None
@@ -94,6 +96,11 @@ class WorldGateway:
             self.discoveries[request.discovery_id] = DiscoveryRun(
                 "running", progress={"done": 1, "pages": 3, "seen": 9}
             )
+
+    async def start_reconciliation(self, request: c.Reconcile) -> None:
+        if reconciliation_workflow(request.id) not in self.discoveries:
+            self.compared.append(request)
+            self.discoveries[reconciliation_workflow(request.id)] = DiscoveryRun("running")
 
     async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
         return self.discoveries.get(workflow_id.removeprefix("discovery/"))

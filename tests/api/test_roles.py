@@ -16,6 +16,7 @@ from api.routes import (
     metrics,
     orders,
     policy,
+    reconciliations,
     system,
 )
 from domain.tiers import Role
@@ -34,6 +35,7 @@ TABLE: dict[str, tuple[str, str, set[str]]] = {
     "get_certificate_history": ("GET", "/v1/certificates/mc-1/history", READ),
     "list_discoveries": ("GET", "/v1/discoveries", READ),
     "get_discovery": ("GET", "/v1/discoveries/none", READ),
+    "get_reconciliation": ("GET", "/v1/reconciliations/none", READ),
     "list_discovery_findings": ("GET", "/v1/discoveries/none/findings", READ),
     "list_approvals": ("GET", "/v1/approvals", READ),
     "get_approval": ("GET", "/v1/approvals/none", READ),
@@ -46,6 +48,7 @@ TABLE: dict[str, tuple[str, str, set[str]]] = {
     "follow_events": ("GET", "/v1/events", READ),
     "decode_payloads": ("POST", "/codec/decode", READ),
     "start_discovery": ("POST", "/v1/discoveries", {"automation", "operator", "security-head", "admin"}),
+    "start_reconciliation": ("POST", "/v1/reconciliations", {"operator", "security-head", "admin"}),
     "start_renewal": ("POST", "/v1/certificates/none/renewals", {"operator", "security-head", "admin"}),
     "upload_certificate": ("POST", "/v1/orders/none/certificate", {"operator", "security-head", "admin"}),
     "answer_question": ("POST", "/v1/certificates/none/answers", {"operator", "security-head", "admin"}),
@@ -87,7 +90,19 @@ async def test_nobody_gets_in_without_a_token(house: House, route: str) -> None:
 
 
 def test_every_guarded_route_is_in_both_tables() -> None:
-    reading = (approvals, certificates, codec, discoveries, events, histories, metrics, orders, policy, system)
+    reading = (
+        approvals,
+        certificates,
+        codec,
+        discoveries,
+        events,
+        histories,
+        metrics,
+        orders,
+        policy,
+        system,
+        reconciliations,
+    )
     rooms = (*reading, codes, commands)
     names = {route.name for room in rooms for route in room.router.routes if isinstance(route, APIRoute)}
     assert names == set(ROLES) == set(TABLE)

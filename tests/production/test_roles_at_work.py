@@ -106,7 +106,7 @@ def test_an_order_passes_from_the_deploy_worker_to_the_issue_worker_and_back(ent
     orders.fail_order(issue, "o-2", ("refused", ""), NOW)
     assert access.uploads_for(issue, "o-2") == []
     ca.revoke(issue, "o-1", "superseded", NOW)
-    ca.keep_crl(issue, "Role CA", ca.next_crl_number(issue, "Role CA"), (b"crl", NOW))
+    ca.keep_crl(issue, "Role CA", ca.next_crl_number(issue, "Role CA", NOW), (b"crl", NOW))
 
     assert ca.newest_crl(issue, "Role CA") == b"crl"
     assert [issued.order_key for issued in ca.revoked_by(issue, "Role CA")] == ["o-1"]

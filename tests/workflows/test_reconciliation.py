@@ -30,6 +30,9 @@ class Seen:
     pages: list[tuple[c.Pair, ...]]
     store_was_put_back: bool = False
     mail_waits: bool = True
+    behind: tuple[str, ...] = ()
+    lost: tuple[tuple[str, str], ...] = ()
+    restored: list[c.RestoreStreams] = field(default_factory=list)
     asked: list[c.Compare] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     handed: list[c.HandOver] = field(default_factory=list)
@@ -50,12 +53,19 @@ class Seen:
             heads=("p-head",),
             store_was_put_back=self.store_was_put_back,
             held_since=last.held_since if last else None,
+            behind=self.behind,
         )
 
     @activity.defn
     async def begin_again(self, asked: c.BeginAgain) -> c.BegunAgain:
         self.begun += asked.managed_ids
         return c.BegunAgain(len(asked.managed_ids), 0)
+
+    @activity.defn
+    async def restore_streams(self, asked: c.RestoreStreams) -> c.StreamsRestored:
+        self.restored.append(asked)
+        self.behind = ()
+        return c.StreamsRestored(1, 12, self.lost)
 
     @activity.defn
     async def hand_over(self, asked: c.HandOver) -> c.HandedOver:
@@ -96,6 +106,7 @@ async def office(env: WorkflowEnvironment, seen: Seen) -> AsyncIterator[Office]:
     activities: list[Callable[..., Any]] = [
         seen.compare,
         seen.begin_again,
+        seen.restore_streams,
         seen.hand_over,
         seen.note_reconciliation,
         seen.send,
@@ -157,8 +168,22 @@ async def test_a_store_that_was_put_back_holds_our_cas_until_somebody_says_so(en
         assert seen.noted[0].held_since == seen.noted[1].held_since
         await here.compare(c.Reconcile(release=True))
     assert seen.noted[-1].held_since is None
-    assert len(seen.sent) == 1
-    assert "was put back" in dict(seen.sent[0].facts)["the_store"]
+    assert seen.restored == [c.RestoreStreams(everything=True)]
+    assert ["was put back" in dict(message.facts).get("the_store", "") for message in seen.sent] == [True]
+
+
+async def test_what_a_store_lacks_is_made_again_and_what_cannot_be_is_told_once(env: WorkflowEnvironment) -> None:
+    seen = Seen([()], behind=("mc-a",), lost=(("mc-b", "event 7 is missing"),))
+    async with office(env, seen) as here:
+        await here.compare(c.Reconcile(apply=False))
+        assert seen.restored == []
+        await here.compare()
+        seen.behind = ("mc-b",)
+        await here.compare()
+    assert seen.restored == [c.RestoreStreams(("mc-a",)), c.RestoreStreams(("mc-b",))]
+    first, second = (dict(message.facts) for message in seen.sent)
+    assert first == {"made_again": "12 events of 1 certificates", "not_whole": "1: mc-b"}
+    assert second == {"made_again": "12 events of 1 certificates"}
 
 
 async def test_mail_that_cannot_be_handed_over_keeps_nobody_from_hearing(env: WorkflowEnvironment) -> None:

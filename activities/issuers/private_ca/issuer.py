@@ -17,6 +17,7 @@ from domain.profiles import plan_breaches
 from store import ca
 from store.ca import Authority, Issued
 from store.orders import Order
+from store.reader.reconciliations import held_since
 
 
 def seal(tbs: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -36,6 +37,7 @@ class PrivateCA:
             raise CARefused(
                 f"{order.plan.issuer} is a CA: it signs nothing {order.plan.trust_class}; correct the policy."
             )
+        self._require_a_whole_store()
         # A look at the policy makes the CAs of a new one: its first order comes sooner than the next minute.
         self._parts.terms()
         name = authority_name(order.plan.issuer, order.plan.usages)
@@ -70,6 +72,15 @@ class PrivateCA:
         serial, tbs = to_be_signed(order.plan, key, parent, self._parts.clock())
         intent = Issued(order.order_key, authority.name, f"{serial:x}", sha256(order.csr).hexdigest(), tbs)
         return ca.intend(self._parts.engine, intent, self._parts.clock())
+
+    def _require_a_whole_store(self) -> None:
+        """A store that was put back has forgotten what was signed since, maybe for this very order (DESIGN rule 6)."""
+        since = held_since(self._parts.engine)
+        if since is not None:
+            raise CAUnavailable(
+                f"The store was put back to an earlier time, which was seen at {since:%d %b %Y %H:%M} UTC: nothing is "
+                "signed until somebody has read what differs and runs everleaf reconcile --apply."
+            )
 
     def _require_permitted(self, plan: Plan) -> None:
         profile = next((one for one in self._parts.profiles() if one.name == plan.profile), None)

@@ -31,7 +31,7 @@ def renew_crl(engine: Engine, authority: Authority, kek: bytes, now: datetime) -
 
     The number is taken before the rows are read, so a list with a higher number never knows less.
     """
-    number = ca.next_crl_number(engine, authority.name)
+    number = ca.next_crl_number(engine, authority.name, now)
     parent = x509.load_der_x509_certificate(authority.certificate)
     builder = (
         x509.CertificateRevocationListBuilder()

@@ -12,19 +12,22 @@ from api.web import charts, overview
 from api.web.page_router import pages
 from api.web.render import page, reader_of
 from store import reader
+from store.reader import reconciliations
 
 router = pages()
 
 # Answered without scrolling; the rest is one hop away.
 SHOWN = 12
+# What was begun again runs again: it is news for the shifts of a day, and then a matter of the histories.
+LOST_SHOWN_FOR, MOST_LOST = timedelta(days=1), 3
 
 
 @router.get("/")
 async def show_situation(request: Request, caller: CallerDep) -> Response:
     """What needs somebody, worst first; how it stands; what is in flight; when everything ends."""
     pulse, here = await asyncio.gather(caller.gateway.pulse(), run_in_threadpool(_here, caller))
-    reading, counts, checked_at = here.pop("measured")
-    here["health"] = overview.health(counts, pulse, checked_at, reading)
+    reading, counts, checked_at, last = here.pop("measured")
+    here["health"] = overview.health(counts, pulse, checked_at, reading, last)
     return await run_in_threadpool(page, request, caller, "situation.html", here)
 
 
@@ -54,5 +57,6 @@ def _here(caller: CallerDep) -> dict[str, Any]:
         "elsewhen": max(0, found.managed - sum(month.total for month in calendar)),
         "today": today,
         "backlog": charts.backlog(points),
-        "measured": (reading, health, found.checked_at),
+        "lost": overview.lost(reconciliations.differing_since(caller.engine, now - LOST_SHOWN_FOR, MOST_LOST)),
+        "measured": (reading, health, found.checked_at, reconciliations.last_reconciliation(caller.engine)),
     }

@@ -23,6 +23,12 @@ def upgrade() -> None:
         sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
     )
     op.create_index("reconciliations_by_time", "reconciliations", ["noted_at"])
+    op.create_table(
+        "streams_behind",
+        sa.Column("stream", sa.String, primary_key=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    )
     # NULL for what was queued by a release that did not keep it: a Courier of that release holds it.
     op.add_column("deliveries", sa.Column("message", JSONB, nullable=True))
     op.create_index("deliveries_that_wait", "deliveries", ["queued_at"], postgresql_where=sa.text("state = 'queued'"))

@@ -1,0 +1,109 @@
+"""Makes again what a store lacks that was put back to an earlier time, from the runs that Temporal still holds."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.engine import Engine
+from temporalio import activity
+from temporalio.client import Client, WorkflowHistory, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError
+
+from activities.discovery import heartbeat
+from domain.contracts import MOST_PAIRS, RecordBatch, RestoreStreams, StreamsRestored
+from domain.errors import EverleafError, NotReady
+from domain.lifecycle.state import LifecycleState
+from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
+from store.facts import caught_up, heads_of, record
+
+log = logging.getLogger(__name__)
+
+RUNNING = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus = 'Running'"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoringParts:
+    """``replayed``: the batches of events that one run had recorded; raises ValueError where it cannot be replayed."""
+
+    engine: Engine
+    client: Client
+    release: str
+    clock: Callable[[], datetime]
+    replayed: Callable[[WorkflowHistory], Awaitable[list[RecordBatch]]]
+
+
+class RestoringActivities:
+    def __init__(self, parts: RestoringParts) -> None:
+        self._parts = parts
+
+    @activity.defn
+    async def restore_streams(self, asked: RestoreStreams) -> StreamsRestored:
+        """Record once more what the runs had recorded; idempotent.  Raises NotReady where Temporal does not answer."""
+        streams, events, lost = 0, 0, list[tuple[str, str]]()
+        try:
+            async for managed_id in self._asked(asked):
+                heartbeat()
+                try:
+                    made = await self._restore(managed_id)
+                except (EverleafError, ValueError) as problem:
+                    log.warning("a stream is not whole", extra={"certificate": managed_id, "why": str(problem)})
+                    lost.append((managed_id, str(problem)[:300]))
+                    continue
+                streams, events = streams + bool(made), events + made
+        except RPCError as error:
+            raise NotReady(f"Temporal does not give the runs of lifecycles: {error.message}") from error
+        return StreamsRestored(streams, events, tuple(lost[:MOST_PAIRS]))
+
+    async def _asked(self, asked: RestoreStreams) -> AsyncIterator[str]:
+        if not asked.everything:
+            for managed_id in asked.managed_ids:
+                yield managed_id
+            return
+        async for run in self._parts.client.list_workflows(RUNNING):
+            managed_id = run.id.removeprefix(certificate_workflow(""))
+            head = (await asyncio.to_thread(heads_of, self._parts.engine, [managed_id])).get(managed_id, -1)
+            if await self._seq(managed_id) > head + 1:
+                yield managed_id
+
+    async def _seq(self, managed_id: str) -> int:
+        """The number of the next event of a lifecycle; that of one which does not answer is taken for large."""
+        handle = self._parts.client.get_workflow_handle(certificate_workflow(managed_id))
+        try:
+            state: LifecycleState = await handle.query("state", result_type=LifecycleState)
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return 2**62
+        return state.seq
+
+    async def _restore(self, managed_id: str) -> int:
+        """How many events were made again.  Raises NotFound where they begin behind a gap."""
+        engine = self._parts.engine
+        head = (await asyncio.to_thread(heads_of, engine, [managed_id])).get(managed_id, -1)
+        made = 0
+        for batch in await self._batches(managed_id, head):
+            missing = tuple(event for event in batch.events if event.seq > head)
+            if not missing:
+                continue
+            again = replace(batch, events=missing)
+            recorded = await asyncio.to_thread(record, engine, again, self._parts.release, self._parts.clock())
+            made, head = made + len(missing), recorded.head
+        await asyncio.to_thread(caught_up, engine, managed_id)
+        return made
+
+    async def _batches(self, managed_id: str, head: int) -> list[RecordBatch]:
+        """From the newest run back to the one that recorded the event behind ``head``."""
+        found: list[RecordBatch] = []
+        for run_id in await self._runs(managed_id):
+            heartbeat()
+            handle = self._parts.client.get_workflow_handle(certificate_workflow(managed_id), run_id=run_id)
+            found = [*await self._parts.replayed(await handle.fetch_history()), *found]
+            if found and found[0].events[0].seq <= head + 1:
+                break
+        return found
+
+    async def _runs(self, managed_id: str) -> Sequence[str]:
+        """Newest first."""
+        query = f"WorkflowId = '{certificate_workflow(managed_id)}'"
+        runs = [(run.start_time, run.run_id) async for run in self._parts.client.list_workflows(query)]
+        return [run_id for _, run_id in sorted(runs, reverse=True)]
