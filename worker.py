@@ -28,6 +28,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.adoption import AdoptionActivities
 from activities.boundary import Boundary
+from activities.clocks import Witnessed, confirmed
 from activities.deployers import DEPLOYERS, DeployerParts
 from activities.deployment import DeploymentActivities, DeploymentParts, returnable
 from activities.discovery import DiscoveryActivities
@@ -177,9 +178,9 @@ def issue(parts: Parts) -> list[Any]:
 
 def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> None:
     """Every CA that ``policy`` needs, with its list and its published root."""
-    kek = load_kek(settings.ca_kek, "EVERLEAF_CA_KEK")
-    ensure_authorities(engine, policy.issuers, kek, now())
-    renew_old_crls(engine, kek, now())
+    kek, at = load_kek(settings.ca_kek, "EVERLEAF_CA_KEK"), confirmed(engine, now)
+    ensure_authorities(engine, policy.issuers, kek, at)
+    renew_old_crls(engine, kek, at)
     publish_roots(engine, Path(settings.home) / "ca")
 
 
@@ -280,7 +281,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         activities=QUEUES[queue](parts),
         activity_executor=executor,
         workflow_runner=Sandbox(),
-        interceptors=[Boundary()],
+        interceptors=[Boundary(), Witnessed(parts.engine, now)],
         max_cached_workflows=1000,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=THREADS,

@@ -8,7 +8,7 @@ from threading import Lock
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.errors import BadInput, BadPolicy, EverleafError
+from domain.errors import BadInput, BadPolicy, ClockWrong, EverleafError
 from domain.tiers import Policy
 from formats.policy import parse_policy
 from store.engine import NO_DATABASE
@@ -23,7 +23,7 @@ class PolicyFile:
 
     ``take_up`` does what the policy in force asks for; ``keep`` is given the text of every one that was, in their
     order.  Where one of them fails it is tried again at each load, and meanwhile the policy holds all the same; only
-    the first must be taken up, unless it is the database that does not answer.
+    the first must be taken up, unless it is the database that does not answer or a clock that is wrong.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PolicyFile:
                 self._keep(*self._unkept[0])
                 self._unkept.pop(0)
         except (EverleafError, SQLAlchemyError, OSError) as error:
-            if self._taken is None and not isinstance(error, NO_DATABASE):
+            if self._taken is None and not isinstance(error, (*NO_DATABASE, ClockWrong)):
                 raise
             about = {"policy": policy.version, "error": type(error).__name__}
             log.error("the policy is only half in force, tried again", extra=about)

@@ -9,6 +9,7 @@ EverleafError
 ├── BadInput            the input is wrong; names the field and the remedy
 │   └── BadPolicy       the same for a policy file: file, line, field, remedy
 ├── NotReady            a part we need does not answer; try again (transient)
+│   └── ClockWrong      two clocks differ by more than a minute; names which (transient: clocks are mended)
 ├── TargetUnreachable   a deployment target does not answer; try again (transient)
 ├── TargetRefused       a deployment target answered no; a person must act
 ├── CAUnavailable       a CA does not answer; try again (transient)
@@ -71,6 +72,10 @@ class BadPolicy(BadInput):
 
 
 class NotReady(EverleafError):
+    pass
+
+
+class ClockWrong(NotReady):
     pass
 
 

@@ -5,14 +5,16 @@ other numbers is another life.  To change a number, or a behaviour: a new set be
 where code must do both, and ``NEWEST``.  A set goes once no live state and no gated history names it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
 from domain.errors import BadInput
 
-# A choice between two behaviours, by name.  There is none yet: the first release has one way of everything.
-Flag = Literal["none-yet"]
+# A choice between two behaviours, by name.
+# "verified-is-valid": what begins later than our clock is revoked and ordered once more, and what a place serves counts
+# as served only where it has begun and its path has not ended.
+Flag = Literal["verified-is-valid"]
 
 
 def _days(count: float) -> timedelta:
@@ -144,97 +146,96 @@ class RuleSet:
     shown: tuple[str, ...]
 
 
+_FIRST = RuleSet(
+    name="0.2",
+    flags=frozenset(),
+    second_look=_minutes(60),
+    good_looks=2,
+    silent_again=_days(3.5),
+    silent_looks=3,
+    silent_for=_days(7),
+    absent_looks=2,
+    wrong_places_again=_days(7),
+    broken_look_again=_minutes(5),
+    places_per_look=1000,
+    clock_skew=timedelta(seconds=60),
+    wrong_looks=3,
+    wrong_again=timedelta(seconds=2),
+    silent_verify_again=_minutes(5),
+    silent_verify_longest=timedelta(hours=12),
+    not_looked_again=timedelta(seconds=5),
+    unlooked_share=8,
+    first_retry=timedelta(seconds=30),
+    longest_retry=timedelta(hours=6),
+    shortest_retry=timedelta(seconds=5),
+    steady_retries=24,
+    tries_per_doubling=8,
+    ca_again=timedelta(hours=1),
+    least_ca_wait=timedelta(seconds=30),
+    consult_again=_minutes(5),
+    unroutable_again=_days(7),
+    least_unroutable_wait=_minutes(1),
+    store_under_way=timedelta(seconds=5),
+    recall_again=_minutes(5),
+    unreadable_again=timedelta(hours=1),
+    revoke_again=timedelta(hours=1),
+    revoke_asks_after=timedelta(hours=4),
+    collect_asks_after=_days(7),
+    repeat_after=timedelta(hours=24),
+    question_climbs=_days(7),
+    question_repeats=_days(7),
+    least_question_pause=_minutes(1),
+    most_questions=10,
+    asks_again=_days(7),
+    approval_lasts=_days(30),
+    reserved_for=timedelta(seconds=60),
+    longest_acknowledgement=_days(14),
+    step_down_before=_days(7),
+    critical_below=_days(7),
+    backdate_share=20,
+    largest_backdate=_minutes(5),
+    rsa_strength=((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80)),
+    least_bits=(("rsa", 2048), ("ecdsa", 256), ("ed25519", 256)),
+    weak_hashes=frozenset({"md2", "md4", "md5", "sha1"}),
+    earlier_kept=20,
+    codes_kept=200,
+    notices_kept=50,
+    untold_kept=100,
+    verdicts_kept=20,
+    failing_kept=50,
+    facts_kept=150_000,
+    event_bytes=48_000,
+    event_part_bytes=14_000,
+    slot_frame=40,
+    look_frame=450,
+    life_frame=900,
+    answers_kept=100,
+    events_at_once=50,
+    most_together=500_000,
+    most_carried=500_000,
+    messages_per_run=500,
+    overdue=timedelta(seconds=60),
+    door=timedelta(seconds=30),
+    refused_again=timedelta(hours=1),
+    shown=(
+        "EverleafTier",
+        "EverleafState",
+        "EverleafOwner",
+        "EverleafIssuer",
+        "EverleafService",
+        "EverleafRules",
+        "EverleafNeedsHuman",
+        "EverleafNotAfter",
+        "EverleafNextAction",
+    ),
+)
+
 RULES: dict[str, RuleSet] = {
-    rules.name: rules
-    for rules in (
-        RuleSet(
-            name="0.2",
-            flags=frozenset(),
-            second_look=_minutes(60),
-            good_looks=2,
-            silent_again=_days(3.5),
-            silent_looks=3,
-            silent_for=_days(7),
-            absent_looks=2,
-            wrong_places_again=_days(7),
-            broken_look_again=_minutes(5),
-            places_per_look=1000,
-            clock_skew=timedelta(seconds=60),
-            wrong_looks=3,
-            wrong_again=timedelta(seconds=2),
-            silent_verify_again=_minutes(5),
-            silent_verify_longest=timedelta(hours=12),
-            not_looked_again=timedelta(seconds=5),
-            unlooked_share=8,
-            first_retry=timedelta(seconds=30),
-            longest_retry=timedelta(hours=6),
-            shortest_retry=timedelta(seconds=5),
-            steady_retries=24,
-            tries_per_doubling=8,
-            ca_again=timedelta(hours=1),
-            least_ca_wait=timedelta(seconds=30),
-            consult_again=_minutes(5),
-            unroutable_again=_days(7),
-            least_unroutable_wait=_minutes(1),
-            store_under_way=timedelta(seconds=5),
-            recall_again=_minutes(5),
-            unreadable_again=timedelta(hours=1),
-            revoke_again=timedelta(hours=1),
-            revoke_asks_after=timedelta(hours=4),
-            collect_asks_after=_days(7),
-            repeat_after=timedelta(hours=24),
-            question_climbs=_days(7),
-            question_repeats=_days(7),
-            least_question_pause=_minutes(1),
-            most_questions=10,
-            asks_again=_days(7),
-            approval_lasts=_days(30),
-            reserved_for=timedelta(seconds=60),
-            longest_acknowledgement=_days(14),
-            step_down_before=_days(7),
-            critical_below=_days(7),
-            backdate_share=20,
-            largest_backdate=_minutes(5),
-            rsa_strength=((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80)),
-            least_bits=(("rsa", 2048), ("ecdsa", 256), ("ed25519", 256)),
-            weak_hashes=frozenset({"md2", "md4", "md5", "sha1"}),
-            earlier_kept=20,
-            codes_kept=200,
-            notices_kept=50,
-            untold_kept=100,
-            verdicts_kept=20,
-            failing_kept=50,
-            facts_kept=150_000,
-            event_bytes=48_000,
-            event_part_bytes=14_000,
-            slot_frame=40,
-            look_frame=450,
-            life_frame=900,
-            answers_kept=100,
-            events_at_once=50,
-            most_together=500_000,
-            most_carried=500_000,
-            messages_per_run=500,
-            overdue=timedelta(seconds=60),
-            door=timedelta(seconds=30),
-            refused_again=timedelta(hours=1),
-            shown=(
-                "EverleafTier",
-                "EverleafState",
-                "EverleafOwner",
-                "EverleafIssuer",
-                "EverleafService",
-                "EverleafRules",
-                "EverleafNeedsHuman",
-                "EverleafNotAfter",
-                "EverleafNextAction",
-            ),
-        ),
-    )
+    rules.name: rules for rules in (_FIRST, replace(_FIRST, name="0.3", flags=frozenset({"verified-is-valid"})))
 }
 
 # What new lives take, and what `upgrade` brings idle ones to.
-NEWEST = "0.2"
+NEWEST = "0.3"
 # Under which a state is read that has taken none: events of before there were rule sets.
 OLDEST = "0.2"
 

@@ -210,9 +210,12 @@ def serves(state: LifecycleState, place: Place) -> bool:
     issued = state.case.issued if state.case is not None else None
     if issued is None or place.put_at is None or place.silent or not place.lives:
         return False
+    must_be_valid = "verified-is-valid" in state.led_by.flags
     return all(
         seen.fingerprint == issued.fingerprint
         and not seen.flaw
+        # Good is what had begun and not ended when it was looked at.
+        and (seen.good > 0 or not must_be_valid)
         and seen.last >= place.put_at
         and not ends_early(state, seen)
         for seen in place.lives

@@ -199,13 +199,26 @@ def _issued(turn: Turn, order: str, life: Life) -> None:
     if not why:
         return
     turn.emit(e.OrderClosed(order, "unusable", revoke=True, collected=True, detail=why, fingerprint=life.fingerprint))
-    turn.emit(e.BecameUnroutable(why, unroutable_again(turn)))
+    if begins_later(turn, life):
+        # A clock is wrong, not the plan: once it is mended the next order gives what this one should have given.  Until
+        # then each order is a certificate that is revoked: as seldom as a CA is asked that does not answer.
+        again = max(turn.backoff("collect"), _ca_again(turn))
+        turn.emit(e.StepFailed("collect", why, Stage.WAITING_FOR_CA, again))
+    else:
+        turn.emit(e.BecameUnroutable(why, unroutable_again(turn)))
+
+
+def begins_later(turn: Turn, life: Life) -> bool:
+    """Whether clients would refuse ``life`` now: it was issued by a clock that is ahead of ours (DESIGN rule 12)."""
+    return "verified-is-valid" in turn.rules.flags and life.not_before > turn.now + turn.rules.clock_skew
 
 
 def _unusable(turn: Turn, life: Life) -> str:
     """Why an issued certificate must not be deployed (rules 1 and 7); empty when it may."""
     plan, requested = turn.case.plan, bool(turn.case.requested_by)
     assert plan is not None
+    if begins_later(turn, life):
+        return f"it begins only at {life.not_before:%Y-%m-%d %H:%M} UTC: the clock of its CA is ahead"
     if life.trust_class is not plan.trust_class:
         return f"it was issued as {life.trust_class}, not {plan.trust_class}"
     if set(life.names) != set(plan.names):

@@ -17,6 +17,7 @@ from cli import replaying
 from cli.api_client import Api
 from cli.main import app
 from cli.upgrading import all_changes, change_all
+from domain.lifecycle.rules import NEWEST
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow
 from domain.tiers import Tier
 from tests.domain.simulation import World
@@ -76,7 +77,7 @@ async def test_every_run_of_a_certificate_is_replayed(theatre: Theatre, capsys: 
 
 async def test_upgrade_says_and_does_for_each_lifecycle_what_its_rules_need(temporal: WorkflowEnvironment) -> None:
     async with temporal as made:
-        for number, rules in enumerate((None, "0.1.5", "0.2", "0.1.5", None)):
+        for number, rules in enumerate((None, "0.1.5", NEWEST, "0.1.5", None)):
             given = TypedSearchAttributes([SearchAttributePair(RULES, rules)] if rules else [])
             await made.client.start_workflow(
                 CertificateLifecycle.run,
@@ -89,10 +90,10 @@ async def test_upgrade_says_and_does_for_each_lifecycle_what_its_rules_need(temp
         wanted = {change.managed_id: change for change in await all_changes(made.client)}
         anew, continues = "begun anew from the store", "continues as new"
         assert {name: (change.rules, change.to, change.how) for name, change in wanted.items()} == {
-            "mc-0": ("0.1.0", "0.2", anew),
-            "mc-1": ("0.1.5", "0.2", continues),
-            "mc-3": ("0.1.5", "0.2", continues),
-            "mc-4": ("0.1.0", "0.2", anew),
+            "mc-0": ("0.1.0", NEWEST, anew),
+            "mc-1": ("0.1.5", NEWEST, continues),
+            "mc-3": ("0.1.5", NEWEST, continues),
+            "mc-4": ("0.1.0", NEWEST, anew),
         }
         assert not any(change.busy for change in wanted.values())
         # Saying it has done nothing.

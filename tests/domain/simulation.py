@@ -145,6 +145,9 @@ class World:
     rooted: set[Slot] = field(default_factory=set)
     # How far the scanner's clock is ahead, and who hears each command with what it came to.
     clock_ahead: timedelta = timedelta()
+    # How far the CA's is, and under which rule set the life is led.
+    ca_ahead: timedelta = timedelta()
+    rules: str = NEWEST
     mail_is_away: bool = False
     # Another ladder than the tier's own.
     table: TierPolicy | None = None
@@ -165,7 +168,7 @@ class World:
     def adopt_this(self, first: Life) -> None:
         self.certificates[first.fingerprint] = first
         self.served = dict.fromkeys(SLOTS, first.fingerprint)
-        self.tell(TakeRules(NEWEST))
+        self.tell(TakeRules(self.rules))
         told = terms(self.tier, self.length)
         told = replace(told, table=self.table or told.table)
         self.notice(Observation("n-0", "adopted", self.now, told, first, SLOTS, self.looks(SLOTS)))
@@ -337,7 +340,7 @@ class World:
                 ends = min(ends, self.ca_ends_at)
             if ends <= self.now:
                 return OrderOutcome(key, "failed", detail="the CA ends", cause="issuer-ends-first")
-            made = life(key, self.now, ends - self.now)
+            made = life(key, self.now + self.ca_ahead, ends - self.now)
             self.certificates[made.fingerprint] = made
             self.orders[key] = made.fingerprint
         return OrderOutcome(key, "issued", self.certificates[self.orders[key]])

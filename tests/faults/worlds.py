@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,7 @@ from workflows.discovery import Discovery
 # Inside the window of every tier, and minutes away from the first rung of each (DESIGN rule 1).
 LIFE, LEFT = timedelta(minutes=60), timedelta(minutes=18)
 DISCOVERY = "broken"
+ALL_QUEUES = "lifecycle,deploy,scan,issue"
 LISTENERS = """
 import asyncio, sys
 from pathlib import Path
@@ -147,7 +148,11 @@ class World:
         for number, port in enumerate(self.ports):
             write_listener(folder, port, f"n{number}.{self.home.name}.example", stand_in, left=self.left)
 
-    def start_worker(self, failpoint: str = "", queues: str = "lifecycle,deploy,scan,issue") -> None:
+    def start_worker(self, failpoint: str = "", queues: str = ALL_QUEUES) -> None:
+        self.worker = self.one_worker(queues, {"EVERLEAF_FAILPOINT": failpoint})
+
+    def one_worker(self, queues: str, more: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        """A process that serves ``queues``, with ``more`` in its environment; whoever asks for it ends it."""
         settings = self.settings
         environment = {
             "EVERLEAF_HOME": settings.home,
@@ -157,9 +162,8 @@ class World:
             "EVERLEAF_SMTP_URL": settings.smtp_url,
             "EVERLEAF_CA_KEK": f"{settings.home}/ca.kek",
             "EVERLEAF_LEAF_KEK": f"{settings.home}/leaf.kek",
-            "EVERLEAF_FAILPOINT": failpoint,
         }
-        self.worker = start(["worker.py", queues], self.home / "worker.log", environment)
+        return start(["worker.py", queues], self.home / "worker.log", {**environment, **more})
 
     async def client(self) -> Client:
         return await connect(self.settings)

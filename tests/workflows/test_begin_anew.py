@@ -9,6 +9,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.worker import Worker
 
+from domain.lifecycle.rules import NEWEST
 from domain.names import LIFECYCLE_QUEUE, LIFECYCLE_WORKFLOW, OBSERVE_SIGNAL, certificate_workflow
 from domain.people.messages import Retire
 from domain.tiers import Tier
@@ -85,6 +86,6 @@ async def test_a_new_run_says_under_which_rules_it_goes(real: Theatre) -> None:
     stage = await real.stage(World(tier=Tier.INTERNAL))
     run = await Messenger(real.env.client).begin_anew("mc-1")
     described = await stage.env.client.get_workflow_handle(stage.handle.id, run_id=run).describe()
-    assert [pair.value for pair in described.typed_search_attributes if pair.key.name == "EverleafRules"] == ["0.2"]
+    assert [pair.value for pair in described.typed_search_attributes if pair.key.name == "EverleafRules"] == [NEWEST]
     history = await stage.env.client.get_workflow_handle(stage.handle.id, run_id=run).fetch_history()
     assert history.events[0].workflow_execution_started_event_attributes.task_queue.name == LIFECYCLE_QUEUE
