@@ -10,14 +10,16 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from cli import database, temporal_server
 from cli.home import LEAST_FREE_BYTES, Home, read_json
 from cli.postgres import binaries
 from cli.process import in_own_user_namespace, is_free
-from domain.errors import EverleafError
+from domain.errors import BadPolicy, EverleafError
 from domain.settings import with_password_file
+from formats.policy import parse_policy
 
 # Certificates and codes live to the second; two hosts that keep NTP differ by milliseconds.
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=2)
@@ -161,6 +163,21 @@ def certificate_authority(patient: Patient) -> Finding:
     return Finding("good" if good else "bad", "its worker is up" if good else "its worker is not up", remedy)
 
 
+def policy(patient: Patient) -> Finding:
+    """Of this installation.  While it is refused the parts go by the last good one, not by what its author meant."""
+    file = Path(patient.setting("EVERLEAF_POLICY") or patient.home.policy)
+    if not file.is_file():
+        return Finding("skipped", f"{file} is not there yet; `everleaf up` writes one to fill in")
+    try:
+        parse_policy(file.read_bytes(), str(file))
+    except BadPolicy as refused:
+        others = f" (and {len(refused.others)} more)" if refused.others else ""
+        told = f"{refused.file}:{refused.line}: {refused.field}: {refused.problem}{others}"
+        remedy = f"{refused.remedy} Until then the last policy that was good holds, if there was one."
+        return Finding("bad", told, remedy)
+    return Finding("good", str(file))
+
+
 # (name, check)
 Checks = tuple[tuple[str, Callable[[Patient], Finding]], ...]
 
@@ -176,6 +193,7 @@ CHECKS: Checks = (
     ("clock", clock),
     ("Temporal", temporal),
     ("CA", certificate_authority),
+    ("policy", policy),
 )
 
 

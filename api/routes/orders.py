@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import PEM
+from api.in_force import policy_in_force
 from api.lists import OperationAnswer
 from api.messaging import Errand, IdempotencyKey, claim, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.schemas import Operation, OrderItem
-from api.scope import policy_of
 from domain.contracts import Plan
 from domain.errors import BadInput, Conflict
 from domain.people.messages import Supply
@@ -83,9 +83,10 @@ def _keep(caller: Caller, order: dict[str, Any], brought: tuple[str, tuple[bytes
 
 def _judge(caller: Caller, order: dict[str, Any], chain: tuple[bytes, ...]) -> None:
     """The issue worker judges it again; what is said here leaves the order, its key and its request as they are."""
-    policy = policy_of(caller.parts.policy)
-    if policy is None:
+    known = policy_in_force(caller.parts)
+    if known is None:
         return
+    policy = known.policy
     plan = PLAN.validate_python(order["plan"])
     judge = Judge(policy.issuers, policy.roots, caller.parts.clock())
     wrong = wrong_with(chain, (bytes(order["csr"]), plan), judge)

@@ -22,6 +22,7 @@ from tests.activities.test_issuance_manual import OutsideCA
 from tests.api.conftest import House, open_house
 from tests.api.test_reading import POLICY
 from tests.domain.simulation import NAMES, World, broken, plan
+from tests.policies import whole
 
 KEY = "mc-1.1.1.1"
 PEM = {"content-type": "application/x-pem-file"}
@@ -117,7 +118,7 @@ async def test_a_slip_of_whoever_brings_it_leaves_the_order_as_it_is(
     database: Engine, world: World, tmp_path: Path
 ) -> None:
     file = tmp_path / "policy.yaml"
-    file.write_text(POLICY)
+    file.write_text(whole(POLICY))
     async with open_order_under(file, database, world) as (house, _):
         answer = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=certificate(), headers=PEM)
         assert answer.status_code == 422
@@ -133,11 +134,11 @@ async def test_what_a_root_of_the_policy_issued_is_brought_without_that_root(
     database: Engine, world: World, tmp_path: Path
 ) -> None:
     file, outside = tmp_path / "policy.yaml", OutsideCA(world.now)
-    file.write_text(POLICY)
+    file.write_text(whole(POLICY))
     async with open_order_under(file, database, world) as (house, csr):
         content = pem_of([outside.sign(csr, days=365)])
         unknown = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=content, headers=PEM)
         assert "add the CA's certificate" in unknown.text
-        file.write_text(f"{POLICY}roots: {json.dumps([pem_of([outside.certificate]).decode()])}\n")
+        file.write_text(whole(f"{POLICY}roots: {json.dumps([pem_of([outside.certificate]).decode()])}\n"))
         known = await house.ask("POST", f"/v1/orders/{KEY}/certificate", content=content, headers=PEM)
         assert known.status_code == 202, known.text
