@@ -83,6 +83,9 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_authorities": "SELECT, INSERT, UPDATE (crl_number)",
         "ca_crls": APPEND,
         "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
+        # Which CA made what an order replaces: what a person brings is held against it.
+        "certificates": "SELECT (fingerprint, der)",
+        "lives": "SELECT (managed_id, generation, fingerprint)",
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
         # Whether the store was put back: nothing is signed until somebody has looked.
         "reconciliations": READ,
