@@ -19,6 +19,7 @@ from cli.postgres import binaries
 from cli.process import in_own_user_namespace, is_free
 from domain.errors import BadPolicy, EverleafError
 from domain.settings import with_password_file
+from domain.tiers import Role
 from formats.policy import parse_policy
 
 # Certificates and codes live to the second; two hosts that keep NTP differ by milliseconds.
@@ -163,6 +164,21 @@ def certificate_authority(patient: Patient) -> Finding:
     return Finding("good" if good else "bad", "its worker is up" if good else "its worker is not up", remedy)
 
 
+def tokens(patient: Patient) -> Finding:
+    """Four eyes are people: what release 0.2.0 made for a role alone decides nothing any more."""
+    if not patient.database_url:
+        return NOT_RUNNING
+    found = database.nameless_deciders(patient.database_url, [Role.SECURITY_HEAD.value])
+    if found is None:
+        return Finding("skipped", "this process may not read them; ask where the API runs")
+    if not found:
+        return Finding("good", "each that decides is a person's, or a machine's that may")
+    named = ", ".join(f"{name[:40]} ({token_id})" for token_id, name in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    remedy = "Make new ones with `everleaf token create --person ID`, then `everleaf token revoke ID`."
+    return Finding("bad", f"may not approve, for no person stands behind: {named}{more}", remedy)
+
+
 def policy(patient: Patient) -> Finding:
     """Of this installation.  While it is refused the parts go by the last good one, not by what its author meant."""
     file = Path(patient.setting("EVERLEAF_POLICY") or patient.home.policy)
@@ -194,6 +210,7 @@ CHECKS: Checks = (
     ("Temporal", temporal),
     ("CA", certificate_authority),
     ("policy", policy),
+    ("tokens", tokens),
 )
 
 

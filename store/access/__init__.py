@@ -3,7 +3,7 @@
 The one writer of those tables; one file per kind.
 """
 
-from store.access.people import Actor, everybody, head_of, people_of, person, sync_people
+from store.access.people import DECIDING, NAME_ONE, Actor, decides, everybody, head_of, people_of, person, sync_people
 from store.access.requests import KEYS_KEPT, claim_key, forget_keys
 from store.access.security import record_security_event, security_events
 from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
@@ -24,8 +24,10 @@ from store.access.tokens import authenticate, create_login_link, create_token, r
 from store.access.warrants import MAY_SEND, Binding, mint_warrant, redeem
 
 __all__ = [
+    "DECIDING",
     "KEYS_KEPT",
     "MAY_SEND",
+    "NAME_ONE",
     "Actor",
     "Binding",
     "Comment",
@@ -39,6 +41,7 @@ __all__ = [
     "comments_on",
     "create_login_link",
     "create_token",
+    "decides",
     "end_session",
     "everybody",
     "forget_keys",

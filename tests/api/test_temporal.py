@@ -86,7 +86,7 @@ class Site:
         self.database = database
         self.client = client
         self.stack = AsyncExitStack()
-        self.token = access.create_token(database, name="head", role=Role.SECURITY_HEAD)
+        self.token = access.create_token(database, name="head", role=Role.SECURITY_HEAD, may_decide=True)
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx2.Response:
         headers = {"authorization": f"Bearer {self.token}", **more.pop("headers", {})}
