@@ -41,7 +41,7 @@ from activities.keys.custodian import StoreCustodian
 from activities.keys.envelope import load_kek
 from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
-from activities.policy_file import PolicyFile
+from activities.policy_file import PolicyFile, recalling
 from activities.reconciling import ReconcilingActivities, ReconcilingParts
 from activities.recording import RecordingActivities, RecordingParts
 from activities.restoring import RestoringActivities, RestoringParts
@@ -297,7 +297,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
     if LIFECYCLE_QUEUE in queues:
         await keep_schedules(client)
     engine = create_engine(settings.database_url)
-    policy = PolicyFile(Path(settings.policy), *follow(settings, engine, queues))
+    policy = PolicyFile(Path(settings.policy), *follow(settings, engine, queues), recalling(engine))
     parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint), [policy.load])
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import BadInput, BadPolicy, ClockWrong, EverleafError
 from domain.tiers import Policy
-from formats.policy import parse_policy
+from formats.policy import kept_policy, parse_policy
+from store.access import last_policy
 from store.engine import NO_DATABASE
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ class PolicyFile:
     ``take_up`` does what the policy in force asks for; ``keep`` is given the text of every one that was, in their
     order.  Where one of them fails it is tried again at each load, and meanwhile the policy holds all the same; only
     the first must be taken up, unless it is the database that does not answer or a clock that is wrong.
+
+    ``recall`` gives the policy that was in force last, or None: a start while the file is bad goes on with that one.
     """
 
     def __init__(
@@ -31,8 +35,9 @@ class PolicyFile:
         path: Path,
         take_up: Callable[[Policy], None] = lambda _: None,
         keep: Callable[[Policy, bytes], None] = lambda *_: None,
+        recall: Callable[[], Policy | None] = lambda: None,
     ) -> None:
-        self._path = path
+        self._path, self._recall = path, recall
         self._take_up, self._keep = take_up, keep
         self._taken: Policy | None = None
         self._unkept: list[tuple[Policy, bytes]] = []
@@ -41,9 +46,10 @@ class PolicyFile:
         self._policy: Policy | None = None
 
     def load(self) -> Policy:
-        """Raises BadPolicy at the first reading, and what taking it up raises.
+        """Raises BadPolicy at the first reading where no policy was ever in force, and what taking it up raises.
 
-        Later a bad file is logged and the last good policy holds: a slip in an editor must not stop renewals.
+        Else a bad file is logged and the last good policy holds, whichever process read it: neither a slip in an editor
+        nor a restart after it may stop renewals, or alarm fewer people than before.
         """
         with self._lock:
             stamp = self._stamp_now()
@@ -80,10 +86,30 @@ class PolicyFile:
             text = self._path.read_bytes()
             policy = parse_policy(text, str(self._path))
         except (BadInput, OSError) as error:
-            if self._policy is None:
+            held = self._policy or self._recalled()
+            if held is None:
                 raise
             field = error.field if isinstance(error, BadPolicy) else ""
-            log.error("policy refused, the last good one holds", extra={"policy": str(self._path), "field": field})
-            return self._policy
+            about = {"policy": str(self._path), "field": field, "line": getattr(error, "line", 0), "held": held.version}
+            log.error("policy refused, the last good one holds", extra=about)
+            return held
         self._unkept.append((policy, text))
         return policy
+
+    def _recalled(self) -> Policy | None:
+        """None also where the store does not answer: then there is no policy, and this start fails as without one."""
+        try:
+            return self._recall()
+        except (EverleafError, SQLAlchemyError, OSError) as error:
+            log.error("the last good policy cannot be read", extra={"error": type(error).__name__})
+            return None
+
+
+def recalling(engine: Engine) -> Callable[[], Policy | None]:
+    """What gives the policy that was last in force, as the store has it; None where none ever was."""
+
+    def recall() -> Policy | None:
+        kept = last_policy(engine)
+        return kept_policy(kept.text, kept.version) if kept else None
+
+    return recall

@@ -87,6 +87,8 @@ PAGES: dict[str, frozenset[Role]] = {
 }
 # Beside its roles, a machine whose token was made with --may-decide.
 MAY_DECIDE = frozenset({"decide_approval"})
+# Where the role alone is not enough: it must be a person's (four eyes are people), or such a machine.
+DECISIONS = MAY_DECIDE | {"make_code", "decide_on_page", "show_code"}
 
 # The browser takes it only over TLS or from this machine itself, for the whole host, and gives it to no script.
 COOKIE = "__Host-everleaf"
@@ -107,7 +109,16 @@ READS: dict[str, tuple[str, ...]] = {"upload_certificate": PEM, "validate_policy
 
 
 def may(route: str, actor: Actor) -> bool:
-    return actor.role in (ROLES | PAGES).get(route, frozenset()) or (route in MAY_DECIDE and actor.may_decide)
+    by_role = actor.role in (ROLES | PAGES).get(route, frozenset())
+    if route not in DECISIONS:
+        return by_role
+    return actor.may_decide and (by_role or route in MAY_DECIDE)
+
+
+def why_not(route: str, actor: Actor) -> str:
+    if route in DECISIONS and actor.role in HEADS:
+        return f"this {actor.role} names no person, so it decides nothing: four eyes are people. {access.NAME_ONE}"
+    return f"{actor.role} may not {route.replace('_', ' ')}; ask somebody whose role may."
 
 
 class Door(APIRoute):
@@ -121,8 +132,7 @@ class Door(APIRoute):
             count_call(request)
             try:
                 if not may(self.name, actor):
-                    told = f"{actor.role} may not {self.name.replace('_', ' ')}; ask somebody whose role may."
-                    raise NotAllowed(told)
+                    raise NotAllowed(why_not(self.name, actor))
                 check_media_type(request, self.name)
                 await check_text(request)
                 return await inner(request)

@@ -2,24 +2,11 @@
 
 import ipaddress
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from api.bodies import DiscoveryAsked
-from domain.errors import BadInput, BadPolicy, NotReady
-from domain.tiers import Policy, Scope
-from formats.policy import parse_policy
-
-
-def policy_of(policy: str) -> Policy | None:
-    """The policy file, or None where this process is given none.  Raises NotReady for a bad policy."""
-    file = Path(policy)
-    if not policy or not file.is_file():
-        return None
-    try:
-        return parse_policy(file.read_bytes(), file.name)
-    except BadPolicy as error:
-        # Not the caller's mistake: whoever keeps the policy must correct it.
-        raise NotReady(f"The policy in force cannot be read: {error}") from error
+from domain.errors import BadInput
+from domain.tiers import Scope
 
 
 def check_scope(asked: DiscoveryAsked, scope: Scope) -> None:

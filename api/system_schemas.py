@@ -7,10 +7,14 @@ from pydantic import BaseModel
 
 
 class PolicyItem(BaseModel):
-    """``version``: ``sha256:`` and the hash of the file's bytes; durations in ``policy`` are ISO 8601, in days."""
+    """``version``: ``sha256:`` and the hash of the file's bytes; durations in ``policy`` are ISO 8601, in days.
+
+    ``problem``: why the file is refused while this one, the last that was good, holds; empty: it is that of the file.
+    """
 
     version: str
     policy: dict[str, Any]
+    problem: str = ""
 
 
 class PolicyMistake(BaseModel):

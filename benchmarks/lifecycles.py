@@ -68,6 +68,9 @@ profiles: [{name: half-year, validity: 180d}]
 renewals: [{when: {}, issuer: own, profile: half-year}]
 targets: [{name: file, when: {paths: ["FOLDER/*.pem"]}, chain: "{path}", key: "{path}"}]
 scope: {paths: ["FOLDER/*.pem"]}
+tiers: []
+roots: []
+...
 """
 
 

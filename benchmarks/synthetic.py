@@ -30,6 +30,10 @@ issuers: [{name: private, kind: private-ca, trust_class: private, recognise: ["*
 profiles: [{name: p, validity: same, algorithms: [ed25519]}]
 renewals: [{when: {}, issuer: private, profile: p}]
 targets: [{name: t, when: {}, chain: "/s/{address}/{port}{sni}.pem", key: "/s/{address}/{port}{sni}.key"}]
+tiers: []
+scope: {}
+roots: []
+...
 """
 
 

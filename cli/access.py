@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -41,28 +41,38 @@ def list_tokens(
     from store import access
 
     with _store(chosen(data_dir)) as engine:
-        rows = [dict(row) for row in access.tokens_of(engine, every=every)]
+        rows = [{**row, "decides": _decides(dict(row))} for row in access.tokens_of(engine, every=every)]
     if output is Output.JSON:
         print(json.dumps(rows, indent=2, default=_text))
         return
     table = Table(box=None, padding=(0, 2))
     for column in ("id", "name", "role", "person", "decides", "made", "last used", "ends"):
         table.add_column(column, no_wrap=column == "id")
+    decisions = {True: "yes", False: "", None: "no: it names no person"}
     for row in rows:
         ends = f"revoked {_day(row['revoked_at'])}" if row["revoked_at"] else _day(row["expires_at"]) or "never"
         used = _day(row["last_used_at"]) or "never"
-        decides = "yes" if row["may_decide"] else ""
         table.add_row(
             row["id"],
             escape(row["name"]),
             row["role"],
             escape(row["person"]),
-            decides,
+            decisions[row["decides"]],
             _day(row["made_at"]),
             used,
             ends,
         )
     console.print(table)
+
+
+def _decides(row: Mapping[str, Any]) -> bool | None:
+    """None: its role does, and nobody stands behind it, as release 0.2.0 made them."""
+    from store import access
+
+    role = Role(row["role"])
+    if access.decides(role, row["person"], row["may_decide"]):
+        return True
+    return None if role in access.DECIDING else False
 
 
 def revoke_token(

@@ -1,6 +1,6 @@
 """Whether a PostgreSQL answers, what its clock says, and how we stand in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +73,26 @@ def clock(url: str) -> datetime:
     found = row[0]
     assert isinstance(found, datetime)
     return found
+
+
+NAMELESS = """
+SELECT id, name FROM tokens
+WHERE role = ANY(%s) AND person = '' AND NOT may_decide
+      AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+ORDER BY made_at
+"""
+
+
+def nameless_deciders(url: str, roles: Sequence[str]) -> list[tuple[str, str]] | None:
+    """(id, name) of each living token of ``roles`` that no person stands behind, and that is no machine's that may.
+
+    None where this role of the database may not read them.  Raises NotReady.
+    """
+    with _connected(url) as connection:
+        try:
+            return [(str(row[0]), str(row[1])) for row in connection.execute(NAMELESS, (list(roles),))]
+        except psycopg.errors.InsufficientPrivilege:
+            return None
 
 
 @contextmanager

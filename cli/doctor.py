@@ -10,14 +10,17 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from cli import database, temporal_server
 from cli.home import LEAST_FREE_BYTES, Home, read_json
 from cli.postgres import binaries
 from cli.process import in_own_user_namespace, is_free
-from domain.errors import EverleafError
+from domain.errors import BadPolicy, EverleafError
 from domain.settings import with_password_file
+from domain.tiers import Role
+from formats.policy import parse_policy
 
 # Certificates and codes live to the second; two hosts that keep NTP differ by milliseconds.
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=2)
@@ -161,6 +164,36 @@ def certificate_authority(patient: Patient) -> Finding:
     return Finding("good" if good else "bad", "its worker is up" if good else "its worker is not up", remedy)
 
 
+def tokens(patient: Patient) -> Finding:
+    """Four eyes are people: what release 0.2.0 made for a role alone decides nothing any more."""
+    if not patient.database_url:
+        return NOT_RUNNING
+    found = database.nameless_deciders(patient.database_url, [Role.SECURITY_HEAD.value])
+    if found is None:
+        return Finding("skipped", "this process may not read them; ask where the API runs")
+    if not found:
+        return Finding("good", "each that decides is a person's, or a machine's that may")
+    named = ", ".join(f"{name[:40]} ({token_id})" for token_id, name in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    remedy = "Make new ones with `everleaf token create --person ID`, then `everleaf token revoke ID`."
+    return Finding("bad", f"may not approve, for no person stands behind: {named}{more}", remedy)
+
+
+def policy(patient: Patient) -> Finding:
+    """Of this installation.  While it is refused the parts go by the last good one, not by what its author meant."""
+    file = Path(patient.setting("EVERLEAF_POLICY") or patient.home.policy)
+    if not file.is_file():
+        return Finding("skipped", f"{file} is not there yet; `everleaf up` writes one to fill in")
+    try:
+        parse_policy(file.read_bytes(), str(file))
+    except BadPolicy as refused:
+        others = f" (and {len(refused.others)} more)" if refused.others else ""
+        told = f"{refused.file}:{refused.line}: {refused.field}: {refused.problem}{others}"
+        remedy = f"{refused.remedy} Until then the last policy that was good holds, if there was one."
+        return Finding("bad", told, remedy)
+    return Finding("good", str(file))
+
+
 # (name, check)
 Checks = tuple[tuple[str, Callable[[Patient], Finding]], ...]
 
@@ -176,6 +209,8 @@ CHECKS: Checks = (
     ("clock", clock),
     ("Temporal", temporal),
     ("CA", certificate_authority),
+    ("policy", policy),
+    ("tokens", tokens),
 )
 
 

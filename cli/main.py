@@ -120,12 +120,15 @@ def doctor_(
         raise typer.Exit(1)
 
 
-@token_app.command("create", epilog="Example: `everleaf token create --role operator --name ansible`")
+@token_app.command("create", epilog="Example: `everleaf token create --role security-head --name laptop --person head`")
 def create_token(
     role: Annotated[Role, typer.Option("--role", help="What the bearer may do.")],
     name: Annotated[str, typer.Option("--name", help="Whose token it is; shown wherever it acts.")],
     may_decide: Annotated[bool, typer.Option("--may-decide", help="A machine that may approve renewals.")] = False,
-    person: Annotated[str, typer.Option("--person", metavar="ID", help="Of the policy: it acts as this person.")] = "",
+    person: Annotated[
+        str,
+        typer.Option("--person", metavar="ID", help="Of the policy: as whom it acts. A security-head must name one."),
+    ] = "",
     data_dir: DataDir = None,
 ) -> None:
     """Print one new bearer token. It is shown once: the store keeps its hash."""

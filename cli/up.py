@@ -22,7 +22,7 @@ from cli.ports import Ports, choose
 from cli.postgres import EmbeddedPostgres
 from cli.process import accepts, claim, open_log
 from cli.supervisor import Supervisor
-from domain.errors import BadInput, EverleafError, NotReady
+from domain.errors import BadInput, BadPolicy, EverleafError, NotReady
 from domain.settings import with_password_file
 from formats.policy import parse_policy
 
@@ -72,10 +72,12 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     supervisor.facts |= _facts(options, ports)
     supervisor.write()
     home.make_keys()
-    policy = _prepare_policy(options, supervisor)
+    policy, refused = _prepare_policy(options, supervisor)
     database_url = _start_database(home, supervisor)
     supervisor.facts["database_url"] = database_url
     _migrate(database_url, supervisor)
+    if refused is not None:
+        _go_on_without(refused, database_url, supervisor)
     address = _start_temporal(home, ports, supervisor)
     if options.demo:
         supervisor.start(parts.mailbox(home), parts.estate(home))
@@ -173,8 +175,11 @@ def _facts(options: Options, ports: Ports) -> dict[str, object]:
     }
 
 
-def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
-    """The path of the policy; the demo brings its own, else a commented one is written where there is none."""
+def _prepare_policy(options: Options, supervisor: Supervisor) -> tuple[str, BadPolicy | None]:
+    """The path of the policy; the demo brings its own, else a commented one is written where there is none.
+
+    With why it is refused, where the store may have one that was good; else a bad one is raised.
+    """
     given = os.environ.get("EVERLEAF_POLICY")
     if options.demo:
         from demo.estate import prepare
@@ -190,8 +195,31 @@ def _prepare_policy(options: Options, supervisor: Supervisor) -> str:
             "EVERLEAF_POLICY", f"{policy} is not a file", "Name a policy file; demo/policy.yaml is an example."
         )
     # Refused here, in front of whoever starts it: later the same mistake would only stand in the workers' logs.
-    parse_policy(policy.read_bytes(), str(policy))
-    return str(policy)
+    try:
+        parse_policy(policy.read_bytes(), str(policy))
+    except BadPolicy as error:
+        if not (os.environ.get("EVERLEAF_DATABASE_URL") or EmbeddedPostgres(options.home.path).cluster.exists()):
+            raise
+        return str(policy), error
+    return str(policy), None
+
+
+def _go_on_without(refused: BadPolicy, database_url: str, supervisor: Supervisor) -> None:
+    """By the last good policy, as the workers will: a machine that starts again after an edit must renew.
+
+    Raises ``refused`` where none was ever in force.
+    """
+    from store.access import last_policy
+    from store.engine import create_engine
+
+    engine = create_engine(database_url)
+    try:
+        kept = last_policy(engine)
+    finally:
+        engine.dispose()
+    if kept is None:
+        raise refused
+    supervisor.tell("policy", "refused", f"the last good one ({kept.version[:19]}) holds: {refused}")
 
 
 def _start_database(home: Home, supervisor: Supervisor) -> str:

@@ -13,9 +13,9 @@ from typing import Literal
 
 from domain.certificate import Algorithm, Certificate, Life, TrustClass
 from domain.paths import Reason
+from domain.usages import ANY_USE as ANY_USE
+from domain.usages import usage_word
 
-# RFC 5280 4.2.1.12: as good as no extension at all.
-ANY_USE = "2.5.29.37.0"
 # CA/B Forum BR 6.1.5 and NIST SP 800-57: a weaker key than this is never asked for again, even where it is served.
 LEAST_BITS: Mapping[str, int] = {"rsa": 2048, "ecdsa": 256, "ed25519": 256}
 WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
@@ -50,6 +50,7 @@ class Objection:
 class Candidate:
     """What is judged.  ``flaw``: why its path is bad; ``rooted``: it leads to a root that the policy names.
 
+    ``stranger``: why it does not come from the issuer that was asked, empty where it does or nobody was asked.
     ``issuer_spki``: SHA-256 of the key that verifies its signature, empty where that is unknown.
     """
 
@@ -68,6 +69,7 @@ class Candidate:
     issuer_spki: str = ""
     spki: str = ""
     key_flaw: str = ""
+    stranger: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -126,10 +128,10 @@ def of_life(life: Life, flaw: str = "", rooted: bool = False) -> Candidate:
     )
 
 
-def of_certificate(made: Certificate, trust_class: TrustClass, flaw: str = "") -> Candidate:
-    """A certificate that was made for an order."""
+def of_certificate(made: Certificate, trust_class: TrustClass, flaw: str = "", stranger: str = "") -> Candidate:
+    """A certificate that was made for an order.  A name that no client takes, as a common name alone, is none."""
     return Candidate(
-        names=made.names,
+        names=tuple(name for name in made.names if name not in made.false_names),
         other_names=made.other_names,
         usages=made.extended_key_usages,
         algorithm=made.algorithm,
@@ -142,6 +144,7 @@ def of_certificate(made: Certificate, trust_class: TrustClass, flaw: str = "") -
         flaw=flaw,
         spki=made.spki_sha256,
         key_flaw=made.key_flaw,
+        stranger=stranger,
     )
 
 
@@ -178,6 +181,11 @@ def lower_trust(it: Candidate, standard: Standard) -> Objection | None:
         wanted = standard.trust_class.value
         return Objection("trust-class", f"its trust class is {it.trust_class.value}, not {wanted}")
     return None
+
+
+def other_issuer(it: Candidate, standard: Standard) -> Objection | None:
+    """Whoever is asked answers: another CA that gives the same names is not the one that somebody approved."""
+    return Objection("other-issuer", it.stranger) if it.stranger else None
 
 
 def other_ca(it: Candidate, standard: Standard) -> Objection | None:
@@ -265,8 +273,18 @@ def _some(names: list[str]) -> str:
 
 
 def other_names_than_ordered(it: Candidate, standard: Standard) -> Objection | None:
-    if sorted(it.names) != sorted(standard.names):
-        return Objection("other-names", "its names are not the ordered ones")
+    lacking, strange = sorted(set(standard.names) - set(it.names)), sorted(set(it.names) - set(standard.names))
+    told = [f"it lacks {_some(lacking)}"] if lacking else []
+    told += [f"{_some(strange)} {'were' if len(strange) > 1 else 'was'} not ordered"] if strange else []
+    if not told:
+        return None
+    return Objection("other-names", f"its names are not the ordered ones: {', and '.join(told)}")
+
+
+def unordered_other_names(it: Candidate, standard: Standard) -> Objection | None:
+    """An order holds none: a login name or a URI that a CA adds lets the key in where nobody meant it to."""
+    if it.other_names:
+        return Objection("unordered-names", f"it holds {_some(list(it.other_names))}, which no order asks for")
     return None
 
 
@@ -287,16 +305,15 @@ def usages_gained(it: Candidate, standard: Standard) -> Objection | None:
     )
 
 
-def usages_not_covered(it: Candidate, standard: Standard) -> Objection | None:
-    if it.usages and not set(it.usages) >= set(standard.usages):
-        return Objection("usages-lost", "its usages do not cover the ordered ones")
-    return None
-
-
 def usages_not_exact(it: Candidate, standard: Standard) -> Objection | None:
-    if it.usages != standard.usages:
-        return Objection("other-usages", "its usages are not the ordered ones")
-    return None
+    """Without the extension it may be used for anything (RFC 5280 4.2.1.12), which is more than was ordered."""
+    if it.usages == standard.usages:
+        return None
+    lacking = sorted(set(standard.usages) - set(it.usages)) if it.usages else []
+    more = sorted(set(it.usages or (ANY_USE,)) - set(standard.usages))
+    told = [f"it lacks {_some([*map(usage_word, lacking)])}"] if lacking else []
+    told += [f"{_some([*map(usage_word, more)])} was not ordered"] if more else []
+    return Objection("other-usages", f"its usages are not the ordered ones: {', and '.join(told)}")
 
 
 def ends_sooner(it: Candidate, standard: Standard) -> Objection | None:
@@ -318,7 +335,7 @@ def too_short(it: Candidate, standard: Standard) -> Objection | None:
 
 def too_long(it: Candidate, standard: Standard) -> Objection | None:
     if standard.longest is not None and it.length > standard.longest:
-        return Objection("too-long", f"it lives {it.length}, longer than ordered")
+        return Objection("too-long", f"it lives {it.length}, longer than ordered: {standard.longest} at most")
     return None
 
 
@@ -345,5 +362,15 @@ SUCCESSION: tuple[Check, ...] = (
     usages_gained,
 )
 _ORDERED: tuple[Check, ...] = (other_key, other_names_than_ordered, ordered_key, weak_signature, ca_certificate)
-BROUGHT: tuple[Check, ...] = (*_ORDERED, usages_not_covered, lower_trust, bad_path, begins_late, too_short)
+BROUGHT: tuple[Check, ...] = (
+    *_ORDERED,
+    unordered_other_names,
+    usages_not_exact,
+    other_issuer,
+    lower_trust,
+    bad_path,
+    begins_late,
+    too_short,
+    too_long,
+)
 LAST_FENCE: tuple[Check, ...] = (*_ORDERED, usages_not_exact, too_long)

@@ -1,30 +1,37 @@
 """What a CA may sign: a plan as a fence around one certificate, checked on the finished bytes' facts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from domain.certificate import Certificate, TrustClass
 from domain.contracts import Plan
-from domain.objections import ANY_USE, BROUGHT, LAST_FENCE, Standard, objections, of_certificate
+from domain.objections import BROUGHT, LAST_FENCE, Standard, objections, of_certificate
 from domain.tiers import Profile
-
-# RFC 5280 4.2.1.12.
-USAGE_OIDS = {"server": "1.3.6.1.5.5.7.3.1", "client": "1.3.6.1.5.5.7.3.2"}
-_USAGE_WORDS = {
-    USAGE_OIDS["server"]: "serverAuth",
-    USAGE_OIDS["client"]: "clientAuth",
-    "1.3.6.1.5.5.7.3.3": "codeSigning",
-    "1.3.6.1.5.5.7.3.4": "emailProtection",
-    "1.3.6.1.5.5.7.3.8": "timeStamping",
-    "1.3.6.1.5.5.7.3.9": "OCSPSigning",
-    "1.3.6.1.5.5.7.3.17": "ipsecIKE",
-    ANY_USE: "anyExtendedKeyUsage",
-}
+from domain.usages import ANY_USE
+from domain.usages import USAGE_OIDS as USAGE_OIDS
+from domain.usages import usage_word as usage_word
 
 # DESIGN rule 1: back-dating is at most L/20; five minutes span the clock skew of what reads it.
 LARGEST_BACKDATE = timedelta(minutes=5)
+# CAs round up to whole days and add the margin of their clocks; more than a tenth is another order than was approved.
+LONGER_AT_MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found out about a certificate that a person brought, beside its own facts.
+
+    ``spki_sha256``: of the request's key.  ``flaw``: of its path, or empty.  ``stranger``: why it does not come from
+    the issuer that was asked, or empty.
+    """
+
+    now: datetime
+    spki_sha256: str
+    trust_class: TrustClass
+    flaw: str = ""
+    stranger: str = ""
 
 
 def backdate(validity: timedelta) -> timedelta:
@@ -34,10 +41,6 @@ def backdate(validity: timedelta) -> timedelta:
 
 def usage_oids(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(USAGE_OIDS[usage] for usage in plan.usages))
-
-
-def usage_word(oid: str) -> str:
-    return _USAGE_WORDS.get(oid, oid)
 
 
 def lost_usages(present: Sequence[str], coming: Sequence[str]) -> tuple[str, ...]:
@@ -76,14 +79,13 @@ def own_breaches(made: Certificate, plan: Plan, spki_sha256: str) -> tuple[str, 
     return tuple(objection.message for objection in found)
 
 
-def brought_breaches(made: Certificate, plan: Plan, proof: tuple[str, TrustClass, str, datetime]) -> tuple[str, ...]:
-    """Why what a person brought does not answer an order of ``plan``; all at once, so that one trip mends it.
-
-    ``proof`` = (SHA-256 of the request's key, trust class found, flaw of its chain or empty, now).
-    """
-    spki_sha256, found_class, flaw, now = proof
-    standard = replace(_ordered(plan, spki_sha256, now), shortest=timedelta(seconds=plan.validity_seconds) / 2)
-    return tuple(one.message for one in objections(of_certificate(made, found_class, flaw), standard, BROUGHT))
+def brought_breaches(made: Certificate, plan: Plan, proof: Proof) -> tuple[str, ...]:
+    """Why what a person brought does not answer an order of ``plan``; all at once, so that one trip mends it."""
+    ordered = timedelta(seconds=plan.validity_seconds)
+    longest = ordered + ordered / LONGER_AT_MOST
+    standard = replace(_ordered(plan, proof.spki_sha256, proof.now), shortest=ordered / 2, longest=longest)
+    candidate = of_certificate(made, proof.trust_class, proof.flaw, proof.stranger)
+    return tuple(one.message for one in objections(candidate, standard, BROUGHT))
 
 
 def _ordered(plan: Plan, spki_sha256: str, now: datetime) -> Standard:

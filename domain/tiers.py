@@ -125,6 +125,7 @@ class Issuer:
     """A CA that may be asked.  ``recognise``: globs over issuer DNs of certificates that it made.
 
     ``price_per_year``: what one certificate costs a year, in ``currency`` units; ``label`` is shown wherever it is.
+    ``roots``: PEM of the CAs that are this issuer, where the policy names them; they are among the policy's too.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Issuer:
     price_per_year: int = 0
     currency: str = "INR"
     label: str = ""
+    roots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from domain.certificate import Algorithm, TrustClass
 from domain.errors import BadPolicy
@@ -33,10 +31,12 @@ from domain.tiers import (
     TierPolicy,
 )
 from formats.policy_atoms import Duration, Mode, Name, Pems, Printable, Texts, Validity
+from formats.policy_text import PolicyText, read_policy_text, without_addresses
 from formats.roots import root_problems
 
 # Whoever has more of them than this mends the first and asks again.
 MOST_TOLD = 50
+MISSING = "is missing"
 
 
 def _shown(default: str) -> Any:
@@ -106,6 +106,7 @@ class _Issuer(_Part):
     price_per_year: Annotated[int, Field(ge=0)] = 0
     currency: Printable = "INR"
     label: Printable = ""
+    roots: Pems = ()
 
 
 class _Profile(_Part):
@@ -141,21 +142,28 @@ class _Scope(_Part):
 
 
 class PolicyFile(_Part):
-    """The policy of Everleaf: tiers, people, owners, services, rules, issuers, profiles, renewals, targets, scope."""
+    """The policy of Everleaf.  Every part is named, also an empty one, and the file ends with the line `...`."""
 
-    tiers: tuple[_Tier, ...] = ()
+    # None has a default: a part that was lost must not read as one that is empty.
+    tiers: tuple[_Tier, ...]
     people: tuple[_Person, ...]
-    owners: tuple[_Owner, ...] = ()
-    services: tuple[_Service, ...] = ()
-    rules: tuple[_Rule, ...] = ()
-    issuers: tuple[_Issuer, ...] = ()
-    profiles: tuple[_Profile, ...] = ()
-    renewals: tuple[_Renewal, ...] = ()
-    targets: tuple[_Target, ...] = ()
-    scope: _Scope = _Scope()
-    roots: Pems = ()
+    owners: tuple[_Owner, ...]
+    services: tuple[_Service, ...]
+    rules: tuple[_Rule, ...]
+    issuers: tuple[_Issuer, ...]
+    profiles: tuple[_Profile, ...]
+    renewals: tuple[_Renewal, ...]
+    targets: tuple[_Target, ...]
+    scope: _Scope
+    roots: Pems
     longest_private: Annotated[Duration, _shown("825d")] = LONGEST_PRIVATE
     changed_by: Printable = ""
+
+
+# Part -> how it is written where there is nothing to say.
+EMPTY: Mapping[str, Any] = {
+    name: {} if name == "scope" else [] for name, field in PolicyFile.model_fields.items() if field.is_required()
+}
 
 
 def policy_json_schema() -> dict[str, Any]:
@@ -171,43 +179,37 @@ def parse_policy(
 
     ``took``: how long renewals took, where that is known; a policy that is set leaves that much time.
     """
-    tree = _load(text, file)
+    read = read_policy_text(text, file)
     try:
-        read = PolicyFile.model_validate(tree)
+        form = PolicyFile.model_validate(read.tree)
     except ValidationError as error:
-        raise _refusal(file, tree, _of_form(error)) from error
-    policy = _to_domain(read, version_of(text))
-    found = (*problems(policy), *root_problems(policy.roots))
+        raise _refusal(file, read, _of_form(error)) from error
+    policy = _to_domain(form, version_of(text))
+    found = (*problems(policy), *root_problems(form.roots, [row.roots for row in form.issuers]))
     if not found:
         # Only a ladder that is whole can be held against how long renewals took.
         found = tuple(one for tier, times in (took or {}).items() for one in too_late(policy, tier, times))
-    if found:
-        raise _refusal(file, tree, found)
+    if found or read.cut:
+        raise _refusal(file, read, found)
     return policy
+
+
+def kept_policy(text: str, version: str) -> Policy:
+    """One that was in force, as the store has it.  Raises BadPolicy where this release cannot read it.
+
+    It was judged before it came into the store, and by the release of that day: releases before 0.3.0 asked for no end
+    mark, and let empty parts be left out.  So what must be whole and true in a file is not asked here again.
+    """
+    read = read_policy_text(text.encode(), version)
+    try:
+        form = PolicyFile.model_validate({**EMPTY, **read.tree})
+    except ValidationError as error:
+        raise _refusal(version, PolicyText(read.tree, None), _of_form(error)) from error
+    return _to_domain(form, version)
 
 
 def version_of(text: bytes) -> str:
     return f"sha256:{hashlib.sha256(text).hexdigest()}"
-
-
-def _load(text: bytes, file: str) -> Any:
-    try:
-        tree = YAML(typ="rt").load(text.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadPolicy(file, 1, "policy", "is not UTF-8 text", "Save the file as UTF-8.") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = f"is not YAML: {error.problem or error.context or 'cannot be read'}"
-        raise BadPolicy(file, line, "policy", problem, "Check indentation, colons and quotes there.") from error
-    except YAMLError as error:
-        raise BadPolicy(file, 1, "policy", "is not YAML", "Check indentation, colons and quotes.") from error
-    except (ValueError, RecursionError) as error:
-        # A thirteenth month, a number that is none, brackets without end: the reader lets them through as they are.
-        problem = "holds a date or number that cannot be read, or is nested too deeply"
-        raise BadPolicy(file, 1, "policy", problem, "Compare it with demo/policy.yaml.") from error
-    if not isinstance(tree, dict):
-        raise BadPolicy(file, 1, "policy", "is not a mapping", "Begin like demo/policy.yaml: people, owners, rules.")
-    return tree
 
 
 def _of_form(error: ValidationError) -> list[Problem]:
@@ -218,14 +220,29 @@ def _mistake(found: Mapping[str, Any]) -> Problem:
     path = tuple(part for part in found["loc"] if not (isinstance(part, str) and "[" in part))
     if found["type"] == "extra_forbidden":
         return Problem(path, "is not a field of a policy", "Remove it, or correct the spelling.")
+    if found["type"] == "missing" and len(path) == 1:
+        return Problem(path, MISSING, f"Every part is named: where it is empty, write `{_empty(str(path[0]))}`.")
     if found["type"] == "missing":
-        return Problem(path, "is missing", "Add it; demo/policy.yaml shows every field.")
+        return Problem(path, MISSING, "Add it; demo/policy.yaml shows every field.")
+    if found["input"] is None and len(path) == 1 and path[0] in EMPTY:
+        return Problem(path, "is followed by nothing", f"Where it is empty, write `{_empty(str(path[0]))}`.")
     return Problem(path, found["msg"].removeprefix("Value error, "), "demo/policy.yaml shows what may stand there.")
 
 
-def _refusal(file: str, tree: Any, found: Sequence[Problem]) -> BadPolicy:
-    told = [BadPolicy(file, _line(tree, one.path), one.field, one.problem, one.remedy) for one in found[:MOST_TOLD]]
-    told[0].others = tuple(told[1:])
+def _empty(part: str) -> str:
+    return f"{part}: {EMPTY[part]}"
+
+
+def _refusal(file: str, read: PolicyText, found: Sequence[Problem]) -> BadPolicy:
+    """All of it as one: slips, then a cut, then what the cut explains: missing parts and a torn last line."""
+    told = []
+    for one in found:
+        field, problem = without_addresses(one.field), without_addresses(one.problem)
+        told.append(BadPolicy(file, _line(read.tree, one.path), field, problem, one.remedy))
+    if cut := read.cut:
+        explained = [one for one in told if one.problem == MISSING or one.line >= cut.line]
+        told = [*(one for one in told if one not in explained), cut, *explained]
+    told[0].others = tuple(told[1:MOST_TOLD])
     return told[0]
 
 
@@ -257,7 +274,8 @@ def _to_domain(read: PolicyFile, version: str) -> Policy:
         renewals=tuple(Renewal(_when(r.when), r.issuer, r.profile) for r in read.renewals),
         targets=tuple(_target(row) for row in read.targets),
         scope=Scope(**dict(read.scope)),
-        roots=read.roots,
+        # Whoever answers for an issuer is known for every other judgement too.
+        roots=(*read.roots, *(root for row in read.issuers for root in row.roots)),
         longest_private=read.longest_private,
         changed_by=read.changed_by,
     )

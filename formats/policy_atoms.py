@@ -6,7 +6,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+# Longer than any duration or mode that somebody meant to write.
+LONGEST_SLIP = 20
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+
+
+def _shown(value: object) -> str:
+    """A slip as it was written; of what slid in from elsewhere only that it is more than a word."""
+    return (
+        repr(value) if isinstance(value, str | int | float) and len(str(value)) <= LONGEST_SLIP else "what stands here"
+    )
 
 
 def duration(value: object) -> timedelta:
@@ -15,7 +24,7 @@ def duration(value: object) -> timedelta:
         return value
     match = re.fullmatch(r"(\d{1,6})([dhms])", value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is not a duration; write 90d, 24h, 10m or 30s")
+        raise ValueError(f"{_shown(value)} is not a duration; write 90d, 24h, 10m or 30s")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -24,7 +33,7 @@ def _validity(value: object) -> timedelta:
         return timedelta(0)
     if length := duration(value):
         return length
-    raise ValueError(f"{value!r} is no time at all; write 90d, or same")
+    raise ValueError(f"{_shown(value)} is no time at all; write 90d, or same")
 
 
 def _printable(value: str) -> str:
@@ -36,7 +45,7 @@ def _printable(value: str) -> str:
 def _mode(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
         return int(value, 8)
-    raise ValueError(f'{value!r} is not a file mode; write it in quotes, as "0600"')
+    raise ValueError(f'{_shown(value)} is not a file mode; write it in quotes, as "0600"')
 
 
 _TEXT_PATTERN = {"type": "string", "pattern": r"^\d{1,6}[dhms]$", "examples": ["90d", "24h", "10m"]}
@@ -45,6 +54,7 @@ Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema(_TEXT_
 Validity = Annotated[timedelta, BeforeValidator(_validity), WithJsonSchema(_SAME)]
 Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
 Printable = Annotated[str, AfterValidator(_printable)]
-Name = Annotated[Printable, Field(min_length=1, max_length=100)]
-Texts = tuple[Annotated[Printable, Field(min_length=1, max_length=4096)], ...]
+# The length first: what is told of it then speaks of characters.
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+Texts = tuple[Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_printable)], ...]
 Pems = tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from domain.errors import BadInput
-from domain.policy_rules import Problem
+from domain.policy_rules import Path, Problem
 from formats.paths import PathBuilder
 from formats.x509 import load_pem_chain, may_issue
 
@@ -23,15 +23,21 @@ def paths_below(roots: Iterable[str]) -> PathBuilder:
     return PathBuilder(anchors_of(roots))
 
 
-def root_problems(roots: Sequence[str]) -> Iterator[Problem]:
-    """What is wrong with each text of ``roots``; several certificates may stand in one.
+def root_problems(roots: Sequence[str], of_issuers: Iterable[Sequence[str]]) -> Iterator[Problem]:
+    """What is wrong with each text: of the policy's own, and ``of_issuers``; several certificates may stand in one.
 
     Whether one has expired is not asked: a policy that was good must not keep a worker from starting one day.
     """
+    yield from _problems_at(("roots",), roots)
+    for place, texts in enumerate(of_issuers):
+        yield from _problems_at(("issuers", place, "roots"), texts)
+
+
+def _problems_at(path: Path, roots: Sequence[str]) -> Iterator[Problem]:
     for index, text in enumerate(roots):
         found = _mistake(text)
         if found is not None:
-            yield Problem(("roots", index), *found)
+            yield Problem((*path, index), *found)
 
 
 def _mistake(text: str) -> tuple[str, str] | None:

@@ -115,7 +115,7 @@ def _close(engine: Engine, order_key: str, values: dict[str, object]) -> Order:
 def issue_order(engine: Engine, order_key: str, chain: tuple[bytes, ...], now: datetime) -> Order:
     """Close the order with its one certificate; whoever comes second reads what the first stored."""
     fingerprint = sha256(chain[0]).hexdigest()
-    values = {"state": "issued", "chain": list(chain), "fingerprint": fingerprint, "closed_at": now}
+    values = {"state": "issued", "chain": list(chain), "fingerprint": fingerprint, "detail": "", "closed_at": now}
     return _close(engine, order_key, values)
 
 
@@ -123,6 +123,14 @@ def fail_order(engine: Engine, order_key: str, why: tuple[str, str], now: dateti
     """Close the order for good; ``why`` = (detail, cause) as in OrderOutcome."""
     detail, cause = why
     return _close(engine, order_key, {"state": "failed", "detail": detail, "cause": cause, "closed_at": now})
+
+
+def note_order(engine: Engine, order_key: str, detail: str) -> None:
+    """Say beside an open order what is in its way; it stays open."""
+    column = tables.orders.c
+    still_open = sa.and_(column.order_key == order_key, column.state == "placed", column.detail != detail)
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.orders).where(still_open).values(detail=detail))
 
 
 def save_receipt(engine: Engine, receipt: PutReceipt, now: datetime) -> None:

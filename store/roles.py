@@ -48,7 +48,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     # Adopts, records, tells, redeems.
     "everleaf_lifecycle": {
         **dict.fromkeys(("certificates", "looks", "orders", "tokens"), READ),
-        **dict.fromkeys(("events", "histories", "log_queue", "policies", "security_events"), APPEND),
+        **dict.fromkeys(("events", "histories", "log_queue", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
         **dict.fromkeys(("judged_chains", "people", "slots"), ALL),
@@ -56,6 +56,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "discoveries": "SELECT, UPDATE",
         "reconciliations": "SELECT, INSERT, DELETE",
         "streams_behind": ALL,
+        "policies": "SELECT, INSERT, UPDATE (in_force_at)",
         "requests": "SELECT, DELETE",
         # Whether who asked for a code is still logged in; never the hash of a cookie.
         "sessions": "SELECT (id, role, ended_at, expires_at)",
@@ -70,6 +71,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "discoveries": "SELECT, INSERT, UPDATE (source, state, scope, pages, targets, workflow_id, run_id, started_at,"
         " detail, finished_at)",
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
+        # By which it goes on where it starts while the file is bad.
+        "policies": READ,
         "slots": (
             "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses, last_ends_at, "
             "last_chain_ok, last_flaw, last_rooted)"
@@ -80,9 +83,13 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_authorities": "SELECT, INSERT, UPDATE (crl_number)",
         "ca_crls": APPEND,
         "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
+        # Which CA made what an order replaces: what a person brings is held against it.
+        "certificates": "SELECT (fingerprint, der)",
+        "lives": "SELECT (managed_id, generation, fingerprint)",
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
         # Whether the store was put back: nothing is signed until somebody has looked.
         "reconciliations": READ,
+        "policies": READ,
         "uploads": READ,
     },
     # Makes leaf keys and puts certificates where they are served.  The only role that sees wrapped leaf keys.
@@ -92,6 +99,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "keys": APPEND,
         "managed": READ,
         "orders": APPEND,
+        "policies": READ,
         "receipts": KEEP,
         # Whose is the place where it is about to write?
         "slots": "SELECT (url, algorithm, managed_id)",

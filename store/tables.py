@@ -639,4 +639,7 @@ policies = Table(
     Column("version", String, primary_key=True),
     Column("text", String, nullable=False),
     instant("at"),
+    # The last time that a worker took it up, in whose order `last_policy` finds the one that holds.
+    instant("in_force_at"),
+    Index("policies_by_force", "in_force_at"),
 )

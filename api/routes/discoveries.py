@@ -8,11 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from api import bodies, schemas
 from api.filters import IfNoneMatch, Limit
 from api.gateway import DiscoveryRun
+from api.in_force import policy_in_force
 from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag
 from api.messaging import IdempotencyKey, claim
 from api.parts import Caller, CallerDep
 from api.routes import guarded
-from api.scope import check_scope, policy_of
+from api.scope import check_scope
 from domain.contracts import DiscoveryRequest
 from domain.errors import NotFound
 from domain.names import discovery_workflow
@@ -47,9 +48,9 @@ async def start_discovery(
 ) -> schemas.Operation:
     """Look at the policy's scope, or at a part of it; watch the operation at its resource."""
     asked = asked or bodies.DiscoveryAsked()
-    policy = await run_in_threadpool(policy_of, caller.parts.policy)
-    if policy is not None:
-        check_scope(asked, policy.scope)
+    known = await run_in_threadpool(policy_in_force, caller.parts)
+    if known is not None:
+        check_scope(asked, known.policy.scope)
     discovery_id = (await claim(caller, "discovery", idempotency_key, asked.model_dump_json()))[:12]
     request = DiscoveryRequest(
         discovery_id, f"api/{caller.actor.id}", asked.cidrs, asked.ports, asked.names, asked.paths

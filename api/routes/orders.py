@@ -9,16 +9,16 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import PEM
+from api.in_force import policy_in_force
 from api.lists import OperationAnswer
 from api.messaging import Errand, IdempotencyKey, claim, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.schemas import Operation, OrderItem
-from api.scope import policy_of
 from domain.contracts import Plan
-from domain.errors import BadInput, Conflict
+from domain.errors import BadInput, Conflict, NotReady
 from domain.people.messages import Supply
-from formats.upload import Judge, wrong_with
+from formats.upload import Judge, judged
 from formats.x509 import load_pem_chain, parse_certificate
 from store import access, reader
 from store.access import Binding
@@ -59,9 +59,9 @@ def get_order(order_key: str, caller: CallerDep) -> OrderItem:
 async def upload_certificate(
     order_key: str, request: Request, caller: CallerDep, idempotency_key: IdempotencyKey = None
 ) -> Operation:
-    """Bring the answer of a manual issuer: the chain in PEM, leaf first.  It is judged before it counts."""
+    """Bring the answer of a manual issuer: its certificates in PEM, in any order.  It is judged before it counts."""
     order = await run_in_threadpool(reader.get_order, caller.engine, order_key)
-    chain = read_chain(await request.body())
+    chain = read_blocks(await request.body())
     sent = await claim(caller, "supply", idempotency_key, order_key, *(der.hex() for der in chain))
     await run_in_threadpool(_keep, caller, order, (sent, chain))
     bound = Binding(order["managed_id"], "supply")
@@ -81,27 +81,30 @@ def _keep(caller: Caller, order: dict[str, Any], brought: tuple[str, tuple[bytes
     access.add_upload(caller.engine, upload_id, upload)
 
 
-def _judge(caller: Caller, order: dict[str, Any], chain: tuple[bytes, ...]) -> None:
+def _judge(caller: Caller, order: dict[str, Any], blocks: tuple[bytes, ...]) -> None:
     """The issue worker judges it again; what is said here leaves the order, its key and its request as they are."""
-    policy = policy_of(caller.parts.policy)
-    if policy is None:
-        return
+    known = policy_in_force(caller.parts)
+    if known is None:
+        raise NotReady("There is no policy by which this could be judged; set EVERLEAF_POLICY for this process.")
     plan = PLAN.validate_python(order["plan"])
-    judge = Judge(policy.issuers, policy.roots, caller.parts.clock())
-    wrong = wrong_with(chain, (bytes(order["csr"]), plan), judge)
+    present = reader.present_der(caller.engine, order["managed_id"])
+    judge = Judge(known.policy.issuers, known.policy.roots, caller.parts.clock(), present)
+    wrong = judged(blocks, (bytes(order["csr"]), plan), judge).wrong
     if wrong:
-        told = "Bring what its CA gave for this very request, leaf first, with all that stand between it and the root."
+        told = "Bring what its CA gave for this very request, with all that stand between it and the root."
         raise BadInput("chain", f"is refused: {'; '.join(wrong)}", f"The order stays open. {told}")
 
 
-def read_chain(body: bytes) -> tuple[bytes, ...]:
+def read_blocks(body: bytes) -> tuple[bytes, ...]:
     """The DER of each certificate in ``body``.  Raises BadInput; a private key is refused before it is kept."""
     if b"PRIVATE KEY" in body:
         raise BadInput(
             "chain", "holds a private key", "Send certificates alone; treat that key as known to others, renew it."
         )
-    chain = load_pem_chain(body)
-    if len(chain) > LONGEST_CHAIN:
-        raise BadInput("chain", f"has {len(chain)} certificates", f"Send at most {LONGEST_CHAIN}, leaf first.")
-    parse_certificate(chain[0])
-    return chain
+    blocks = load_pem_chain(body)
+    if len(blocks) > LONGEST_CHAIN:
+        told = f"Send at most {LONGEST_CHAIN}: the certificate and those between it and its root."
+        raise BadInput("chain", f"has {len(blocks)} certificates", told)
+    for der in blocks:
+        parse_certificate(der)
+    return blocks

@@ -1,6 +1,5 @@
 """The policy in force, and a new one checked before anybody puts it in place.  Nothing is put in force here."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -10,13 +9,14 @@ from starlette.exceptions import HTTPException
 
 from api.auth import YAML
 from api.filters import IfNoneMatch
+from api.in_force import InForce, policy_in_force
 from api.lists import tag
 from api.parts import Caller, CallerDep
 from api.routes import guarded
 from api.system_schemas import PolicyItem, PolicyMistake, PolicyValidation
 from domain.errors import BadPolicy, NotFound, NotReady
 from domain.tiers import Policy
-from formats.policy import parse_policy
+from formats.policy import kept_policy, parse_policy
 from store import access, reader
 
 router = guarded("policy")
@@ -35,28 +35,25 @@ def get_policy(
     request: Request, response: Response, caller: CallerDep, version: Version = None, _known: IfNoneMatch = None
 ) -> PolicyItem:
     """The policy in force, with its version; or an earlier one."""
-    policy = _earlier(caller, version) if version else _in_force(caller)
-    tag(request, response, policy.version)
-    shown = SHAPE.dump_python(policy, mode="json")
-    return PolicyItem(version=shown.pop("version"), policy=shown)
+    found = InForce(_earlier(caller, version)) if version else _in_force(caller)
+    # Two answers of one version may differ: the file may have gone bad since.
+    tag(request, response, found.policy.version + ("+refused" if found.problem else ""))
+    shown = SHAPE.dump_python(found.policy, mode="json")
+    return PolicyItem(version=shown.pop("version"), policy=shown, problem=found.problem)
 
 
 def _earlier(caller: Caller, version: str) -> Policy:
     try:
-        return parse_policy(access.policy_text(caller.engine, version).encode(), version)
+        return kept_policy(access.policy_text(caller.engine, version), version)
     except BadPolicy as error:
         raise NotReady(f"An earlier release accepted that policy; this one cannot read it: {error}") from error
 
 
-def _in_force(caller: Caller) -> Policy:
-    file = Path(caller.parts.policy)
-    if not caller.parts.policy or not file.is_file():
+def _in_force(caller: Caller) -> InForce:
+    found = policy_in_force(caller.parts)
+    if found is None:
         raise NotFound("This process was given no policy file; set EVERLEAF_POLICY for it.")
-    try:
-        return parse_policy(file.read_bytes(), file.name)
-    except BadPolicy as error:
-        # Not the caller's mistake: whoever keeps the policy must correct it.
-        raise NotReady(f"The policy in force cannot be read: {error}") from error
+    return found
 
 
 @router.post("/policy/validations", openapi_extra={"requestBody": YAML_BODY})

@@ -3,17 +3,19 @@
 The one writer of those tables; one file per kind.
 """
 
-from store.access.people import Actor, everybody, head_of, people_of, person, sync_people
+from store.access.people import DECIDING, NAME_ONE, Actor, decides, everybody, head_of, people_of, person, sync_people
 from store.access.requests import KEYS_KEPT, claim_key, forget_keys
 from store.access.security import record_security_event, security_events
 from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
 from store.access.submissions import (
     Comment,
+    KeptPolicy,
     Upload,
     add_comment,
     add_upload,
     comments_on,
     keep_policy,
+    last_policy,
     policy_text,
     say_comment,
     uploads_for,
@@ -22,11 +24,14 @@ from store.access.tokens import authenticate, create_login_link, create_token, r
 from store.access.warrants import MAY_SEND, Binding, mint_warrant, redeem
 
 __all__ = [
+    "DECIDING",
     "KEYS_KEPT",
     "MAY_SEND",
+    "NAME_ONE",
     "Actor",
     "Binding",
     "Comment",
+    "KeptPolicy",
     "Session",
     "Upload",
     "add_comment",
@@ -36,11 +41,13 @@ __all__ = [
     "comments_on",
     "create_login_link",
     "create_token",
+    "decides",
     "end_session",
     "everybody",
     "forget_keys",
     "head_of",
     "keep_policy",
+    "last_policy",
     "living_sessions",
     "log_in",
     "mint_warrant",

@@ -13,7 +13,10 @@ from store import tables
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody whose word was proven.  ``id``: "person/<id>" or "token/<id>"; a person's token acts as the person."""
+    """Somebody whose word was proven.  ``id``: "person/<id>" or "token/<id>"; a person's token acts as the person.
+
+    ``may_decide``: approve and reject.  Four eyes are people: see ``decides``.
+    """
 
     id: str
     role: Role
@@ -25,6 +28,19 @@ class Actor:
         """The person's id, or empty for a machine."""
         kind, _, name = self.id.partition("/")
         return name if kind == "person" else ""
+
+
+# The roles of which a person approves and rejects.
+DECIDING = frozenset({Role.SECURITY_HEAD})
+NAME_ONE = "Make a token with `everleaf token create --person ID`, or with --may-decide for a machine."
+
+
+def decides(role: Role, person: str, may_decide: bool) -> bool:
+    """Whether who holds ``role`` as ``person`` (empty: nobody by name) may approve; ``may_decide``: a machine that may.
+
+    A role that nobody stands behind approves nothing: it could be the second pair of eyes of whoever asked.
+    """
+    return may_decide or (role in DECIDING and bool(person))
 
 
 def sync_people(engine: Engine, people: Iterable[Person]) -> None:

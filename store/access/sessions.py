@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from domain.tiers import Role
 from store import tables
-from store.access.people import Actor
+from store.access.people import Actor, decides
 from store.access.security import record_security_event
 
 # A browser that is closed, or whose stream has ended, for this long is logged out.
@@ -79,7 +79,7 @@ def session_of(engine: Engine, cookie: str) -> Session | None:
             seen = sa.update(tables.sessions).where(column.id == row.id).values(seen_at=sa.func.now())
             connection.execute(seen)
     role = Role(row.role)
-    actor = Actor(_actor_id(row.person, row.id), role, role is Role.SECURITY_HEAD, row.name or "")
+    actor = Actor(_actor_id(row.person, row.id), role, decides(role, row.person, False), row.name or "")
     return Session(row.id, actor, row.expires_at)
 
 

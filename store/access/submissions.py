@@ -77,11 +77,27 @@ def uploads_for(engine: Engine, order_key: str) -> list[Upload]:
     return [Upload(row.order_key, tuple(bytes(der) for der in row.chain), row.by, row.at) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPolicy:
+    version: str
+    text: str
+
+
 def keep_policy(engine: Engine, version: str, text: str, now: datetime) -> None:
-    """Keep the text of a version that is in force, the first time that it is: histories name it for ever."""
-    statement = insert(tables.policies).values(version=version, text=text, at=now)
+    """Keep the text of a version, for histories name it for ever, and that it is in force from ``now`` on."""
+    statement = insert(tables.policies).values(version=version, text=text, at=now, in_force_at=now)
+    newest = sa.func.greatest(tables.policies.c.in_force_at, now)
     with engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_nothing(index_elements=["version"]))
+        connection.execute(statement.on_conflict_do_update(index_elements=["version"], set_={"in_force_at": newest}))
+
+
+def last_policy(engine: Engine) -> KeptPolicy | None:
+    """The one that was last in force: every text here was judged before a worker went by it."""
+    column = tables.policies.c
+    query = sa.select(column.version, column.text).order_by(column.in_force_at.desc(), column.version).limit(1)
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return KeptPolicy(row.version, row.text) if row else None
 
 
 def policy_text(engine: Engine, version: str) -> str:

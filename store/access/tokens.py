@@ -12,7 +12,8 @@ from sqlalchemy.engine import Engine, RowMapping
 from domain.errors import BadInput
 from domain.tiers import Role
 from store import tables
-from store.access.people import Actor, head_of
+from store.access.people import DECIDING, Actor, decides, head_of
+from store.access.people import person as named
 from store.access.security import record_security_event
 
 TOKEN_PREFIX = "evl_"  # noqa: S105 - the public mark by which secret scanners find tokens
@@ -39,9 +40,14 @@ def create_token(
     person: str = "",
     expires_at: datetime | None = None,
 ) -> str:
-    """A new bearer token; it is shown here once and never again.  ``person``: it acts as that person."""
+    """A new bearer token; it is shown here once and never again.  ``person``: it acts as that person.
+
+    Raises BadInput for a role that decides with neither a person nor ``may_decide``, which is for machines, and for a
+    person whom the policy does not know in that role.
+    """
     if not name.strip():
         raise BadInput("name", "is empty", "Name the machine or the person who will use the token.")
+    _check_holder(engine, role, person, may_decide)
     token = _random_token()
     row = {
         "id": uuid.uuid4().hex[:12],
@@ -49,13 +55,28 @@ def create_token(
         "name": name,
         "role": role.value,
         "person": person,
-        "may_decide": may_decide or role is Role.SECURITY_HEAD,
+        "may_decide": may_decide,
         "expires_at": expires_at,
     }
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.tokens).values(**row, made_at=sa.func.now()))
         record_security_event(connection, "token-made", f"token/{row['id']}", f"role {role.value}")
     return token
+
+
+def _check_holder(engine: Engine, role: Role, person: str, may_decide: bool) -> None:
+    if not person and role in DECIDING and not may_decide:
+        told = f"is missing: {role} approves, and four eyes are people"
+        remedy = "Say whose token it is (--person ID, one of the policy's people), or that it is a machine's that may"
+        raise BadInput("person", told, f"{remedy} approve (--may-decide).")
+    if person and may_decide:
+        remedy = "Leave --may-decide out: it is for machines, and people decide by their role."
+        raise BadInput("may_decide", "is given for a person", remedy)
+    if person:
+        known = named(engine, person)
+        if known is None or known.role is not role:
+            found = "is nobody in the policy" if known is None else f"is {known.role} in the policy, not {role}"
+            raise BadInput("person", f"{person} {found}", "Write the id of one of the policy's people.")
 
 
 def authenticate(engine: Engine, token: str) -> Actor | None:
@@ -82,7 +103,8 @@ def authenticate(engine: Engine, token: str) -> Actor | None:
         if row.person and connection.execute(held).scalar() != row.role:
             return None
     actor = f"person/{row.person}" if row.person else f"token/{row.id}"
-    return Actor(actor, Role(row.role), row.may_decide, row.name)
+    role = Role(row.role)
+    return Actor(actor, role, decides(role, row.person, row.may_decide), row.name)
 
 
 def revoke_token(engine: Engine, token_id: str) -> bool:
@@ -96,7 +118,10 @@ def revoke_token(engine: Engine, token_id: str) -> bool:
 
 
 def tokens_of(engine: Engine, *, every: bool = False) -> Sequence[RowMapping]:
-    """The living tokens, newest first, or ``every`` one; never a token or its hash."""
+    """The living tokens, newest first, or ``every`` one; never a token or its hash.
+
+    Who of them approves: ``decides`` of its role, person and ``may_decide``.
+    """
     column = tables.tokens.c
     shown = [one for one in column if one.name != "sha256"]
     query = sa.select(*shown).order_by(column.made_at.desc(), column.id)

@@ -13,7 +13,7 @@ from domain.contracts import RedeemWarrant, Redemption
 from domain.errors import NotAllowed
 from domain.tiers import Role
 from store import tables
-from store.access.people import Actor
+from store.access.people import DECIDING, NAME_ONE, Actor, decides
 from store.access.security import record_security_event
 
 WORKERS = frozenset({Role.OPERATOR, Role.SECURITY_HEAD})
@@ -47,14 +47,26 @@ class Binding:
     plan_version: str = ""
 
 
-def _may_send(message: str, role: Role, may_decide: bool) -> bool:
-    return role in MAY_SEND.get(message, frozenset()) or (message == "decide" and may_decide)
+# What is a second pair of eyes: a role alone is none.
+DECISIONS = frozenset({"decide", "grant"})
+
+
+def _may_send(message: str, actor: Actor) -> bool:
+    if message == "decide" and actor.may_decide:
+        return True
+    return actor.role in MAY_SEND.get(message, frozenset()) and (message not in DECISIONS or actor.may_decide)
+
+
+def _why_not(message: str, actor: Actor) -> str:
+    if message in DECISIONS and actor.role in DECIDING:
+        return f"this {actor.role} names no person, so it may not send {message}: four eyes are people. {NAME_ONE}"
+    return f"{actor.role} may not send {message}; ask somebody whose role may."
 
 
 def mint_warrant(engine: Engine, *, actor: Actor, bound_to: Binding, lives: timedelta, now: datetime) -> str:
     """A code of 128 random bits for ``actor``.  Raises NotAllowed where its role may not send that message."""
     with engine.begin() as connection:
-        allowed = _may_send(bound_to.message, actor.role, actor.may_decide)
+        allowed = _may_send(bound_to.message, actor)
         if not allowed:
             record_security_event(connection, "warrant-refused", actor.id, f"{actor.role} may not {bound_to.message}")
         else:
@@ -73,7 +85,7 @@ def mint_warrant(engine: Engine, *, actor: Actor, bound_to: Binding, lives: time
             }
             connection.execute(sa.insert(tables.warrants).values(**row))
     if not allowed:
-        raise NotAllowed(f"{actor.role} may not send {bound_to.message}; ask somebody whose role may.")
+        raise NotAllowed(_why_not(bound_to.message, actor))
     return code
 
 
@@ -152,5 +164,8 @@ def _still_holds(connection: Connection, row: Row[tuple[object, ...]]) -> bool:
         session = tables.sessions.c
         alive = sa.and_(session.id == name, session.ended_at.is_(None), session.expires_at > sa.func.now())
         return bool(connection.execute(sa.select(session.role).where(alive)).scalar() == row.role)
-    query = sa.select(tables.tokens.c.id).where(tables.tokens.c.id == name, tables.tokens.c.revoked_at.is_(None))
-    return connection.execute(query).scalar() is not None
+    token = tables.tokens.c
+    query = sa.select(token.person, token.may_decide).where(token.id == name, token.revoked_at.is_(None))
+    held = connection.execute(query).one_or_none()
+    # Before release 0.3.0 a role that decides was enough; a code of such a token may still be about.
+    return held is not None and (row.message != "decide" or decides(Role(row.role), held.person, held.may_decide))

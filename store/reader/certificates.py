@@ -181,6 +181,16 @@ def seen_certificate(engine: Engine, fingerprint: str) -> Row | None:
     return dict(row) if row else None
 
 
+def present_der(engine: Engine, managed_id: str) -> bytes:
+    """The certificate of its newest generation; empty where none was kept."""
+    life, kept = tables.lives.c, tables.certificates.c
+    query = sa.select(kept.der).join(tables.lives, life.fingerprint == kept.fingerprint)
+    query = query.where(life.managed_id == managed_id).order_by(life.generation.desc()).limit(1)
+    with engine.connect() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    return bytes(found or b"")
+
+
 def newest_events(engine: Engine, managed_id: str, limit: int = 60) -> list[Row]:
     """The newest events of one certificate, newest first."""
     column = tables.events.c

@@ -93,17 +93,24 @@ class House:
     custodian: StoreCustodian
     orders: OrderActivities
     issuance: IssuanceActivities
+    terms: list[Issuer]
+
+    def knows(self, root: str) -> None:
+        """The policy names ``root`` (PEM) for the manual issuer."""
+        self.terms[1] = replace(PUBLIC, roots=(root,))
 
 
 @pytest.fixture
 def house(database: Engine) -> House:
     clock, failpoint = Clock(), Failpoint()
     custodian = StoreCustodian(database, LEAF_KEK, clock)
-    parts = IssuerParts(database, CA_KEK, clock, lambda: (ISSUER, PUBLIC), lambda: (PROFILE,), failpoint)
+    terms = [ISSUER, PUBLIC]
+    made_of = IssuerParts(database, CA_KEK, clock, lambda: terms, lambda: (PROFILE,), failpoint)
+    parts = replace(made_of, roots=lambda: terms[1].roots)
     ensure_authorities(database, (ISSUER,), CA_KEK, clock())
     issuers = {kind: make(parts) for kind, make in ISSUERS.items()}
     orders = OrderActivities(database, custodian, clock, failpoint)
-    return House(database, clock, failpoint, custodian, orders, IssuanceActivities(database, issuers, clock))
+    return House(database, clock, failpoint, custodian, orders, IssuanceActivities(database, issuers, clock), terms)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from domain.tiers import Policy, Scope
 from formats.policy import parse_policy
+from tests.policies import whole
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -106,6 +107,6 @@ renewals: [{when: {}, issuer: private, profile: p}]
 targets:
   - {name: t, when: {}, chain: "/s/{address}-{port}/{sni}.{algorithm}", key: "/s/{address}-{port}/{sni}_{algorithm}"}
 """
-    read = parse_policy(text.encode())
+    read = parse_policy(whole(text).encode())
     scope = Scope(("127.0.0.1/32",), ports, names, paths)
     return replace(read, scope=scope, roots=(ca.pem,))

@@ -1,5 +1,6 @@
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 import worker
-from activities.policy_file import PolicyFile
+from activities.policy_file import PolicyFile, recalling
 from domain.certificate import TrustClass
 from domain.errors import BadInput, BadPolicy, NotReady
 from domain.settings import Settings
@@ -118,6 +119,78 @@ def test_people_and_authorities_follow_the_policy_without_a_restart(database: En
     assert private
     assert all(any(name.startswith(one.name) for name in made) for one in private)
     assert all(ca.newest_crl(database, name) for name in made)
+
+
+def start(database: Engine, path: Path, queues: str = "lifecycle") -> PolicyFile:
+    """As a worker process does it, over the store of the one before."""
+    settings = Settings(database_url="", temporal_address="", home=str(path.parent), policy=str(path))
+    return PolicyFile(path, *follow(settings, database, queues.split(",")), recalling(database))
+
+
+MANGLED: dict[str, Callable[[bytes], bytes] | None] = {
+    "cut": lambda text: text[: len(text) // 2],
+    "a NUL": lambda text: text[:500] + b"\0" + text[501:],
+    "another encoding": lambda text: text.decode().encode("utf-16"),
+    "a doubled key": lambda text: text.replace(b"\nowners:", b"\npeople: []\nowners:"),
+    "a deep nest": lambda text: text.replace(b"roots: []", b"roots: " + b"[" * 5000),
+    "a part lost": lambda text: text.replace(b"roots: []\n", b""),
+    "empty": lambda text: b"",
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("damage", MANGLED)
+def test_a_worker_that_starts_while_the_file_is_bad_goes_on_with_the_last_good_one_and_says_so(
+    database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = tmp_path / "policy.yaml"
+    text = EXAMPLE.read_bytes()
+    path.write_bytes(text)
+    good = start(database, path).load()
+    mangle = MANGLED[damage]
+    path.unlink()
+    if mangle is not None:
+        path.write_bytes(mangle(text))
+
+    for queues in ("lifecycle", "scan", "deploy"):
+        caplog.clear()
+        held = start(database, path, queues).load()
+        assert held == good
+        assert "the last good one holds" in caplog.text
+        assert caplog.records[0].levelname == "ERROR"
+
+    assert access.everybody(database) == sorted(good.people, key=lambda one: one.id)
+    path.write_bytes(text + b"\n# mended\n")
+    assert start(database, path).load().version == version_of(text + b"\n# mended\n")
+
+
+def test_the_last_good_policy_is_that_which_was_in_force_last_not_the_newest_text(
+    database: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.yaml"
+    first, second = EXAMPLE.read_bytes(), EXAMPLE.read_bytes() + b"\n# tried for a day\n"
+    for text in (first, second, first):
+        path.write_bytes(text)
+        start(database, path).load()
+    path.write_bytes(first[:4000])
+    assert start(database, path).load().version == version_of(first)
+
+
+def test_a_start_with_a_bad_file_and_no_good_one_before_is_refused(database: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(EXAMPLE.read_bytes()[:4000])
+    with pytest.raises(BadPolicy, match="was cut"):
+        start(database, path).load()
+
+
+def test_a_policy_that_release_0_2_0_kept_holds_until_its_file_says_that_it_is_whole(
+    database: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.yaml"
+    of_old = EXAMPLE.read_text().removesuffix("...\n").replace("roots: []\n", "")
+    path.write_text(of_old)
+    access.keep_policy(database, version_of(of_old.encode()), of_old, datetime.now(UTC))
+    assert start(database, path).load().version == version_of(of_old.encode())
 
 
 async def test_what_is_done_every_minute_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

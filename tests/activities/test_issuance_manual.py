@@ -1,8 +1,10 @@
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,8 +18,9 @@ from domain.certificate import TrustClass
 from domain.contracts import CollectOrder, PlaceOrder, Plan, RevokeOrder
 from formats import paths
 from formats.x509 import pem_of
+from store import tables
 from store.access import Upload, add_upload
-from store.orders import order_of
+from store.orders import fail_order, order_of
 from tests.activities.conftest import CA_KEK, PUBLIC, House, manual
 
 DAY = timedelta(days=1)
@@ -74,11 +77,26 @@ def bring(house: House, *chain: bytes) -> None:
     add_upload(house.engine, uuid.uuid4().hex, Upload(KEY, chain, "person/asha", house.clock()))
 
 
+def known(house: House) -> OutsideCA:
+    """A CA whose root the policy names for the manual issuer."""
+    outside = OutsideCA(house.clock())
+    house.knows(pem_of([outside.certificate]).decode())
+    return outside
+
+
+def refusal(house: House) -> str:
+    """What stands beside the order after it was asked again; it stays open."""
+    assert house.issuance.collect_order(CollectOrder(KEY)).state == "pending"
+    order = order_of(house.engine, KEY)
+    assert (order.state, order.chain) == ("placed", ())
+    return order.detail
+
+
 def test_a_manual_order_is_pending_until_something_good_is_brought(house: House, plan: Plan) -> None:
     csr = placed(house, plan)
     assert house.issuance.collect_order(CollectOrder(KEY)).state == "pending"
-    outside = OutsideCA(house.clock())
-    bring(house, outside.sign(csr), outside.certificate)
+    outside = known(house)
+    bring(house, outside.certificate, outside.sign(csr))
     outcome = house.issuance.collect_order(CollectOrder(KEY))
     assert outcome.state == "issued", outcome.detail
     assert outcome.life is not None
@@ -93,10 +111,10 @@ def test_a_manual_order_is_pending_until_something_good_is_brought(house: House,
 def test_a_chain_that_is_too_long_to_build_is_not_said_to_lack_anything(
     house: House, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    csr, outside = placed(house, plan), OutsideCA(house.clock())
+    csr, outside = placed(house, plan), known(house)
     monkeypatch.setattr(paths, "LONGEST_PATH", 1)
     bring(house, outside.sign(csr), outside.certificate)
-    detail = house.issuance.collect_order(CollectOrder(KEY)).detail
+    detail = refusal(house)
     assert "nobody can say whether clients take its chain (too long to build: it goes on above" in detail
     assert "add the CA's certificate" not in detail
 
@@ -104,30 +122,32 @@ def test_a_chain_that_is_too_long_to_build_is_not_said_to_lack_anything(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("names", "names are not the ordered ones"),
+        ("names", "it lacks 127.0.0.1, nms.example.in, and evil.example.in was not ordered"),
         ("key", "another key than the request"),
         ("chain", "chain does not lead"),
         ("issuer", "clients refuse its chain (issuer is no CA"),
         ("short", "sooner than half the ordered life"),
+        ("long", "longer than ordered"),
         ("trust", "trust class is private"),
-        ("garbage", "cannot be read"),
+        ("trust", "it does not come from Bharat Trust"),
+        ("garbage", "is not readable X.509"),
     ],
 )
-def test_what_is_brought_wrong_fails_the_order_and_says_why(house: House, plan: Plan, wrong: str, said: str) -> None:
+def test_what_is_brought_wrong_leaves_the_order_open_and_says_why(
+    house: House, plan: Plan, wrong: str, said: str
+) -> None:
     csr = placed(house, plan)
     outside = OutsideCA(house.clock(), "Somebody" if wrong == "trust" else "Bharat Trust", wrong != "issuer")
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
     made = outside.sign(
         csr,
-        days=20 if wrong == "short" else 90,
+        days={"short": 20, "long": 3650}.get(wrong, 90),
         names=("evil.example.in",) if wrong == "names" else (),
         key=other if wrong == "key" else None,
     )
     chain = (made,) if wrong == "chain" else (made, outside.certificate)
     bring(house, *((b"\x30\x00",) if wrong == "garbage" else chain))
-    outcome = house.issuance.collect_order(CollectOrder(KEY))
-    assert outcome.state == "failed"
-    assert said in outcome.detail
+    assert said in refusal(house)
 
 
 @pytest.mark.parametrize("behind", ["nothing", "its ended cross-certificate"])
@@ -139,7 +159,8 @@ def test_what_a_root_of_the_policy_issued_is_good_whatever_else_is_brought(
     cross = outside.crossed(ancient, house.clock() - 30 * DAY)
     bring(house, outside.sign(csr), *(() if behind == "nothing" else (cross,)))
     roots = (pem_of([outside.certificate]).decode(),)
-    parts = IssuerParts(house.engine, CA_KEK, house.clock, lambda: (PUBLIC,), roots=lambda: roots)
+    issuer = replace(PUBLIC, roots=roots)
+    parts = IssuerParts(house.engine, CA_KEK, house.clock, lambda: (issuer,), roots=lambda: roots)
     issuance = IssuanceActivities(house.engine, {"manual": ManualIssuer(parts)}, house.clock, lambda: roots)
     outcome = issuance.collect_order(CollectOrder(KEY))
     assert outcome.state == "issued", outcome.detail
@@ -147,18 +168,52 @@ def test_what_a_root_of_the_policy_issued_is_good_whatever_else_is_brought(
     assert outcome.life.ends_at == house.clock() + 90 * DAY
 
 
-def test_a_failed_order_stays_failed(house: House, plan: Plan) -> None:
-    csr = placed(house, plan)
+def test_after_a_wrong_one_the_right_one_is_taken_and_nothing_is_held_against_the_order(
+    house: House, plan: Plan
+) -> None:
+    csr, outside = placed(house, plan), known(house)
     bring(house, b"\x30\x00")
-    failed = house.issuance.collect_order(CollectOrder(KEY))
-    outside = OutsideCA(house.clock())
+    assert refusal(house)
+    house.clock.advance(timedelta(minutes=1))
     bring(house, outside.sign(csr), outside.certificate)
+    assert house.issuance.collect_order(CollectOrder(KEY)).state == "issued"
+    assert order_of(house.engine, KEY).detail == ""
+
+
+def test_a_failed_order_stays_failed(house: House, plan: Plan) -> None:
+    csr, outside = placed(house, plan), known(house)
+    fail_order(house.engine, KEY, ("the CA said no", ""), house.clock())
+    failed = house.issuance.collect_order(CollectOrder(KEY))
+    bring(house, outside.sign(csr), outside.certificate)
+    assert failed.state == "failed"
     assert house.issuance.collect_order(CollectOrder(KEY)) == failed
+
+
+def test_without_roots_the_key_that_signed_the_present_certificate_is_its_issuer(house: House, plan: Plan) -> None:
+    csr, outside = placed(house, plan), OutsideCA(house.clock())
+    bring(house, outside.sign(csr), outside.certificate)
+    assert "does not come from" in refusal(house)
+
+    present = outside.sign(csr, key=ec.generate_private_key(ec.SECP256R1()).public_key())
+    fingerprint = sha256(present).hexdigest()
+    times = {name: house.clock() for name in ("not_before", "not_after", "began_at")}
+    life = {"managed_id": "mc-1", "generation": 1, "fingerprint": fingerprint, "issuer": "CN=Bharat Trust"}
+    with house.engine.begin() as connection:
+        kept = sa.insert(tables.certificates).values(fingerprint=fingerprint, der=present, first_seen_at=house.clock())
+        connection.execute(kept)
+        connection.execute(sa.insert(tables.lives).values(**life, **times))
+    stranger = OutsideCA(house.clock())
+    house.clock.advance(timedelta(minutes=1))
+    bring(house, stranger.sign(csr), stranger.certificate)
+    assert "does not come from" in refusal(house)
+    house.clock.advance(timedelta(minutes=1))
+    bring(house, outside.sign(csr), outside.certificate)
+    assert house.issuance.collect_order(CollectOrder(KEY)).state == "issued"
 
 
 def test_what_was_issued_stays_issued(house: House, plan: Plan) -> None:
     csr = placed(house, replace(plan, validity_seconds=90 * 86_400))
-    outside = OutsideCA(house.clock())
+    outside = known(house)
     bring(house, outside.sign(csr), outside.certificate)
     first = house.issuance.collect_order(CollectOrder(KEY))
     house.clock.advance(400 * DAY)

@@ -28,7 +28,7 @@ from domain.lifecycle.explaining import explain
 from domain.names import reconciliation_workflow
 from domain.people.approval import refusal
 from domain.people.messages import Decide, Receipt, Warranted, clean_code, code_hash
-from domain.tiers import Role, Tier
+from domain.tiers import Person, Role, Tier
 from store import access, facts
 from tests.api.browsers import Browser, browser_of
 from tests.domain.simulation import World
@@ -159,7 +159,13 @@ class House:
 def open_house(database: Engine, world: World, policy: str = "") -> tuple[FastAPI, WorldGateway, dict[str, str]]:
     gateway = WorldGateway(database, world)
     app = build(Parts(database, gateway, lambda: world.now, policy, "test", api_url="http://everleaf"))
-    tokens = {role.value: access.create_token(database, name=role.value, role=role) for role in Role}
+    # Whom a browser that logs in as a head stands for; who is nobody decides nothing.
+    access.sync_people(database, [Person("asha", "Asha Rao", "asha@example.in", Role.SECURITY_HEAD)])
+    # Machines' that may decide: the people of these tests come and go with their policies.
+    tokens = {
+        role.value: access.create_token(database, name=role.value, role=role, may_decide=role in access.DECIDING)
+        for role in Role
+    }
     tokens["decider"] = access.create_token(database, name="bot", role=Role.AUTOMATION, may_decide=True)
     return app, gateway, tokens
 

@@ -18,11 +18,12 @@ from tests.api.test_problems import is_problem
 from tests.api.test_reading import POLICY
 from tests.domain.policies import NOW
 from tests.domain.simulation import World
+from tests.policies import whole
 
 
 async def test_the_policy_in_force_is_read_with_its_version(database: Engine, world: World, tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
-    file.write_text(POLICY)
+    file.write_text(whole(POLICY))
     app, gateway, tokens = open_house(database, world, str(file))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://everleaf") as client:
         house = House(app, client, gateway, tokens)
@@ -49,6 +50,26 @@ async def test_a_policy_that_was_in_force_is_read_by_the_version_that_histories_
     assert is_problem(await house.ask("GET", "/v1/policy?version=sha256:1"), 503)
 
 
+async def test_while_the_file_is_bad_the_last_good_policy_is_shown_and_said_to_hold(
+    database: Engine, world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(whole(POLICY))
+    app, gateway, tokens = open_house(database, world, str(file))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://everleaf") as client:
+        house = House(app, client, gateway, tokens)
+        good = await house.ask("GET", "/v1/policy")
+        assert good.json()["problem"] == ""
+        access.keep_policy(database, good.json()["version"], whole(POLICY), NOW)
+        file.write_text(whole(POLICY)[:-40])
+        held = await house.ask("GET", "/v1/policy", headers={"if-none-match": good.headers["etag"]})
+        assert (held.status_code, held.json()["version"]) == (200, good.json()["version"])
+        assert "policy.yaml:" in held.json()["problem"] and "was cut" in held.json()["problem"]
+        # Its scope bounds discoveries as before.
+        outside = await house.ask("POST", "/v1/discoveries", json={"cidrs": ["10.0.0.0/24"]})
+        assert is_problem(outside, 422) and "outside the policy's scope" in outside.text
+
+
 async def test_no_policy_file_is_said(house: House) -> None:
     assert is_problem(await house.ask("GET", "/v1/policy"), 404)
 
@@ -58,7 +79,7 @@ async def check(house: House, text: bytes, kind: str = "application/yaml") -> An
 
 
 async def test_a_good_policy_is_valid(house: House) -> None:
-    answer = await check(house, POLICY.encode(), "text/plain; charset=utf-8")
+    answer = await check(house, whole(POLICY).encode(), "text/plain; charset=utf-8")
     assert answer.status_code == 200
     assert answer.json()["valid"] is True
     assert answer.json()["errors"] == []
@@ -86,10 +107,13 @@ async def test_a_mistake_is_named_with_its_line(house: House, text: bytes, line:
 
 
 async def test_mistakes_are_told_together(house: House) -> None:
-    form = (await check(house, b"people: []\ncolour: red\nshape: round\n")).json()["errors"]
+    form = (await check(house, whole("people: []\ncolour: red\nshape: round\n").encode())).json()["errors"]
     assert [(one["line"], one["field"]) for one in form] == [(2, "colour"), (3, "shape")]
+    lacking = (await check(house, b"people: []\ncolour: red\n")).json()["errors"]
+    assert [(one["line"], one["field"]) for one in lacking[:3]] == [(2, "colour"), (3, "policy"), (1, "tiers")]
+    assert "write `tiers: []`" in lacking[2]["remedy"]
     headless = POLICY.replace("role: security-head", "role: noc").replace("8443", "99999")
-    values = (await check(house, headless.encode())).json()["errors"]
+    values = (await check(house, whole(headless).encode())).json()["errors"]
     assert [one["field"] for one in values] == ["people", "scope.ports[0]"]
     many = (await check(house, b"people: []\n" + b"".join(b"a%d: 1\n" % n for n in range(90)))).json()["errors"]
     assert len(many) == MOST_TOLD
@@ -115,7 +139,7 @@ async def test_an_escalation_that_renewals_have_outlasted_is_refused_and_warned_
             state = {"csr": b"", "state": "issued", "detail": "", "placed_at": NOW}
             connection.execute(sa.insert(tables.orders).values(**order, **state))
     text = POLICY + "profiles: [{name: year, validity: 365d}]\n"
-    told = (await check(house, text.encode())).json()
+    told = (await check(house, whole(text).encode())).json()
     assert [one["field"] for one in told["errors"]] == ["tiers[0].rungs"], told
     assert "95 in 100 renewals took up to 40 days" in told["errors"][0]["detail"]
     # A ladder that is not whole is told as such, and is no reason to fall.
@@ -123,7 +147,7 @@ async def test_an_escalation_that_renewals_have_outlasted_is_refused_and_warned_
         text
         + "tiers: [{tier: customer-facing, opens: 90d, issues: 60d, asks: true, rungs: [{lead: 30d, to: owner}]}]\n"
     )
-    told = (await check(house, headless.encode())).json()
+    told = (await check(house, whole(headless).encode())).json()
     assert "no rung reaches the security head" in told["errors"][0]["detail"]
     warned = (await house.ask("GET", "/v1/certificates/mc-1/explain")).json()["warnings"]
     assert any("leaves 30 days, but 95 in 100 renewals" in one for one in warned), warned

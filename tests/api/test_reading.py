@@ -13,6 +13,7 @@ from api.gateway import DiscoveryRun
 from store.histories import History, keep_history
 from tests.api.conftest import House, open_house
 from tests.domain.simulation import World
+from tests.policies import whole
 
 POLICY = """
 people: [{id: asha, name: Asha Rao, email: asha@example.in, role: security-head}]
@@ -111,7 +112,7 @@ async def test_a_discovery_outside_the_scope_is_refused_with_the_field(
     database: Engine, world: World, tmp_path: Path, asked: dict[str, object], field: str
 ) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text(POLICY)
+    policy.write_text(whole(POLICY))
     app, gateway, tokens = open_house(database, world, str(policy))
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://everleaf") as client:

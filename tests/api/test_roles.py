@@ -1,7 +1,9 @@
 """Every route with every role: who is let in, and that nobody else learns anything."""
 
 import pytest
+import sqlalchemy as sa
 from fastapi.routing import APIRoute
+from sqlalchemy.engine import Engine
 
 from api.auth import ROLES
 from api.routes import (
@@ -20,6 +22,7 @@ from api.routes import (
     system,
 )
 from domain.tiers import Role
+from store import tables
 from tests.api.conftest import House
 
 ALL = {role.value for role in Role}
@@ -106,6 +109,21 @@ def test_every_guarded_route_is_in_both_tables() -> None:
     rooms = (*reading, codes, commands)
     names = {route.name for room in rooms for route in room.router.routes if isinstance(route, APIRoute)}
     assert names == set(ROLES) == set(TABLE)
+
+
+async def test_a_security_head_whom_nobody_names_decides_nothing_and_hears_what_to_do(
+    house: House, database: Engine
+) -> None:
+    approval = (await house.ask("GET", "/v1/approvals?state=pending")).json()["items"][0]["id"]
+    with database.begin() as connection:
+        connection.execute(sa.update(tables.tokens).values(may_decide=False))
+    for path in (f"/v1/approvals/{approval}/decision", f"/v1/approvals/{approval}/code"):
+        refused = await house.ask("POST", path, "security-head", json={"decision": "approve"})
+        assert refused.status_code == 403
+        assert "--person ID" in refused.json()["detail"]
+    assert (await house.ask("GET", f"/v1/approvals/{approval}")).json()["state"] == "pending"
+    mine = (await house.ask("GET", "/v1/me")).json()
+    assert mine["may_decide"] is False and "decide_approval" not in mine["routes"]
 
 
 async def test_a_machine_decides_only_with_may_decide(house: House) -> None:

@@ -22,6 +22,7 @@ from store.orders import Order, place_order
 from tests.api.conftest import open_house
 from tests.api.test_reading import POLICY
 from tests.domain.simulation import World, plan
+from tests.policies import whole
 
 # Per role, operation and mode; the suite spends about a minute here on two cores.
 REQUESTS = 12
@@ -38,7 +39,7 @@ KNOWN = {"certificate_id": "mc-1", "approval_id": "mc-1.1.1", "discovery_id": "d
 @pytest.mark.parametrize("role", sorted(Role))
 def test_every_answer_is_one_that_is_described(database: Engine, world: World, role: Role, tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
-    file.write_text(POLICY)
+    file.write_text(whole(POLICY))
     app, gateway, tokens = open_house(database, world, str(file))
     gateway.record()
     gateway.discoveries["d-1"] = DiscoveryRun("running", progress={"done": 1, "pages": 3, "seen": 9})

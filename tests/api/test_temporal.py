@@ -40,6 +40,7 @@ from formats.policy import parse_policy
 from store import access, facts
 from tests.domain.simulation import World
 from tests.launcher.waiting import LONG_SECONDS
+from tests.policies import whole
 from tests.workflows.conftest import Activities
 from tests.workflows.conftest import env as env
 from workflows.courier import Courier
@@ -85,7 +86,7 @@ class Site:
         self.database = database
         self.client = client
         self.stack = AsyncExitStack()
-        self.token = access.create_token(database, name="head", role=Role.SECURITY_HEAD)
+        self.token = access.create_token(database, name="head", role=Role.SECURITY_HEAD, may_decide=True)
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx2.Response:
         headers = {"authorization": f"Bearer {self.token}", **more.pop("headers", {})}
@@ -221,7 +222,7 @@ async def test_a_discovery_that_fails_says_why(site: Site) -> None:
 
 
 def scanning(site: Site) -> DiscoveryActivities:
-    nobody = parse_policy(POLICY_OF_NOBODY.encode())
+    nobody = parse_policy(whole(POLICY_OF_NOBODY).encode())
     return DiscoveryActivities(site.database, lambda: nobody, lambda: datetime.now(UTC))
 
 

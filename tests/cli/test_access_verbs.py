@@ -7,16 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from typer.testing import CliRunner
 
-from cli import first
+from cli import doctor, first
+from cli.doctor import Patient
 from cli.home import PROJECT, Home, settle_paths
 from cli.main import app
 from domain.errors import BadInput, NotFound, Refused
 from domain.settings import parse
 from domain.tiers import Role
-from store import access
+from store import access, tables
 from tests.cli.test_verbs import Site, site
 from tests.launcher.waiting import LONG_SECONDS
 
@@ -58,6 +60,28 @@ def test_tokens_are_listed_without_their_secret_and_end_when_revoked(
     assert "revoked" in run(database_url, tmp_path, "token", "list", "--all")
     with pytest.raises(NotFound, match="no living token"):
         run(database_url, tmp_path, "token", "revoke", row["id"])
+
+
+def test_a_role_that_decides_gets_no_nameless_token_and_those_of_0_2_0_are_told(
+    database: Engine, database_url: str, tmp_path: Path
+) -> None:
+    create = ("token", "create", "--role", "security-head", "--name", "laptop")
+    with pytest.raises(BadInput, match=r"person: is missing.*--person ID.*--may-decide"):
+        run(database_url, tmp_path, *create)
+    token = run(database_url, tmp_path, *create, "--may-decide").strip()
+    assert "yes" in run(database_url, tmp_path, "token", "list")
+    patient = Patient(Home(tmp_path), True, {"database_url": database_url})
+    assert doctor.tokens(patient).outcome == "good"
+    with database.begin() as connection:
+        connection.execute(sa.update(tables.tokens).values(may_decide=False))
+
+    assert "names no person" in " ".join(run(database_url, tmp_path, "token", "list").split())
+    (row,) = json.loads(run(database_url, tmp_path, "token", "list", "--output", "json"))
+    assert row["decides"] is None
+    told = doctor.tokens(patient)
+    assert told.outcome == "bad"
+    assert row["id"] in told.detail and "--person ID" in told.remedy
+    assert token not in told.detail
 
 
 def test_the_first_discovery_is_asked_for_once_however_often_its_answer_is_lost(site: Site, tmp_path: Path) -> None:

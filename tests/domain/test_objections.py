@@ -43,7 +43,12 @@ EVERY: list[tuple[dict[str, object], str]] = [
     ({"is_ca": True}, "ca-certificate"),
 ]
 OF_AN_UPLOAD: list[tuple[dict[str, object], str]] = [
-    ({"usages": (CLIENT,)}, "usages-lost"),
+    ({"usages": (CLIENT,)}, "other-usages"),
+    ({"usages": (SERVER, CLIENT)}, "other-usages"),
+    ({"usages": ()}, "other-usages"),
+    ({"other_names": ("login root",)}, "unordered-names"),
+    ({"stranger": "it does not come from it"}, "other-issuer"),
+    ({"ends_at": START + 92 * DAY}, "too-long"),
     ({"trust_class": TrustClass.SELF_SIGNED}, "trust-class"),
     ({"flaw": "expired: CN=Intermediate"}, "bad-path"),
     ({"not_before": START + DAY, "ends_at": START + 91 * DAY}, "not-begun"),

@@ -90,5 +90,5 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def head(product: Product) -> str:
-    """The token of a security head."""
-    return product.new_token("security-head")
+    """The token of a machine that stands in for a security head: it is nobody of the policy's people."""
+    return product.new_token("security-head", "--may-decide")

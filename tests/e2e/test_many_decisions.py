@@ -76,7 +76,7 @@ def test_of_fifty_decisions_at_once_exactly_one_counts(product: Product, second_
     waiting = product.every("/v1/approvals?state=pending")
     # One whose issuer answers by itself: what is decided is then seen served.
     approval = next(one for one in waiting if not one["escalated"] and one["plan"]["issuer_kind"] == "private-ca")
-    bases, token = (product.api, second_api), product.new_token("security-head")
+    bases, token = (product.api, second_api), product.new_token("security-head", "--may-decide")
     engine = create_engine(product.status["database_url"])
     cookie = access.log_in(engine, access.create_login_link(engine, Role.SECURITY_HEAD))
     engine.dispose()

@@ -18,6 +18,7 @@ from tests.e2e.product import eventually, everleaf
 from tests.faults.test_kill_points import served
 from tests.faults.worlds import LISTENERS, POLICY, end, start, write_listener
 from tests.launcher.waiting import until
+from tests.policies import whole
 
 pytestmark = [pytest.mark.e2e]
 BATCH = 8
@@ -33,7 +34,7 @@ class Installation:
         self.stand_in: StandIn = make_stand_in("internal", "Faults", datetime.now(UTC))
         ports = ", ".join(map(str, self.ports))
         self.policy = folder / "policy.yaml"
-        self.policy.write_text(POLICY.format(asking=free_port(), folder=folder / "endpoints", ports=ports))
+        self.policy.write_text(whole(POLICY.format(asking=free_port(), folder=folder / "endpoints", ports=ports)))
 
     def status(self) -> dict[str, Any]:
         found = json.loads(everleaf(self.home, "status", "--output", "json").stdout)

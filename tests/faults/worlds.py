@@ -31,6 +31,7 @@ from domain.settings import Settings
 from domain.tiers import Role
 from store import access, tables
 from tests.launcher.waiting import LONG_SECONDS, until
+from tests.policies import whole
 from workflows.client import connect
 from workflows.discovery import Discovery
 
@@ -144,7 +145,7 @@ class World:
             (self.home / kek).write_bytes(os.urandom(32))
         asking = self.ports[0] if self.asks else free_port()
         ports = ", ".join(map(str, self.ports))
-        (self.home / "policy.yaml").write_text(POLICY.format(asking=asking, folder=folder, ports=ports))
+        (self.home / "policy.yaml").write_text(whole(POLICY.format(asking=asking, folder=folder, ports=ports)))
         for number, port in enumerate(self.ports):
             write_listener(folder, port, f"n{number}.{self.home.name}.example", stand_in, left=self.left)
 

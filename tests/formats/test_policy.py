@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from domain.errors import BadPolicy
-from domain.tiers import Tier
+from domain.tiers import Policy, Tier
 from formats.policy import parse_policy, policy_json_schema
+from tests.policies import whole
 
 GOOD = """\
 people:
@@ -39,21 +40,25 @@ scope:
 """
 
 
+def read(text: str) -> Policy:
+    return parse_policy(whole(text).encode(), "p.yaml")
+
+
 def test_a_good_policy_is_read_with_the_standard_tiers() -> None:
-    policy = parse_policy(GOOD.encode())
+    policy = read(GOOD)
     assert policy.tier(Tier.INTERNAL).escalates == timedelta(days=14)
     assert policy.tier(Tier.CUSTOMER_FACING).rungs[0].lead == timedelta(days=30)
     assert policy.profiles[1].validity == timedelta(0)
     assert policy.version.startswith("sha256:")
-    assert parse_policy(GOOD.encode()) == policy
+    assert read(GOOD) == policy
 
 
 def test_how_long_a_private_certificate_may_live_is_a_setting() -> None:
-    assert parse_policy(GOOD.encode()).longest_private == timedelta(days=825)
-    assert parse_policy(f"{GOOD}longest_private: 400d\n".encode()).longest_private == timedelta(days=400)
+    assert read(GOOD).longest_private == timedelta(days=825)
+    assert read(f"{GOOD}longest_private: 400d\n").longest_private == timedelta(days=400)
     for wrong in ("0d", "4000d", "-1d", "long"):
         with pytest.raises(BadPolicy) as refused:
-            parse_policy(f"{GOOD}longest_private: {wrong}\n".encode())
+            read(f"{GOOD}longest_private: {wrong}\n")
         assert (refused.value.line, refused.value.field) == (GOOD.count("\n") + 1, "longest_private")
 
 
@@ -62,12 +67,12 @@ GOOD_TARGETS = ("mode: '0640'\n    owner: root:ssl-cert", "mode: '0440'\n    own
 
 @pytest.mark.parametrize("extra", [*GOOD_TARGETS, "reload: [systemctl, reload, 'nginx@{port}']"])
 def test_a_group_may_read_a_key_where_it_is_named(extra: str) -> None:
-    parse_policy(GOOD.replace("key.pem\n", f"key.pem\n    {extra}\n").encode())
+    read(GOOD.replace("key.pem\n", f"key.pem\n    {extra}\n"))
 
 
 def test_names_are_asked_for_at_their_address_or_where_dns_says() -> None:
     names = "ports: [443]\n  names: [pay.example.in, PAY.example.in@10.0.0.7, localhost]"
-    assert len(parse_policy(GOOD.replace("ports: [443]", names).encode()).scope.names) == 3
+    assert len(read(GOOD.replace("ports: [443]", names)).scope.names) == 3
 
 
 LADDER = "\ntiers:\n  - {tier: internal, opens: %s, issues: %s, asks: false, rungs: [%s]}\n"
@@ -125,7 +130,7 @@ def test_a_bad_policy_is_refused_with_line_field_and_remedy(
     if field == "people[1].id":
         text = text.replace("contact: noc", "contact: head")
     with pytest.raises(BadPolicy) as refused:
-        parse_policy(text.encode(), "p.yaml")
+        read(text)
     assert (refused.value.field, refused.value.line) == (field, line)
     assert problem in refused.value.problem
     assert refused.value.remedy and str(refused.value).startswith(f"p.yaml:{line}: {field}")
@@ -144,7 +149,7 @@ def test_a_bad_policy_is_refused_with_line_field_and_remedy(
 )
 def test_a_ladder_that_could_miss_is_refused(opens: str, issues: str, rungs: str, problem: str) -> None:
     with pytest.raises(BadPolicy, match=problem):
-        parse_policy((GOOD + LADDER % (opens, issues, rungs)).encode())
+        read(GOOD + LADDER % (opens, issues, rungs))
 
 
 @pytest.mark.parametrize("text", [b"a: [", b"- list", b"\xff\xfe", b"", b"a: &x 1\nb: *y"])
@@ -158,7 +163,7 @@ def test_more_than_thirty_rules_are_refused() -> None:
         f"  - {{name: r{i}, when: {{ports: [{i + 1}]}}, tier: internal, service: nms}}\n" for i in range(30)
     )
     with pytest.raises(BadPolicy, match="31 rules are more than 30"):
-        parse_policy(GOOD.replace("issuers:\n", rules + "issuers:\n", 1).encode())
+        read(GOOD.replace("issuers:\n", rules + "issuers:\n", 1))
 
 
 def test_the_schema_describes_durations_as_text() -> None:

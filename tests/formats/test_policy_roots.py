@@ -10,6 +10,7 @@ from formats.policy import parse_policy
 from formats.x509 import pem_of
 from tests.formats.test_policy import GOOD
 from tests.formats.test_x509 import certificate
+from tests.policies import whole
 
 ROOT, ROOT_KEY = certificate("root", 3650, ca=True)
 LEAF, _ = certificate("leaf", 90, ("root", ROOT_KEY))
@@ -21,7 +22,7 @@ SECRET = ROOT_KEY.private_bytes(
 
 
 def policy_with(*roots: str) -> bytes:
-    return (GOOD + "roots:\n" + "".join(f"  - {json.dumps(root)}\n" for root in roots)).encode()
+    return whole(GOOD + "roots:\n" + "".join(f"  - {json.dumps(root)}\n" for root in roots)).encode()
 
 
 def test_roots_are_read_also_several_in_one_text_and_one_that_has_expired() -> None:

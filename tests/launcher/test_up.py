@@ -165,5 +165,21 @@ def test_an_unparsable_policy_is_refused_with_its_line_before_anything_starts(in
     assert not (installation.home.path / "postgres").exists()
 
 
+def test_a_start_after_a_bad_edit_goes_on_by_the_last_good_policy_and_says_so(installation: Installation) -> None:
+    installation.start()
+    installation.ready()
+    assert installation.run("down").returncode == 0
+    whole = installation.home.policy.read_text()
+    installation.home.policy.write_text(whole[: len(whole) // 2])
+
+    installation.start()
+    installation.ready()
+
+    assert "policy refused: the last good one" in installation.home.up_log.read_text()
+    told = json.loads(installation.run("doctor", "--output", "json").stdout)
+    policy = next(one for one in told if one["name"] == "policy")
+    assert (policy["outcome"], "was cut" in policy["detail"]) == ("bad", True)
+
+
 def test_wrong_usage_ends_with_2(installation: Installation) -> None:
     assert installation.run("status", "--output", "yaml").returncode == 2

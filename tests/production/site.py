@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cli.home import PROJECT
 from cli.process import dying_with_parent, free_port
 from tests.launcher.waiting import LONG_SECONDS, until
+from tests.policies import whole
 
 # As in the container, where the folder of targets is mounted.
 POLICY = """
@@ -51,7 +52,7 @@ class Site:
         config.mkdir()
         root, self.fingerprint = _write(folder)
         indented = "\n".join(f"    {line}" for line in root.splitlines())
-        (config / "policy.yaml").write_text(POLICY.format(targets=targets, port=self.port, root=indented))
+        (config / "policy.yaml").write_text(whole(POLICY.format(targets=targets, port=self.port, root=indented)))
         ready = targets.parent / "site.ready"
         serve = "import asyncio, sys, pathlib; from demo.listeners import serve_folder as s; "
         serve += "asyncio.run(s(*map(pathlib.Path, sys.argv[1:])))"

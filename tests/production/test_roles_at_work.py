@@ -105,6 +105,11 @@ def test_an_order_passes_from_the_deploy_worker_to_the_issue_worker_and_back(ent
     orders.issue_order(issue, "o-1", (b"der",), NOW)
     orders.fail_order(issue, "o-2", ("refused", ""), NOW)
     assert access.uploads_for(issue, "o-2") == []
+    orders.place_order(deploy, orders.Order("o-4", "mc-none", PLAN, "", "k", b"csr"), NOW)
+    orders.note_order(issue, "o-4", "what was brought is refused")
+    assert orders.order_of(issue, "o-4").detail == "what was brought is refused"
+    # What a person brings is held against the certificate that the order replaces.
+    assert reader.present_der(issue, "mc-none") == b""
     ca.revoke(issue, "o-1", "superseded", NOW)
     ca.keep_crl(issue, "Role CA", ca.next_crl_number(issue, "Role CA", NOW), (b"crl", NOW))
 
@@ -172,5 +177,10 @@ def test_the_api_lets_people_in_and_keeps_what_they_bring(enter: Enter) -> None:
     for _ in range(2):
         access.keep_policy(enter("lifecycle"), "sha256:1", "people: []", NOW)
     assert access.policy_text(engine, "sha256:1")
+    # Each goes on by it where it starts while the file is bad.
+    for role in ("api", "lifecycle", "scan", "issue", "deploy"):
+        last = access.last_policy(enter(role))
+        assert last is not None
+        assert last.version == "sha256:1"
     access.mint_warrant(engine, actor=HEAD, bound_to=BINDING, lives=timedelta(minutes=2), now=NOW)
     assert access.security_events(engine)

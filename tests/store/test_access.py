@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.contracts import RedeemWarrant
-from domain.errors import NotAllowed, NotFound
+from domain.errors import BadInput, NotAllowed, NotFound
 from domain.tiers import Person, Role
 from store import access, tables
 
@@ -44,10 +44,63 @@ def test_an_expired_token_is_nobody(database: Engine) -> None:
     assert access.authenticate(database, token) is None
 
 
-def test_a_security_heads_token_may_decide(database: Engine) -> None:
-    actor = access.authenticate(database, access.create_token(database, name="h", role=Role.SECURITY_HEAD))
+def test_a_token_of_a_role_that_decides_names_its_person_or_is_a_machines_that_may(database: Engine) -> None:
+    people(database)
+    with pytest.raises(BadInput, match=r"person: is missing.*--person ID.*--may-decide"):
+        access.create_token(database, name="h", role=Role.SECURITY_HEAD)
+    with pytest.raises(BadInput, match="may_decide: is given for a person"):
+        access.create_token(database, name="h", role=Role.SECURITY_HEAD, person="asha", may_decide=True)
+    with pytest.raises(BadInput, match="ravi is nobody in the policy"):
+        access.create_token(database, name="h", role=Role.SECURITY_HEAD, person="ravi")
+    with pytest.raises(BadInput, match="asha is security-head in the policy, not operator"):
+        access.create_token(database, name="h", role=Role.OPERATOR, person="asha")
+    assert access.tokens_of(database, every=True) == []
+
+    for how in ({"person": "asha"}, {"may_decide": True}):
+        token = access.create_token(database, name="h", role=Role.SECURITY_HEAD, **how)
+        actor = access.authenticate(database, token)
+        assert actor is not None
+        assert actor.may_decide
+        assert minted(database, actor=actor)
+
+
+def nameless_token(database: Engine) -> str:
+    """As release 0.2.0 made them for a role alone, and as its migration leaves them."""
+    token = access.create_token(database, name="of old", role=Role.SECURITY_HEAD, may_decide=True)
+    with database.begin() as connection:
+        connection.execute(sa.update(tables.tokens).values(may_decide=False))
+    return token
+
+
+def test_a_nameless_token_of_0_2_0_still_works_and_decides_nothing(database: Engine) -> None:
+    actor = access.authenticate(database, nameless_token(database))
     assert actor is not None
-    assert actor.may_decide
+    assert (actor.role, actor.may_decide) == (Role.SECURITY_HEAD, False)
+    with pytest.raises(NotAllowed, match=r"names no person.*--person ID"):
+        minted(database, actor=actor)
+    assert access.security_events(database)[0]["kind"] == "warrant-refused"
+    with pytest.raises(NotAllowed, match="four eyes are people"):
+        minted(database, replace(DECIDE, message="grant"), actor)
+    assert minted(database, replace(DECIDE, message="retire"), actor)
+
+
+def test_a_code_that_a_nameless_token_was_given_before_the_upgrade_decides_nothing(database: Engine) -> None:
+    actor = access.authenticate(database, nameless_token(database))
+    assert actor is not None
+    code = minted(database, actor=replace(actor, may_decide=True))
+    refused = access.redeem(database, asking(code), NOW)
+    assert not refused.allowed
+    assert "no longer holds that role" in refused.reason
+
+
+def test_a_login_of_a_role_for_which_the_policy_names_nobody_decides_nothing(database: Engine) -> None:
+    cookie = access.log_in(database, access.create_login_link(database, Role.SECURITY_HEAD))
+    assert cookie is not None
+    session = access.session_of(database, cookie)
+    assert session is not None
+    assert (session.actor.id.partition("/")[0], session.actor.may_decide) == ("session", False)
+    with pytest.raises(NotAllowed, match="names no person"):
+        minted(database, actor=session.actor)
 
 
 def test_a_login_link_works_once_and_stands_for_the_person_of_its_role(database: Engine) -> None:

@@ -11,6 +11,8 @@ from sqlalchemy.engine import Engine
 
 from domain.certificate import Slot
 from domain.errors import NotReady
+from domain.tiers import Role
+from store import access
 from store.engine import create_engine
 from store.migrate import upgrade
 from store.sightings.looks import slots_at
@@ -77,6 +79,28 @@ def test_what_0_1_0_wrote_is_carried_over(empty: Engine) -> None:
     with empty.connect() as connection:
         assert connection.execute(sa.text("SELECT judged_in FROM slots")).scalar_one() == "d", "its findings hold"
     assert slots_at(empty, ["127.0.0.1"]) == (Slot("tls://127.0.0.1:443?sni=a.example", "rsa"),)
+
+
+def test_a_token_that_0_2_0_made_for_a_role_alone_decides_nothing_after_the_upgrade(empty: Engine) -> None:
+    upgrade(url_of(empty), "0002")
+    made = "INSERT INTO tokens (id, sha256, name, made_at, role, person, may_decide)"
+    made += " VALUES ('{0}', '{0}', 'x', now(), {1})"
+    with empty.begin() as connection:
+        for number, rest in enumerate(
+            ("'security-head', '', true", "'security-head', 'asha', true", "'admin', '', true", "'noc', '', false")
+        ):
+            connection.exec_driver_sql(made.format(number, rest))
+        kept = "INSERT INTO policies (version, text, at) VALUES ('a', 'A', '2026-11-01'), ('b', 'B', '2026-11-02')"
+        connection.exec_driver_sql(kept)
+
+    upgrade(url_of(empty))
+
+    rows = sorted(access.tokens_of(empty), key=lambda row: row["id"])
+    held = [access.decides(Role(row["role"]), row["person"], row["may_decide"]) for row in rows]
+    assert held == [False, True, True, False]
+    last = access.last_policy(empty)
+    assert last is not None
+    assert last.version == "b"
 
 
 NOTICE = "INSERT INTO notices (id, managed_id, observation, written_at) VALUES ('{id}', 'mc-1', '{{}}', '{at}')"

@@ -1,18 +1,18 @@
 """The policy in force, as a security head reads it; and a new one, checked before anybody puts it in place."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Form, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.in_force import policy_in_force
 from api.parts import Caller, CallerDep
 from api.routes.policy import LARGEST_POLICY_BYTES
 from api.web.page_router import pages
 from api.web.render import page
-from domain.errors import BadPolicy
+from domain.errors import BadPolicy, NotReady
 from domain.lifecycle.ladder import days
 from domain.tiers import Matcher
 from formats.policy import parse_policy
@@ -57,15 +57,16 @@ def _here(caller: Caller) -> dict[str, Any]:
         "given": "",
     }
     here |= {"text": "", "version": "", "days": days, "matched": matched}
-    if not caller.parts.policy or not file.is_file():
-        return here | {"problem": "This process was given no policy file (EVERLEAF_POLICY)."}
-    content = file.read_bytes()
-    here |= {"text": content.decode(errors="replace"), "version": sha256(content).hexdigest()[:12]}
+    content = file.read_bytes() if caller.parts.policy and file.is_file() else b""
+    here["text"] = content.decode(errors="replace")
     try:
-        here["policy"] = parse_policy(content, file.name)
-    except BadPolicy as error:
-        here["problem"] = f"The policy in force cannot be read: {error}"
-    return here
+        found = policy_in_force(caller.parts)
+    except NotReady as error:
+        return here | {"problem": str(error)}
+    if found is None:
+        return here | {"problem": "This process was given no policy file (EVERLEAF_POLICY)."}
+    version = found.policy.version.partition(":")[2][:12]
+    return here | {"policy": found.policy, "version": version, "problem": found.problem}
 
 
 def matched(when: Matcher) -> Mapping[str, str]:
