@@ -30,7 +30,7 @@ class Settings:
     api_url          EVERLEAF_API_URL           the base of links in mails
     api_port         EVERLEAF_API_PORT
     api_host         EVERLEAF_API_HOST          where the API listens; another than loopback needs a proxy with TLS
-    health_file      EVERLEAF_HEALTH_FILE       touched by a worker while its database and Temporal answer; empty: never
+    health_file      EVERLEAF_HEALTH_FILE       written by a worker every 5 s: empty, or what it waits for; empty: none
     timezone         EVERLEAF_TIMEZONE          in which people read times, as the IANA names it
     temporal_ui      EVERLEAF_TEMPORAL_UI       base URL of the Temporal UI, for links to runs; empty: no links
     auditors_ui      EVERLEAF_AUDITORS_UI       base URL of the Temporal UI that auditors read; empty: none

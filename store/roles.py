@@ -36,6 +36,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("events", "findings", "histories", "lives", "looks", "managed"), READ),
         **dict.fromkeys(("managed_certificates", "notices", "orders", "people", "reconciliations", "slots"), READ),
         "comments": "SELECT, INSERT, UPDATE (said)",
+        "heartbeats": ALL,
         "login_links": "SELECT, INSERT, UPDATE (used_at)",
         "policies": READ,
         "requests": APPEND,
@@ -51,7 +52,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("events", "histories", "log_queue", "policies", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
-        **dict.fromkeys(("judged_chains", "people", "slots"), ALL),
+        **dict.fromkeys(("heartbeats", "judged_chains", "people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "reconciliations": "SELECT, INSERT, DELETE",
@@ -69,6 +70,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         # One that was refused is planned anew; the report is adoption's to write.
         "discoveries": "SELECT, INSERT, UPDATE (source, state, scope, pages, targets, workflow_id, run_id, started_at,"
         " detail, finished_at)",
+        "heartbeats": ALL,
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
         "slots": (
             "SELECT, UPDATE (last_outcome, last_fingerprint, last_looked_at, last_seen_at, misses, last_ends_at, "
@@ -80,6 +82,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_authorities": "SELECT, INSERT, UPDATE (crl_number)",
         "ca_crls": APPEND,
         "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
+        "heartbeats": ALL,
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
         # Whether the store was put back: nothing is signed until somebody has looked.
         "reconciliations": READ,
@@ -89,12 +92,20 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     "everleaf_deploy": {
         # Before a roll-back: was what stood there revoked?  Certificates and serials, no key.
         "ca_issued": READ,
+        "heartbeats": ALL,
         "keys": APPEND,
         "managed": READ,
         "orders": APPEND,
         "receipts": KEEP,
         # Whose is the place where it is about to write?
         "slots": "SELECT (url, algorithm, managed_id)",
+    },
+    # Reads what says whether all is well, and writes nothing: it must speak without the database.
+    "everleaf_watch": {
+        **dict.fromkeys(("heartbeats", "managed_certificates", "slots"), READ),
+        "ca_crls": "SELECT (ca, number, made_at)",
+        "deliveries": "SELECT (state, queued_at)",
+        "managed": "SELECT (id, names, adopted_at)",
     },
 }
 LOGINS = (MIGRATOR, *GRANTS)
