@@ -78,6 +78,7 @@ def create_app() -> FastAPI:
             namespace=settings.namespace,
             feed=feed,
             api_url=settings.api_url,
+            watch_dir=settings.watch_dir,
         )
         heart = Heart(engine, app.state.parts.gateway, now, socket.gethostname())
         beating = asyncio.create_task(heart.beats())

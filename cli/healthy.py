@@ -24,7 +24,9 @@ def why_ill() -> str:
                 return f"{file} is {age:.0f} s old"
             with open(file, encoding="utf-8") as stream:
                 return stream.read(1000).strip()
-        url = f"http://127.0.0.1:{os.environ.get('EVERLEAF_API_PORT', '8460')}/health/ready"
+        api = f"{os.environ.get('EVERLEAF_API_PORT', '8460')}/health/ready"
+        # Of the watcher the port is named on which it listens for others.
+        url = f"http://127.0.0.1:{sys.argv[1] + '/' if len(sys.argv) > 1 else api}"
         with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
             return "" if answer.status == 200 else f"{url} answered {answer.status}"
     except OSError as problem:

@@ -2,11 +2,15 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
 from cli.home import PROJECT, Home
 from cli.process import Child, accepts
+from domain.settings import parse, parse_watch
 
 # (name, queues, the keys it may read).  Scan and issue are processes of their own: one reads hostile bytes, one signs.
 WORKERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -51,6 +55,8 @@ class Surroundings:
             "EVERLEAF_TEMPORAL_UI": self.temporal_ui,
             "EVERLEAF_API_PORT": str(self.api_port),
             "EVERLEAF_API_URL": os.environ.get("EVERLEAF_API_URL", self.api_url),
+            "EVERLEAF_WATCH_API": os.environ.get("EVERLEAF_WATCH_API", self.api_url),
+            "EVERLEAF_WATCH_DIR": os.environ.get("EVERLEAF_WATCH_DIR", str(self.home.path / "watch")),
             # What a part prints reaches its log at once, also when it is killed.
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),
@@ -68,6 +74,24 @@ def api(surroundings: Surroundings) -> Child:
     child = _python(surroundings, "api", ["-m", "cli.main", "api"], surroundings.environment())
     child.answers = lambda: accepts(surroundings.api_port)
     return child
+
+
+def watcher(surroundings: Surroundings) -> Child:
+    """It holds no key; it works while its rounds end."""
+    child = _python(surroundings, "watcher", [str(PROJECT / "watch.py")], surroundings.environment())
+    settings = parse(child.environment)
+    status = Path(settings.watch_dir) / "status.json"
+    oldest = 3 * parse_watch(child.environment, settings).every + timedelta(minutes=1)
+    status.unlink(missing_ok=True)
+    child.answers = lambda: is_younger(status, oldest)
+    return child
+
+
+def is_younger(file: Path, oldest: timedelta) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime < oldest.total_seconds()
+    except FileNotFoundError:
+        return False
 
 
 def estate(home: Home) -> Child:

@@ -86,7 +86,7 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
         home, database_url, address, namespace(), ports.api, smtp_url, policy, _temporal_ui(ports)
     )
     supervisor.facts["environment"] = surroundings.settings()
-    supervisor.start(*parts.workers(surroundings), parts.api(surroundings))
+    supervisor.start(*parts.workers(surroundings), parts.api(surroundings), parts.watcher(surroundings))
     first.make_token(home, database_url)
     if first.discover(home, surroundings.api_url):
         supervisor.tell("first discovery", "started", "")

@@ -17,8 +17,7 @@ API = "api"
 SILENT_AFTER = timedelta(seconds=20)
 # A worker asks for a task once a minute at least; who has not asked for two is away.
 AWAY_AFTER = timedelta(minutes=2)
-OVERDUE_AFTER = timedelta(minutes=15)
-RECONCILED_EVERY = timedelta(minutes=15)
+OVERDUE_AFTER = RECONCILED_EVERY = timedelta(minutes=15)
 # Nothing is signed, deployed or verified beyond this (rule 12 of the design).
 CLOCKS_APART = timedelta(seconds=60)
 # Lists are made anew every day and live a week: half a day late is a stopped job, with days left to mend it.
@@ -42,6 +41,8 @@ class Kind(StrEnum):
     API = "api"
     API_UNREADY = "api not ready"
     MAIL = "mail"
+    UNSENT = "messages"
+    ROUTE = "way of alarms"
     CLOCK = "clock"
     DISK = "disk"
     POLICY = "policy file"
@@ -68,6 +69,8 @@ BEHIND: Mapping[Kind, tuple[Kind, ...]] = {
     Kind.CLOCK: (Kind.DATABASE,),
     Kind.REVOCATION_LIST: (Kind.DATABASE,),
     Kind.SNAPSHOT: (Kind.DATABASE,),
+    Kind.ROUTE: (Kind.MAIL,),
+    Kind.UNSENT: (*_ENGINE, Kind.MAIL),
     Kind.RECONCILER: _ENGINE,
     Kind.ENDED: _ENGINE,
     Kind.MISSING: _ENGINE,
@@ -238,6 +241,10 @@ def _silence(beat: Heartbeat | None, now: datetime) -> str:
     return ""
 
 
+def _is_fresh(beat: Heartbeat, now: datetime) -> bool:
+    return now - beat.written_at <= SILENT_AFTER
+
+
 def _of_clocks(at: datetime, vitals: Vitals) -> Iterator[Fault]:
     remedy = "Let NTP set the clocks. Beyond 60 s of difference nothing should be signed, deployed or verified."
     if abs(at - vitals.now) > CLOCKS_APART:
@@ -245,7 +252,7 @@ def _of_clocks(at: datetime, vitals: Vitals) -> Iterator[Fault]:
         yield Fault(Kind.CLOCK, "database", told, remedy)
     for beat in vitals.heartbeats:
         # What was written long ago says nothing of a clock now.
-        if vitals.now - beat.written_at <= SILENT_AFTER and abs(beat.said_at - beat.written_at) > CLOCKS_APART:
+        if _is_fresh(beat, vitals.now) and abs(beat.said_at - beat.written_at) > CLOCKS_APART:
             who = f"{','.join(beat.serves)} on {beat.host}"
             told = f"the clock of {who} and the database's are {_apart(beat.said_at, beat.written_at)} s apart"
             yield Fault(Kind.CLOCK, who, told, remedy)
@@ -263,10 +270,11 @@ def _of_lifecycles(vitals: Vitals) -> Iterator[Fault]:
     for bare in vitals.without_agenda:
         told = f"{bare.name} ({bare.managed_id}) has no next moment: nothing will ever happen for it"
         yield Fault(Kind.NO_AGENDA, bare.managed_id, told, "Start a discovery: it tells the lifecycle, or begins it.")
-    counted = [beat.engine for beat in _counting(vitals) if beat.engine is not None]
-    if not counted:
+    # The newest first: of several that count, the last word holds.
+    fresh = sorted(vitals.heartbeats, key=lambda beat: beat.written_at, reverse=True)
+    engine = next((beat.engine for beat in fresh if beat.engine and _is_fresh(beat, vitals.now)), None)
+    if engine is None:
         return
-    engine = counted[0]
     for managed_id in engine.ended:
         told = f"the lifecycle of {managed_id} was ended in Temporal, not by Everleaf, and does not run"
         yield Fault(Kind.ENDED, managed_id, told, "Start a discovery: a lifecycle that is missing begins again.")
@@ -279,12 +287,6 @@ def _of_lifecycles(vitals: Vitals) -> Iterator[Fault]:
         yield Fault(Kind.MISSING, "", told, "Start a discovery: a lifecycle that is missing begins again.")
 
 
-def _counting(vitals: Vitals) -> list[Heartbeat]:
-    """The newest first: of several that count, the last word holds."""
-    fresh = [beat for beat in vitals.heartbeats if vitals.now - beat.written_at <= SILENT_AFTER]
-    return sorted(fresh, key=lambda beat: beat.written_at, reverse=True)
-
-
 def _of_jobs(vitals: Vitals) -> Iterator[Fault]:
     for authority, made_at in vitals.lists:
         if vitals.now - made_at > LIST_OLDEST:
@@ -292,7 +294,7 @@ def _of_jobs(vitals: Vitals) -> Iterator[Fault]:
             yield Fault(Kind.REVOCATION_LIST, authority, told, "See the log of the issue worker: it makes the lists.")
     if vitals.unsent_since is not None and vitals.now - vitals.unsent_since > UNSENT_AFTER:
         told = f"a message waits to be sent since {vitals.unsent_since:%d %b %H:%M} UTC"
-        yield Fault(Kind.MAIL, "messages", told, "See the lifecycle worker's log and its mail server.")
+        yield Fault(Kind.UNSENT, "", told, "See the lifecycle worker's log and its mail server.")
     if vitals.last_reconciled is not None and vitals.now - vitals.last_reconciled > RECONCILED_EVERY:
         told = f"inventory and engine were compared last at {vitals.last_reconciled:%d %b %H:%M} UTC"
         yield Fault(Kind.RECONCILER, "", told, "See the log of the lifecycle worker: its own loop compares them.")

@@ -4,7 +4,7 @@ One fault, one alarm, one all-clear; the cause first; a restart that is shorter 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -162,3 +162,73 @@ def _lateness(place: Place, now: datetime) -> float:
     if place.looked_at is None:
         return 10.0
     return (now - place.looked_at) / _interval(place, now)
+
+
+def causes_first(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """``faults`` without those that another one of them explains."""
+    all_of_them = tuple(faults)
+    kinds = {fault.kind for fault in all_of_them}
+    return tuple(sorted(fault for fault in all_of_them if not kinds & set(BEHIND.get(fault.kind, ()))))
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A letter that one route has not taken yet.  ``key``: the same for all repetitions."""
+
+    route: str
+    key: str
+    subject: str
+    body: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What lies on the watcher's disk: what it has told, and what it still owes; ``has_inventory``: beside it."""
+
+    memory: Memory = field(default_factory=Memory)
+    owed: tuple[Owed, ...] = ()
+    has_inventory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The snapshot on the watcher's disk, with what its own looks found.  ``recipients``: addresses of those who are
+    told, for as long as the policy cannot be read."""
+
+    taken_at: datetime
+    places: tuple[Place, ...] = ()
+    recipients: tuple[str, ...] = ()
+
+
+def taken_anew(places: Iterable[Place], before: Inventory | None, now: datetime) -> Inventory:
+    """``places`` as the store has them now, with what was found by looks so far."""
+    known = {place.url: place for place in before.places} if before else {}
+    return Inventory(
+        now,
+        tuple(
+            replace(place, looked_at=known[place.url].looked_at, seen_ends=known[place.url].seen_ends)
+            if place.url in known
+            else place
+            for place in places
+        ),
+        before.recipients if before else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` and *Situation* show of the watcher.  ``at``: its last round; ``silent_routes``: of ``routes``,
+    those that take no letter; ``unsent``: letters still owed; ``faults``: what it sees now, told or not yet."""
+
+    at: datetime
+    every: timedelta
+    routes: tuple[str, ...] = ()
+    silent_routes: tuple[str, ...] = ()
+    unsent: int = 0
+    places: int = 0
+    faults: tuple[Watched, ...] = ()
+
+    def is_late(self, now: datetime) -> bool:
+        """Its rounds do not end any more: nobody watches."""
+        return now - self.at > 3 * self.every + timedelta(minutes=1)

@@ -41,7 +41,7 @@ def test_each_fault_of_a_round_is_seen_and_named() -> None:
         (Kind.OVERDUE, "mc-1"),
         (Kind.NO_AGENDA, "mc-3"),
         (Kind.REVOCATION_LIST, "issuing"),
-        (Kind.MAIL, "messages"),
+        (Kind.UNSENT, ""),
         (Kind.RECONCILER, ""),
         (Kind.MISSING, ""),
         (Kind.NEARER, "tls://10.0.0.1:443"),
