@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from activities.scanners import parts as asking
 from cli.home import PROJECT, Home
 from cli.process import Child, accepts
 from domain.settings import parse, parse_watch
@@ -18,6 +19,11 @@ WORKERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("worker-scan", "scan", ()),
     ("worker-issue", "issue", ("EVERLEAF_CA_KEK",)),
 )
+
+
+# A worker beats every 5 s, and every 13 s where both of its neighbours are mute.
+OLDEST_BEAT = timedelta(seconds=20)
+PROBE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +70,31 @@ class Surroundings:
 
 
 def workers(surroundings: Surroundings) -> list[Child]:
-    program = str(PROJECT / "worker.py")
-    return [
-        _python(surroundings, name, [program, queues], surroundings.environment(keys)) for name, queues, keys in WORKERS
-    ]
+    return [_worker(surroundings, *row) for row in WORKERS]
+
+
+def _worker(surroundings: Surroundings, name: str, queues: str, keys: tuple[str, ...]) -> Child:
+    """It works while its loop beats; what it waits for is what the beat says."""
+    file = surroundings.home.health(name)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    environment = surroundings.environment(keys) | {"EVERLEAF_HEALTH_FILE": str(file)}
+    child = _python(surroundings, name, [str(PROJECT / "worker.py"), queues], environment)
+    child.marks = (file,)
+    child.answers = lambda: is_younger(file, OLDEST_BEAT)
+    child.waits_for = lambda: file.read_text() if file.exists() else ""
+    return child
 
 
 def api(surroundings: Surroundings) -> Child:
     child = _python(surroundings, "api", ["-m", "cli.main", "api"], surroundings.environment())
-    child.answers = lambda: accepts(surroundings.api_port)
+    child.answers = lambda: not asking.http(f"{surroundings.api_url}/health/live", PROBE_SECONDS)
+    child.waits_for = lambda: _unready(surroundings.api_url)
     return child
+
+
+def _unready(api_url: str) -> str:
+    problem = asking.http(f"{api_url}/health/ready", PROBE_SECONDS)
+    return f"not ready: {problem}" if problem else ""
 
 
 def watcher(surroundings: Surroundings) -> Child:
@@ -82,7 +103,7 @@ def watcher(surroundings: Surroundings) -> Child:
     settings = parse(child.environment)
     status = Path(settings.watch_dir) / "status.json"
     oldest = 3 * parse_watch(child.environment, settings).every + timedelta(minutes=1)
-    status.unlink(missing_ok=True)
+    child.marks = (status,)
     child.answers = lambda: is_younger(status, oldest)
     return child
 
@@ -99,7 +120,7 @@ def estate(home: Home) -> Child:
     ready = home.path / "demo" / "estate.ready"
     child = _demo(home, "demo-estate", ["-m", "demo.estate", "serve", str(home.path)])
     child.answers = ready.exists
-    ready.unlink(missing_ok=True)
+    child.marks = (ready,)
     return child
 
 
@@ -107,7 +128,7 @@ def mailbox(home: Home) -> Child:
     """The SMTP sink of the demo; it writes the port that it listens on into ``smtp.port``."""
     child = _demo(home, "demo-mailbox", ["-m", "demo.mailbox", str(home.path)])
     child.answers = lambda: accepts(mailbox_port(home))
-    (home.path / "demo" / "smtp.port").unlink(missing_ok=True)
+    child.marks = (home.path / "demo" / "smtp.port",)
     return child
 
 

@@ -25,6 +25,8 @@ Goal = Literal["ready", "settled"]
 POLL_SECONDS = 0.3
 # Workers finish their activities within 30 seconds; PostgreSQL writes its checkpoint after them.
 STOP_SECONDS = 120
+# It asks seven parts in a round, and waits up to five seconds for each.
+SILENT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,10 @@ def read(home: Home) -> Status:
         return Status("stopped", run, home)
     words: dict[str, State] = {"starting": "starting", "ready": "ready"}
     state = words.get(run.get("state", "starting"), "degraded")
+    silent = home.silent_for() if run.get("state") in ("ready", "degraded") else 0
+    if silent > SILENT_SECONDS:
+        told = f"the supervisor (pid {run.get('pid', '?')}) hangs: it has done nothing for {silent:.0f} s"
+        return Status("degraded", {**run, "problem": told}, home)
     full = home.full_disk() if state == "ready" else ""
     # The parts still answer; what they are given cannot be kept for long.
     return Status("degraded", {**run, "problem": f"{full} Free some."}, home) if full else Status(state, run, home)

@@ -20,8 +20,8 @@ from cli.home import PROJECT, Home
 from cli.parts import Surroundings
 from cli.ports import Ports, choose
 from cli.postgres import EmbeddedPostgres
-from cli.process import accepts, claim, open_log
-from cli.supervisor import Supervisor
+from cli.process import claim, open_log
+from cli.supervisor import HUNG_SECONDS, Supervisor
 from domain.errors import BadInput, EverleafError, NotReady
 from domain.settings import with_password_file
 from formats.policy import parse_policy
@@ -46,7 +46,7 @@ def up(options: Options, console: Console) -> None:
     options.home.prepare()
     with options.home.held():
         progress = Progress(console)
-        supervisor = Supervisor(options.home, progress.tell)
+        supervisor = Supervisor(options.home, progress.tell, hung_seconds=hung_seconds())
         supervisor.listen()
         try:
             with progress:
@@ -151,6 +151,14 @@ def _temporal_ui(ports: Ports) -> str:
     return os.environ.get("EVERLEAF_TEMPORAL_UI") or own
 
 
+def hung_seconds() -> float:
+    """How long a part may leave a question unanswered until it is started again.  Raises BadInput."""
+    given = os.environ.get("EVERLEAF_HUNG_SECONDS", f"{HUNG_SECONDS:g}")
+    if not given.isdecimal() or not 0 < int(given) <= 86_400:
+        raise BadInput("EVERLEAF_HUNG_SECONDS", f"{given!r} is no number of seconds", "Write one from 1 to 86400.")
+    return float(given)
+
+
 def namespace() -> str:
     return os.environ.get("EVERLEAF_TEMPORAL_NAMESPACE", "default")
 
@@ -235,7 +243,7 @@ def _start_temporal(home: Home, ports: Ports, supervisor: Supervisor) -> str:
         if not host or not port.isdecimal():
             raise BadInput("EVERLEAF_TEMPORAL_ADDRESS", f"{external!r} is not an address", "Write host:port.")
         silent = f"Temporal does not answer at {external}. Start it, or correct EVERLEAF_TEMPORAL_ADDRESS"
-        supervisor.adopt("temporal", lambda: accepts(int(port), host), silent)
+        supervisor.adopt("temporal", lambda: temporal_server.answers(external), silent)
         address = external
     else:
         supervisor.start(temporal_server.dev_server(home, ports.temporal, ports.temporal_ui, _api_url(ports)))
