@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
+from domain.reconciling import STALE_AFTER
 
 QUEUES = (LIFECYCLE_QUEUE, SCAN_QUEUE, ISSUE_QUEUE, DEPLOY_QUEUE)
 API = "api"
@@ -17,7 +18,7 @@ API = "api"
 SILENT_AFTER = timedelta(seconds=20)
 # A worker asks for a task once a minute at least; who has not asked for two is away.
 AWAY_AFTER = timedelta(minutes=2)
-OVERDUE_AFTER = RECONCILED_EVERY = timedelta(minutes=15)
+OVERDUE_AFTER = timedelta(minutes=15)
 # Nothing is signed, deployed or verified beyond this (rule 12 of the design).
 CLOCKS_APART = timedelta(seconds=60)
 # Lists are made anew every day and live a week: half a day late is a stopped job, with days left to mend it.
@@ -27,7 +28,6 @@ SNAPSHOT_OLDEST = timedelta(hours=24)
 UNSENT_AFTER = timedelta(minutes=45)
 # Our own certificates are renewed like all others, but who is told of it reads it through them.
 OWN_ENDS_WITHIN = timedelta(days=7)
-# A record and a certificate may differ by the back-dating of a minute; more is another certificate.
 NEARER_BY = timedelta(minutes=5)
 
 
@@ -138,7 +138,7 @@ class Late(Named):
 class Vitals:
     """What the database said in this round.  ``now``: its clock; ``living``: managed certificates that are not
     retired; ``lists``: (CA, when its newest revocation list was made); ``unsent_since``: of messages that wait to be
-    sent the oldest; ``last_reconciled``: None where nothing reconciles yet."""
+    sent the oldest; ``last_reconciled``: None before inventory and engine were compared for the first time."""
 
     now: datetime
     heartbeats: tuple[Heartbeat, ...] = ()
@@ -295,6 +295,6 @@ def _of_jobs(vitals: Vitals) -> Iterator[Fault]:
     if vitals.unsent_since is not None and vitals.now - vitals.unsent_since > UNSENT_AFTER:
         told = f"a message waits to be sent since {vitals.unsent_since:%d %b %H:%M} UTC"
         yield Fault(Kind.UNSENT, "", told, "See the lifecycle worker's log and its mail server.")
-    if vitals.last_reconciled is not None and vitals.now - vitals.last_reconciled > RECONCILED_EVERY:
+    if vitals.last_reconciled is not None and vitals.now - vitals.last_reconciled > STALE_AFTER:
         told = f"inventory and engine were compared last at {vitals.last_reconciled:%d %b %H:%M} UTC"
         yield Fault(Kind.RECONCILER, "", told, "See the log of the lifecycle worker: its own loop compares them.")

@@ -45,10 +45,12 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the watcher carries from round to round.  ``last_seen``: of each cause, the last round that saw it."""
+    """What the watcher carries from round to round.  ``last_seen``: of each cause, the last round that saw it;
+    ``round_at``: of the last round, None before the first."""
 
     watched: tuple[Watched, ...] = ()
     last_seen: tuple[tuple[Kind, datetime], ...] = ()
+    round_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ def judge(memory: Memory, faults: Iterable[Fault], now: datetime, patience: Pati
     known = {one.fault.key: one for one in memory.watched}
     told = {one.fault.kind for one in memory.watched if one.told_at is not None}
     seen = dict(memory.last_seen) | {fault.kind: now for fault in present.values() if fault.kind in ROOTS}
+    if memory.round_at is None or now - memory.round_at > patience.told:
+        # Who was away itself takes it that everything was, a night say, and lets it recover.
+        seen = dict.fromkeys(ROOTS, now - _JUST_BEFORE) | {kind: at for kind, at in seen.items() if at == now}
     kept: list[Watched] = []
     alarms: list[Watched] = []
     clears: list[Watched] = []
@@ -95,7 +100,7 @@ def judge(memory: Memory, faults: Iterable[Fault], now: datetime, patience: Pati
                 clears.append(one)
         else:
             kept.append(one)
-    return Judged(Memory(tuple(kept), tuple(sorted(seen.items()))), tuple(alarms), tuple(clears))
+    return Judged(Memory(tuple(kept), tuple(sorted(seen.items())), now), tuple(alarms), tuple(clears))
 
 
 def _not_ahead(memory: Memory, now: datetime) -> Memory:
@@ -108,7 +113,9 @@ def _not_ahead(memory: Memory, now: datetime) -> Memory:
         replace(one, since=min(one.since, now), told_at=past(one.told_at), gone_since=past(one.gone_since))
         for one in memory.watched
     )
-    return Memory(watched, tuple((kind, min(at, now - _JUST_BEFORE)) for kind, at in memory.last_seen))
+    return Memory(
+        watched, tuple((kind, min(at, now - _JUST_BEFORE)) for kind, at in memory.last_seen), past(memory.round_at)
+    )
 
 
 def _now(one: Watched | None, fault: Fault | None, now: datetime) -> Watched:

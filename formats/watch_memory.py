@@ -26,6 +26,7 @@ def read_carried(data: bytes) -> Carried:
     found = _read(CARRIED, data, "memory.json")
     watched = found.memory.watched
     instants = [at for one in watched for at in (one.since, one.told_at, one.gone_since)]
+    instants.append(found.memory.round_at)
     instants += [at for _, at in found.memory.last_seen] + [one.since for one in found.owed]
     return _dated(found, instants, "memory.json")
 

@@ -106,6 +106,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_crls": "SELECT (ca, number, made_at)",
         "deliveries": "SELECT (state, queued_at)",
         "managed": "SELECT (id, names, adopted_at)",
+        "reconciliations": "SELECT (applied, noted_at)",
     },
 }
 LOGINS = (MIGRATOR, *GRANTS)

@@ -115,9 +115,10 @@ def watched(engine: Engine) -> Vitals:
         )
 
 
-def last_reconciled(_connection: Connection) -> datetime | None:
-    """When inventory and engine were last compared; None: nothing compares them in this release."""
-    return None
+def last_reconciled(connection: Connection) -> datetime | None:
+    """When inventory and engine were last compared; None before the first time."""
+    column = tables.reconciliations.c
+    return connection.execute(sa.select(sa.func.max(column.noted_at)).where(column.applied)).scalar()
 
 
 def _heartbeats(connection: Connection) -> tuple[Heartbeat, ...]:

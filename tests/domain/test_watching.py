@@ -127,6 +127,22 @@ def test_a_clock_that_was_set_back_keeps_nothing_silent() -> None:
     assert {kind for _, kind in watcher.alarms} >= {Kind.DISK, Kind.OVERDUE}
 
 
+def test_who_was_away_a_night_lets_everything_recover_before_it_tells() -> None:
+    watcher = Watcher()
+    late = [fault(Kind.OVERDUE, "mc-1"), fault(Kind.RECONCILER)]
+    end = watcher.watches([], NOW, 5) + timedelta(hours=10)
+
+    # All came back at the same time; in five minutes everything has caught up.
+    end = watcher.watches(late, end, 5)
+    watcher.watches([], end, 30)
+    assert watcher.alarms == []
+
+    begin = end + timedelta(hours=10)
+    watcher.watches(late, begin, 20)
+    assert {kind for _, kind in watcher.alarms} == {Kind.OVERDUE, Kind.RECONCILER}
+    assert all(at - begin <= PROMISED for at, _ in watcher.alarms)
+
+
 KINDS = st.sampled_from(list(Kind))
 ROUNDS = st.lists(st.frozensets(KINDS, max_size=4), max_size=80)
 

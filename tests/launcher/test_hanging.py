@@ -5,12 +5,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cli import status
 from cli.home import Home
+from cli.parts import is_younger
 from cli.process import Child
 from cli.progress import Progress, cpu_seconds
 from cli.supervisor import Part, Supervisor
@@ -57,7 +59,7 @@ def program(supervisor: Supervisor, code: str, *words: str) -> Child:
 def beating(supervisor: Supervisor) -> Child:
     child = program(supervisor, BEATS)
     # Whole seconds: no busy machine delays a beat of every twentieth for so long.
-    child.answers = lambda: child.marks[0].exists() and time.time() - child.marks[0].stat().st_mtime < 3
+    child.answers = lambda: is_younger(child.marks[0], timedelta(seconds=3))
     return child
 
 
