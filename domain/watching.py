@@ -92,7 +92,7 @@ def judge(memory: Memory, faults: Iterable[Fault], now: datetime, patience: Pati
                 told.add(key[0])
                 alarms.append(one)
             kept.append(one)
-        elif cause:
+        elif cause == "hidden":
             # Nobody can tell whether it is away.
             kept.append(one)
         elif one.gone_since is not None and now - one.gone_since >= patience.calm:
@@ -129,14 +129,15 @@ def _now(one: Watched | None, fault: Fault | None, now: datetime) -> Watched:
 
 
 def _cause(kind: Kind, seen: Mapping[Kind, datetime], now: datetime, patience: Patience, told: set[Kind]) -> str:
-    """ "told": a cause that was told is there, or was until just now; "held": one was that nobody was told of."""
+    """ "told": a cause that was told is there, or was until just now; "hidden": one is there that
+    nobody was told of yet; "held": one was, and what it held up recovers."""
     found = ""
     for root in BEHIND.get(kind, ()):
         at = seen.get(root)
         if at is not None and (at == now or now - at < patience.told):
             if root in told:
                 return "told"
-            found = "held"
+            found = "hidden" if at == now or found == "hidden" else "held"
     return found
 
 

@@ -286,3 +286,14 @@ def test_a_told_fault_that_its_cause_hides_is_not_cleared() -> None:
     watcher.watches([fault(Kind.DATABASE)], NOW + MINUTE, 60)
 
     assert watcher.clears == []
+
+
+def test_restarts_of_others_do_not_keep_a_short_fault_alive_until_the_next_one() -> None:
+    watcher, at = Watcher(), NOW
+    for kind in (Kind.DATABASE, Kind.TEMPORAL) * 4:
+        at = watcher.watches([fault(Kind.WORKER, "scan")], at, 1)
+        at = watcher.watches([], at, 3)
+        at = watcher.watches([fault(kind)], at, 2)
+        at = watcher.watches([], at, 2)
+
+    assert watcher.alarms == []
