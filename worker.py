@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 from base64 import b32encode
 from collections.abc import Callable, Sequence
@@ -19,7 +20,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
@@ -33,6 +33,7 @@ from activities.deployers import DEPLOYERS, DeployerParts
 from activities.deployment import DeploymentActivities, DeploymentParts, returnable
 from activities.discovery import DiscoveryActivities
 from activities.failpoint import failpoint
+from activities.heartbeat import Heart, HeartParts
 from activities.issuance import IssuanceActivities, OrderActivities
 from activities.issuers import ISSUERS, IssuerParts
 from activities.issuers.private_ca.authority import ensure_authorities, publish_roots
@@ -70,7 +71,6 @@ log = logging.getLogger(__name__)
 # Longer than the longest activity that does not heartbeat, so that a release cuts none of them off.
 GRACE = timedelta(seconds=30)
 REPEATED_EVERY = timedelta(minutes=1)
-HEALTH_EVERY = timedelta(seconds=5)
 THREADS = 16
 # Workflow code is Python and shares one core with all threads.  Each task has two seconds before Temporal calls it a
 # deadlock, waiting for the core included: with 20 at once, and 16 activities beside them, some did not make it.
@@ -226,27 +226,6 @@ async def keep_repeating(client: Client) -> None:
             log.warning("Temporal does not answer; its Schedules are looked after in a minute", exc_info=True)
 
 
-async def keep_saying(parts: Parts) -> None:
-    """Touch the health file for as long as the database and Temporal answer: what a health check looks at."""
-
-    def database_answers() -> bool:
-        try:
-            with parts.engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
-        except (SQLAlchemyError, EverleafError):
-            return False
-        return True
-
-    while True:
-        try:
-            temporal_answers = await parts.client.service_client.check_health(timeout=HEALTH_EVERY)
-        except RPCError:
-            temporal_answers = False
-        if temporal_answers and await asyncio.to_thread(database_answers):
-            Path(parts.settings.health_file).touch(mode=0o600)
-        await asyncio.sleep(HEALTH_EVERY.total_seconds())
-
-
 def deploy(parts: Parts) -> list[Any]:
     kek = load_kek(parts.settings.leaf_kek, "EVERLEAF_LEAF_KEK")
     custodian = StoreCustodian(parts.engine, kek, now)
@@ -308,13 +287,19 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         stopping = asyncio.create_task(stopped.wait())
         beside = [asyncio.create_task(repeat(parts.every_minute))]
         beside += [asyncio.create_task(keep_repeating(client))] if LIFECYCLE_QUEUE in queues else []
-        beside += [asyncio.create_task(keep_saying(parts))] if settings.health_file else []
-        await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        heart = Heart(HeartParts(engine, client, tuple(queues), socket.gethostname(), now, settings.health_file))
+        beside.append(asyncio.create_task(heart.beats()))
+        # A worker whose heart stands still is missed by everybody: it ends, and says of what.
+        await asyncio.wait([*running, stopping, *beside], return_when=asyncio.FIRST_COMPLETED)
+        broken = [task for task in beside if task.done()]
         for task in beside:
             task.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
+        await heart.stop()
     engine.dispose()
+    for task in broken:
+        task.result()
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -12,7 +13,10 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from domain.errors import BadInput
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, LIFECYCLE_WORKFLOW, SCAN_QUEUE
+from domain.watching import Status
+from formats.watch_memory import read_status
 
 T = TypeVar("T")
 
@@ -32,6 +36,14 @@ class Pulse:
     running: int | None = None
     idle: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+
+
+def watcher_of(folder: str) -> Status | None:
+    """What the watcher said last; None where it says nothing that can be read here."""
+    try:
+        return read_status((Path(folder) / "status.json").read_bytes()) if folder else None
+    except (OSError, BadInput):
+        return None
 
 
 async def pulse_of(client: Client) -> Pulse:

@@ -1,6 +1,8 @@
 """The API process: settings -> parts -> app.  ``uvicorn api.main:create_app --factory``."""
 
+import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from api.feed import Feed
 from api.gateway import TemporalGateway
 from api.head_requests import HeadAsGet
 from api.headers import SecurityHeaders
+from api.heart import Heart
 from api.hosts import KnownHosts
 from api.limit import SizeLimit
 from api.parts import Parts
@@ -75,8 +78,13 @@ def create_app() -> FastAPI:
             namespace=settings.namespace,
             feed=feed,
             api_url=settings.api_url,
+            watch_dir=settings.watch_dir,
         )
+        heart = Heart(engine, app.state.parts.gateway, now, socket.gethostname())
+        beating = asyncio.create_task(heart.beats())
         yield
+        beating.cancel()
+        await heart.stop()
         feed.stop()
         engine.dispose()
 

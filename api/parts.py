@@ -18,7 +18,8 @@ from store.access import Actor
 class Parts:
     """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here.  ``timezone``: in
     which people read times.  ``temporal_ui``: base of links to runs; empty: no UI is known.  ``auditors_ui``: of a
-    second one, for reading alone.  ``api_url``: the name by which we may be called, beside those of this machine."""
+    second one, for reading alone.  ``api_url``: the name by which we may be called, beside those of this machine.
+    ``watch_dir``: where the watcher's status lies; empty: not known here."""
 
     engine: Engine
     gateway: Gateway
@@ -31,6 +32,7 @@ class Parts:
     namespace: str = "default"
     feed: Feed | None = None
     api_url: str = ""
+    watch_dir: str = ""
     memory: Memory = field(default_factory=Memory)
 
 

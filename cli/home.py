@@ -58,6 +58,9 @@ class Home:
     def up_log(self) -> Path:
         return self.path / "up.log"
 
+    def health(self, part: str) -> Path:
+        return self.path / "health" / part
+
     def log(self, part: str) -> Path:
         return self.path / "logs" / f"{part}.log"
 
@@ -131,6 +134,14 @@ class Home:
                 return True
         return False
 
+    def beat(self) -> None:
+        """Whoever holds the directory turns its loop: the age of the lock says so."""
+        self.lock_file.touch(mode=0o600)
+
+    def silent_for(self) -> float:
+        """Seconds since the holder's last beat."""
+        return time.time() - self.lock_file.stat().st_mtime
+
     def read_run(self) -> dict[str, Any]:
         return read_json(self.run_file)
 
@@ -146,6 +157,7 @@ PATHS = (
     "EVERLEAF_LEAF_KEK",
     "EVERLEAF_DATABASE_PASSWORD_FILE",
     "EVERLEAF_HEALTH_FILE",
+    "EVERLEAF_WATCH_DIR",
 )
 
 

@@ -168,6 +168,27 @@ def api(data_dir: DataDir = None) -> None:
 
 
 @app.command(
+    epilog="Examples: `everleaf watch` · `everleaf watch --once || echo look` · "
+    "`everleaf watch --listen 10.0.0.5:8470 --peer http://10.0.0.6:8470/`"
+)
+def watch(
+    data_dir: DataDir = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="One round: print what is wrong, tell nobody, end with 1 if there is any.")
+    ] = False,
+    peer: Annotated[
+        list[str] | None, typer.Option("--peer", metavar="URL", help="Another watcher that this one watches too.")
+    ] = None,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where another watcher may ask whether this one lives.")
+    ] = "",
+) -> None:
+    """Tell people when Everleaf itself is unwell, by ways of its own (EVERLEAF_WATCH_*). `up` runs one already."""
+    arguments = [*(["--once"] if once else []), *(["--listen", listen] if listen else [])]
+    running.watch(chosen(data_dir), arguments + [word for url in peer or () for word in ("--peer", url)])
+
+
+@app.command(
     name="test",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog="Examples: `everleaf test` · `everleaf test --quick` · `everleaf test tests/domain -k ladder`",

@@ -2,11 +2,16 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
+from activities.scanners import parts as asking
 from cli.home import PROJECT, Home
 from cli.process import Child, accepts
+from domain.settings import parse, parse_watch
 
 # (name, queues, the keys it may read).  Scan and issue are processes of their own: one reads hostile bytes, one signs.
 WORKERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -14,6 +19,11 @@ WORKERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("worker-scan", "scan", ()),
     ("worker-issue", "issue", ("EVERLEAF_CA_KEK",)),
 )
+
+
+# A worker beats every 5 s, and every 13 s where both of its neighbours are mute.
+OLDEST_BEAT = timedelta(seconds=20)
+PROBE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class Surroundings:
             "EVERLEAF_TEMPORAL_UI": self.temporal_ui,
             "EVERLEAF_API_PORT": str(self.api_port),
             "EVERLEAF_API_URL": os.environ.get("EVERLEAF_API_URL", self.api_url),
+            "EVERLEAF_WATCH_API": os.environ.get("EVERLEAF_WATCH_API", self.api_url),
+            "EVERLEAF_WATCH_DIR": os.environ.get("EVERLEAF_WATCH_DIR", str(self.home.path / "watch")),
             # What a part prints reaches its log at once, also when it is killed.
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),
@@ -58,16 +70,49 @@ class Surroundings:
 
 
 def workers(surroundings: Surroundings) -> list[Child]:
-    program = str(PROJECT / "worker.py")
-    return [
-        _python(surroundings, name, [program, queues], surroundings.environment(keys)) for name, queues, keys in WORKERS
-    ]
+    return [_worker(surroundings, *row) for row in WORKERS]
+
+
+def _worker(surroundings: Surroundings, name: str, queues: str, keys: tuple[str, ...]) -> Child:
+    """It works while its loop beats; what it waits for is what the beat says."""
+    file = surroundings.home.health(name)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    environment = surroundings.environment(keys) | {"EVERLEAF_HEALTH_FILE": str(file)}
+    child = _python(surroundings, name, [str(PROJECT / "worker.py"), queues], environment)
+    child.marks = (file,)
+    child.answers = lambda: is_younger(file, OLDEST_BEAT)
+    child.waits_for = lambda: file.read_text() if file.exists() else ""
+    return child
 
 
 def api(surroundings: Surroundings) -> Child:
     child = _python(surroundings, "api", ["-m", "cli.main", "api"], surroundings.environment())
-    child.answers = lambda: accepts(surroundings.api_port)
+    child.answers = lambda: not asking.http(f"{surroundings.api_url}/health/live", PROBE_SECONDS)
+    child.waits_for = lambda: _unready(surroundings.api_url)
     return child
+
+
+def _unready(api_url: str) -> str:
+    problem = asking.http(f"{api_url}/health/ready", PROBE_SECONDS)
+    return f"not ready: {problem}" if problem else ""
+
+
+def watcher(surroundings: Surroundings) -> Child:
+    """It holds no key; it works while its rounds end."""
+    child = _python(surroundings, "watcher", [str(PROJECT / "watch.py")], surroundings.environment())
+    settings = parse(child.environment)
+    status = Path(settings.watch_dir) / "status.json"
+    oldest = 3 * parse_watch(child.environment, settings).every + timedelta(minutes=1)
+    child.marks = (status,)
+    child.answers = lambda: is_younger(status, oldest)
+    return child
+
+
+def is_younger(file: Path, oldest: timedelta) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime < oldest.total_seconds()
+    except FileNotFoundError:
+        return False
 
 
 def estate(home: Home) -> Child:
@@ -75,7 +120,7 @@ def estate(home: Home) -> Child:
     ready = home.path / "demo" / "estate.ready"
     child = _demo(home, "demo-estate", ["-m", "demo.estate", "serve", str(home.path)])
     child.answers = ready.exists
-    ready.unlink(missing_ok=True)
+    child.marks = (ready,)
     return child
 
 
@@ -83,7 +128,7 @@ def mailbox(home: Home) -> Child:
     """The SMTP sink of the demo; it writes the port that it listens on into ``smtp.port``."""
     child = _demo(home, "demo-mailbox", ["-m", "demo.mailbox", str(home.path)])
     child.answers = lambda: accepts(mailbox_port(home))
-    (home.path / "demo" / "smtp.port").unlink(missing_ok=True)
+    child.marks = (home.path / "demo" / "smtp.port",)
     return child
 
 

@@ -48,7 +48,9 @@ def in_own_user_namespace(command: list[str]) -> list[str]:
 class Child:
     """One program that we start, watch and stop.
 
-    ``answers``: a cheap question whether it does its work; without one, being alive is enough.
+    ``answers``: a cheap question that makes it do something, within seconds; without one, being alive is enough.
+    ``marks``: the files by which it says that it works; those of its last life say nothing of the next.
+    ``waits_for``: what it says that it lacks, a neighbour that is away say; empty where it lacks nothing.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     answers: Callable[[], bool] | None = None
+    waits_for: Callable[[], str] = lambda: ""
+    marks: tuple[Path, ...] = ()
     death: DeathSignal = "KILL"
     stop_signal: signal.Signals = signal.SIGTERM
     own_user_namespace: bool = False
@@ -63,6 +67,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        for mark in self.marks:
+            mark.unlink(missing_ok=True)
         command = dying_with_parent(self.command, self.death)
         if self.own_user_namespace:
             command = in_own_user_namespace(command)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.home import PROJECT, Home
 from domain.errors import NotReady
-from domain.settings import parse, with_password_file
+from domain.settings import parse, parse_watch, with_password_file
 from domain.tiers import Role
 
 STREAMS_SECONDS = 2
@@ -81,6 +81,14 @@ def worker(home: Home, queues: str) -> None:
     parse(environment)
     os.chdir(PROJECT)
     os.execve(sys.executable, [sys.executable, "worker.py", queues], environment)  # noqa: S606
+
+
+def watch(home: Home, arguments: list[str]) -> None:
+    """Becomes the watcher process."""
+    environment = dict(surroundings(home))
+    parse_watch(environment, parse(environment))
+    os.chdir(PROJECT)
+    os.execve(sys.executable, [sys.executable, "watch.py", *arguments], environment)  # noqa: S606
 
 
 def api(home: Home) -> None:

@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
@@ -15,13 +17,16 @@ from rich.table import Table
 from cli import first
 from cli.home import PROJECT, Home
 from cli.postgres import EmbeddedPostgres
-from domain.errors import EverleafError, NotReady, Refused
+from domain.errors import BadInput, EverleafError, NotReady, Refused
+from formats.watch_memory import read_status
 
 State = Literal["starting", "ready", "degraded", "stopped"]
 Goal = Literal["ready", "settled"]
 POLL_SECONDS = 0.3
 # Workers finish their activities within 30 seconds; PostgreSQL writes its checkpoint after them.
 STOP_SECONDS = 120
+# It asks seven parts in a round, and waits up to five seconds for each.
+SILENT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,41 @@ class Status:
             "pid": self.run.get("pid") if self.state != "stopped" else None,
             "mail_dir": self.run.get("mail_dir", ""),
             "problem": self.run.get("problem", ""),
+            "watcher": watched(self.home),
             "parts": [self._part(part) for part in self.run.get("parts", ())],
         }
 
     def _part(self, part: Mapping[str, Any]) -> dict[str, Any]:
         return {**part} if self.state != "stopped" else {**part, "state": "stopped", "pid": None}
+
+
+def watched(home: Home) -> dict[str, Any]:
+    """What the watcher of this data directory said last; empty: none has watched here."""
+    folder = os.environ.get("EVERLEAF_WATCH_DIR") or home.read_run().get("environment", {}).get("EVERLEAF_WATCH_DIR")
+    file = Path(folder or home.path / "watch") / "status.json"
+    try:
+        said = read_status(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (BadInput, OSError) as problem:
+        return {"state": "unknown", "problem": str(problem)}
+    return {
+        "state": "late" if said.is_late(datetime.now(UTC)) else "watching",
+        "at": said.at.isoformat(),
+        "routes": list(said.routes),
+        "silent_routes": list(said.silent_routes),
+        "unsent": said.unsent,
+        "faults": [
+            {
+                "kind": one.fault.kind.value,
+                "subject": one.fault.subject,
+                "says": one.fault.says,
+                "since": one.since.isoformat(),
+                "told": one.told_at is not None,
+            }
+            for one in said.faults
+        ],
+    }
 
 
 def read(home: Home) -> Status:
@@ -58,6 +93,10 @@ def read(home: Home) -> Status:
         return Status("stopped", run, home)
     words: dict[str, State] = {"starting": "starting", "ready": "ready"}
     state = words.get(run.get("state", "starting"), "degraded")
+    silent = home.silent_for() if run.get("state") in ("ready", "degraded") else 0
+    if silent > SILENT_SECONDS:
+        told = f"the supervisor (pid {run.get('pid', '?')}) hangs: it has done nothing for {silent:.0f} s"
+        return Status("degraded", {**run, "problem": told}, home)
     full = home.full_disk() if state == "ready" else ""
     # The parts still answer; what they are given cannot be kept for long.
     return Status("degraded", {**run, "problem": f"{full} Free some."}, home) if full else Status(state, run, home)
@@ -104,11 +143,29 @@ def show(status: Status, console: Console) -> None:
         table.add_row(part["name"], part["state"], str(part["restarts"]), escape(part["detail"]))
     if seen["parts"]:
         console.print(table)
+    if seen["watcher"] and status.state != "stopped":
+        _show_watcher(seen["watcher"], console)
     lines = {"Dashboard": seen["urls"]["dashboard"], "API docs": seen["urls"]["docs"]}
     lines |= {"Temporal UI": seen["urls"]["temporal_ui"], "Data": seen["data_dir"]}
     for name, value in lines.items():
         if value and (status.state != "stopped" or name == "Data"):
             console.print(f"{name:12} {value}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _show_watcher(seen: Mapping[str, Any], console: Console) -> None:
+    if seen["state"] != "watching":
+        console.print(
+            f"Watcher      {seen.get('problem') or 'late, its last round was at ' + seen['at']}", markup=False
+        )
+        return
+    routes = f"tells by {', '.join(seen['routes'])}" if seen["routes"] else "has no way to tell anybody"
+    told = [fault for fault in seen["faults"] if fault["told"]]
+    closer = len(seen["faults"]) - len(told)
+    looks = f", looks closer at {closer} that may pass" if closer else ""
+    console.print(f"Watcher      {len(told) or 'no'} faults{looks}; {routes}", highlight=False, markup=False)
+    for fault in told:
+        line = f"  {fault['kind']} {fault['subject']}: {fault['says']} (since {fault['since']})"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def down(home: Home) -> bool:

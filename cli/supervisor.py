@@ -1,4 +1,4 @@
-"""Starts the parts in order, restarts what dies, stops them in reverse, and writes down how each of them is."""
+"""Starts the parts in order, restarts what dies or hangs, stops them in reverse, and writes down how each one is."""
 
 import os
 import signal
@@ -11,9 +11,13 @@ from typing import Any
 
 from cli.home import Home
 from cli.process import Child
+from cli.progress import STANDSTILL_SECONDS, Progress
 from domain.errors import NotReady
 
-START_SECONDS = 90
+# A part that works at its start, on a slow machine say, is waited for; one that stands still for half a minute is not.
+LONGEST_START_SECONDS = 900.0
+# Whoever does not answer for so long is ended and started again (EVERLEAF_HUNG_SECONDS).
+HUNG_SECONDS = 60.0
 # A part that cannot be asked would be called ready by being alive, and may fall over in its first second.
 SETTLING_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.5
@@ -21,6 +25,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 # A part that lived this long starts its next restart without the pauses of its past.
 FORGIVEN_AFTER_SECONDS = 60.0
 PROBE_EVERY_SECONDS = 5.0
+KILLED_SECONDS = 10
+FOREIGN = "not started by us"
 # Two probes in a row: one may only have met a busy machine.
 MISSES_BEFORE_UNWELL = 2
 
@@ -41,6 +47,14 @@ class Part:
     restart_at: float | None = None
     probe_at: float = 0.0
     misses: int = 0
+    # When the first of the probes that failed in a row began, and the same for people.
+    silent_at: float | None = None
+    silent_since: datetime | None = None
+    # Of the present state, for people.
+    since: str = ""
+    # Why we ended it; empty: it ended by itself.
+    ended_because: str = ""
+    progress: Progress | None = None
 
     def described(self) -> dict[str, Any]:
         process = self.child.process if self.child else None
@@ -48,6 +62,7 @@ class Part:
             "name": self.name,
             "state": self.state,
             "detail": self.detail,
+            "since": self.since,
             "restarts": self.restarts,
             "pid": process.pid if process else None,
         }
@@ -55,7 +70,8 @@ class Part:
 
 @dataclass
 class Supervisor:
-    """``facts``: what the run file says beside the parts.  ``tell``: hears (part, state, detail) of every change."""
+    """``facts``: what the run file says beside the parts.  ``tell``: hears (part, state, detail) of every change.
+    ``hung_seconds``: how long a part may leave a question unanswered."""
 
     home: Home
     tell: Callable[[str, str, str], None]
@@ -63,6 +79,7 @@ class Supervisor:
     parts: list[Part] = field(default_factory=list)
     state: str = "starting"
     is_stopping: bool = False
+    hung_seconds: float = HUNG_SECONDS
 
     def listen(self) -> None:
         """From now on Ctrl-C, SIGTERM and a closed terminal end the program by KeyboardInterrupt, once."""
@@ -80,44 +97,60 @@ class Supervisor:
         self.parts.append(part)
         if not answers():
             raise NotReady(detail)
-        self._mark(part, "ready", "not started by us")
+        self._mark(part, "ready", FOREIGN)
 
-    def start(self, *children: Child, patience_seconds: float = START_SECONDS) -> None:
-        """Start together and wait until all work.  Raises NotReady with the last words of one that does not."""
+    def start(self, *children: Child, still_seconds: float = STANDSTILL_SECONDS) -> None:
+        """Start together and wait until all work, for as long as those that do not yet are busy.
+
+        Raises NotReady with the last words of one that ends, or stands still for ``still_seconds``.
+        """
         group = max((part.group for part in self.parts), default=0) + 1
         fresh = [Part(child.name, child.is_working, child, group) for child in children]
         for part in fresh:
             self.parts.append(part)
             self._spawn(part)
-        deadline = time.monotonic() + patience_seconds
         waiting = list(fresh)
         while waiting:
+            self._beat()
             for part in list(waiting):
-                if self._has_come_up(part, deadline):
+                if self._has_come_up(part, still_seconds):
                     waiting.remove(part)
             time.sleep(0.05)
 
-    def _has_come_up(self, part: Part, deadline: float) -> bool:
+    def _has_come_up(self, part: Part, still_seconds: float) -> bool:
         assert part.child is not None
         if not part.child.is_alive():
             raise NotReady(f"{part.name} ended while starting; {part.child.log} ends with: {part.child.last_words()}")
-        if time.monotonic() > deadline:
-            raise NotReady(f"{part.name} did not come up in time; see {part.child.log}")
         if part.child.answers is None and time.monotonic() < part.started_at + SETTLING_SECONDS:
             return False
         if part.answers():
             self._mark(part, "ready")
             return True
+        if stuck := self._stuck(part, still_seconds):
+            raise NotReady(f"{part.name} {stuck}; {part.child.log} ends with: {part.child.last_words()}")
         return False
+
+    def _stuck(self, part: Part, still_seconds: float) -> str:
+        """Why its start will come to nothing; empty: it is busy."""
+        assert part.progress is not None
+        if part.progress.still_for() > still_seconds:
+            return f"stands still: it did nothing for {still_seconds:g} s, and does not work yet"
+        if time.monotonic() - part.started_at > LONGEST_START_SECONDS:
+            return f"did not come up in {LONGEST_START_SECONDS / 60:g} minutes"
+        return ""
 
     def _spawn(self, part: Part) -> None:
         assert part.child is not None
         part.started_at, part.restart_at = time.monotonic(), None
         part.child.start()
+        assert part.child.process is not None
+        part.progress = Progress(part.child.process.pid, part.child.log)
+        part.misses, part.silent_at = 0, None
         self._mark(part, "starting")
 
     def watch(self) -> None:
-        """One round: see who died, restart whose pause is over, ask the others how they are."""
+        """One round: see who died, restart whose pause is over, ask the others how they are, end who hangs."""
+        self._beat()
         now = time.monotonic()
         for part in self.parts:
             if part.child is not None and not part.child.is_alive():
@@ -136,7 +169,8 @@ class Supervisor:
                 part.pause_seconds = FIRST_PAUSE_SECONDS
             part.restart_at = now + part.pause_seconds
             part.pause_seconds = min(part.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
-            self._mark(part, "restarting", _cause(part.child.process.returncode))
+            self._mark(part, "restarting", part.ended_because or _cause(part.child.process.returncode))
+            part.ended_because = ""
         elif now >= part.restart_at:
             part.restarts += 1
             part.probe_at = now + SETTLING_SECONDS
@@ -148,14 +182,37 @@ class Supervisor:
                 self._mark(part, "restarting", str(problem))
 
     def _probe(self, part: Part) -> None:
+        asked_at, at = time.monotonic(), datetime.now(UTC)
         if part.answers():
-            part.misses = 0
-            if part.state != "ready":
-                self._mark(part, "ready", part.detail)
+            part.misses, part.silent_at = 0, None
+            lacks = part.child.waits_for() if part.child else ""
+            # One that lacks a neighbour is no better for a restart.
+            if lacks and (part.state, part.detail) != ("unwell", lacks):
+                self._mark(part, "unwell", lacks)
+            elif not lacks and part.state != "ready":
+                self._mark(part, "ready", "" if part.child else FOREIGN)
             return
         part.misses += 1
-        if part.state == "ready" and part.misses >= MISSES_BEFORE_UNWELL:
-            self._mark(part, "unwell", "does not answer")
+        if part.silent_at is None:
+            part.silent_at = asked_at
+            part.silent_since = at
+        if part.state == "starting":
+            if part.child is not None and (stuck := self._stuck(part, STANDSTILL_SECONDS)):
+                self._end(part, stuck)
+        elif part.misses >= MISSES_BEFORE_UNWELL:
+            detail = f"does not answer since {part.silent_since:%H:%M:%S} UTC"
+            if (part.state, part.detail) != ("unwell", detail):
+                self._mark(part, "unwell", detail)
+            if part.child is not None and time.monotonic() - part.silent_at >= self.hung_seconds:
+                self._end(part, f"hung: no answer for {self.hung_seconds:g} s")
+
+    def _end(self, part: Part, why: str) -> None:
+        """It hears nothing any more, so it is not asked; ``_revive`` starts it again."""
+        assert part.child is not None
+        assert part.child.process is not None
+        part.child.process.kill()
+        part.child.process.wait(KILLED_SECONDS)
+        part.ended_because = why
 
     def stop(self) -> None:
         """In reverse order; what was started together is asked together, then killed if it stays."""
@@ -178,7 +235,16 @@ class Supervisor:
             self.state = state
             self.write()
 
+    def _beat(self) -> None:
+        try:
+            self.home.beat()
+        except OSError as problem:
+            # As with the run file: `status` will call us silent, and the parts work on.
+            self.tell("lock file", "unwell", str(problem))
+
     def _mark(self, part: Part, state: str, detail: str = "") -> None:
+        if state != part.state or not part.since:
+            part.since = datetime.now(UTC).isoformat()
         part.state, part.detail = state, detail
         self.tell(part.name, state, detail)
         self.write()

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cli.home import Home
-from cli.process import Child, accepts
+from cli.process import Child
 from domain.errors import NotReady
 from workflows.search import ATTRIBUTES
 
@@ -18,6 +18,7 @@ from workflows.search import ATTRIBUTES
 LEAST_RETENTION = timedelta(days=90)
 WANTED_RETENTION = timedelta(days=366)
 START_SECONDS = 60
+PROBE_SECONDS = 3.0
 USUAL_PORT = 7233
 USUAL_UI_PORT = 8233
 
@@ -45,8 +46,16 @@ def dev_server(home: Home, port: int, ui_port: int, api_url: str) -> Child:
         command=command,
         environment=os.environ,
         log=home.log("temporal"),
-        answers=lambda: accepts(port),
+        answers=lambda: answers(f"127.0.0.1:{port}"),
     )
+
+
+def answers(address: str) -> bool:
+    """Whether the server takes up its protocol: a port accepts also for one that is stopped."""
+    # Here, for most commands ask no Temporal.
+    from activities.scanners.parts import temporal
+
+    return not temporal(address, PROBE_SECONDS)
 
 
 def set_up(address: str, namespace: str) -> None:

@@ -20,8 +20,8 @@ from cli.home import PROJECT, Home
 from cli.parts import Surroundings
 from cli.ports import Ports, choose
 from cli.postgres import EmbeddedPostgres
-from cli.process import accepts, claim, open_log
-from cli.supervisor import Supervisor
+from cli.process import claim, open_log
+from cli.supervisor import HUNG_SECONDS, Supervisor
 from domain.errors import BadInput, BadPolicy, EverleafError, NotReady
 from domain.settings import with_password_file
 from formats.policy import parse_policy
@@ -46,7 +46,7 @@ def up(options: Options, console: Console) -> None:
     options.home.prepare()
     with options.home.held():
         progress = Progress(console)
-        supervisor = Supervisor(options.home, progress.tell)
+        supervisor = Supervisor(options.home, progress.tell, hung_seconds=hung_seconds())
         supervisor.listen()
         try:
             with progress:
@@ -88,7 +88,7 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
         home, database_url, address, namespace(), ports.api, smtp_url, policy, _temporal_ui(ports)
     )
     supervisor.facts["environment"] = surroundings.settings()
-    supervisor.start(*parts.workers(surroundings), parts.api(surroundings))
+    supervisor.start(*parts.workers(surroundings), parts.api(surroundings), parts.watcher(surroundings))
     first.make_token(home, database_url)
     if first.discover(home, surroundings.api_url):
         supervisor.tell("first discovery", "started", "")
@@ -151,6 +151,14 @@ def _temporal_ui(ports: Ports) -> str:
     """Where people see runs: what is set, else the development server's own; beside a server of theirs, not known."""
     own = "" if os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") else f"http://127.0.0.1:{ports.temporal_ui}"
     return os.environ.get("EVERLEAF_TEMPORAL_UI") or own
+
+
+def hung_seconds() -> float:
+    """How long a part may leave a question unanswered until it is started again.  Raises BadInput."""
+    given = os.environ.get("EVERLEAF_HUNG_SECONDS", f"{HUNG_SECONDS:g}")
+    if not given.isdecimal() or not 0 < int(given) <= 86_400:
+        raise BadInput("EVERLEAF_HUNG_SECONDS", f"{given!r} is no number of seconds", "Write one from 1 to 86400.")
+    return float(given)
 
 
 def namespace() -> str:
@@ -263,7 +271,7 @@ def _start_temporal(home: Home, ports: Ports, supervisor: Supervisor) -> str:
         if not host or not port.isdecimal():
             raise BadInput("EVERLEAF_TEMPORAL_ADDRESS", f"{external!r} is not an address", "Write host:port.")
         silent = f"Temporal does not answer at {external}. Start it, or correct EVERLEAF_TEMPORAL_ADDRESS"
-        supervisor.adopt("temporal", lambda: accepts(int(port), host), silent)
+        supervisor.adopt("temporal", lambda: temporal_server.answers(external), silent)
         address = external
     else:
         supervisor.start(temporal_server.dev_server(home, ports.temporal, ports.temporal_ui, _api_url(ports)))

@@ -10,7 +10,7 @@ OURS=10001 # user and group of the image; the group is given to every container,
 [ "$(id -u)" = 0 ] || { echo "secrets.sh: run it as root: it gives files to user and group $OURS" >&2; exit 1; }
 mkdir -p "$folder"
 for role in postgres temporal everleaf_migrator everleaf_api everleaf_lifecycle everleaf_scan everleaf_issue \
-    everleaf_deploy; do
+    everleaf_deploy everleaf_watch; do
     file=$folder/${role}_password
     [ -e "$file" ] || { head -c 24 /dev/urandom | base64 | tr '+/' '-_' >"$file"; }
     chown "0:$OURS" "$file"

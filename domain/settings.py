@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import PurePath
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -30,9 +31,10 @@ class Settings:
     api_url          EVERLEAF_API_URL           the base of links in mails
     api_port         EVERLEAF_API_PORT
     api_host         EVERLEAF_API_HOST          where the API listens; another than loopback needs a proxy with TLS
-    health_file      EVERLEAF_HEALTH_FILE       touched by a worker while its database and Temporal answer; empty: never
+    health_file      EVERLEAF_HEALTH_FILE       written by a worker every 5 s: empty, or what it waits for; empty: none
     timezone         EVERLEAF_TIMEZONE          in which people read times, as the IANA names it
     temporal_ui      EVERLEAF_TEMPORAL_UI       base URL of the Temporal UI, for links to runs; empty: no links
+    watch_dir        EVERLEAF_WATCH_DIR         where the watcher keeps its files; the API shows its status from there
     auditors_ui      EVERLEAF_AUDITORS_UI       base URL of the Temporal UI that auditors read; empty: none
     failpoint        EVERLEAF_FAILPOINT         test only: the named point at which a worker ends itself
     """
@@ -54,6 +56,7 @@ class Settings:
     timezone: str = "Asia/Kolkata"
     temporal_ui: str = ""
     auditors_ui: str = ""
+    watch_dir: str = ""
     failpoint: str = ""
 
 
@@ -106,5 +109,60 @@ def parse(environment: Mapping[str, str]) -> Settings:
         timezone=_known_timezone(text("EVERLEAF_TIMEZONE", "Asia/Kolkata")),
         temporal_ui=text("EVERLEAF_TEMPORAL_UI", "").rstrip("/"),
         auditors_ui=text("EVERLEAF_AUDITORS_UI", "").rstrip("/"),
+        watch_dir=text("EVERLEAF_WATCH_DIR", str(PurePath(home) / "watch")),
         failpoint=text("EVERLEAF_FAILPOINT", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What the watcher needs beside ``Settings``; its ways to people are its own.
+
+    smtp_url  EVERLEAF_WATCH_SMTP_URL  smtp://host:port of its alarms; default: EVERLEAF_SMTP_URL
+    mail_to   EVERLEAF_WATCH_MAIL_TO   addresses, with commas; default: the security heads of the policy
+    webhook   EVERLEAF_WATCH_WEBHOOK   an address of HTTP that takes each alarm as JSON; empty: none
+    ping      EVERLEAF_WATCH_PING      an address of HTTP that is asked after each round, so that a monitor elsewhere
+              misses the watcher itself; empty: none
+    api       EVERLEAF_WATCH_API       where the watcher asks the API; default: EVERLEAF_API_URL
+    own       EVERLEAF_WATCH_OWN       host:port of Everleaf's own TLS, with commas, beside an https EVERLEAF_API_URL
+    every     EVERLEAF_WATCH_EVERY_SECONDS     from round to round; default 60
+    patience  EVERLEAF_WATCH_PATIENCE_SECONDS  how long a part is away before it is told; default 600
+    """
+
+    smtp_url: str = ""
+    mail_to: tuple[str, ...] = ()
+    webhook: str = ""
+    ping: str = ""
+    api: str = ""
+    own: tuple[str, ...] = ()
+    every: timedelta = timedelta(seconds=60)
+    patience: timedelta = timedelta(seconds=600)
+
+
+def parse_watch(environment: Mapping[str, str], settings: Settings) -> WatchSettings:
+    """Raises BadInput naming the variable and the remedy."""
+
+    def listed(name: str) -> tuple[str, ...]:
+        return tuple(filter(None, (one.strip() for one in environment.get(name, "").split(","))))
+
+    def seconds(name: str, default: int) -> timedelta:
+        given = environment.get(name, str(default))
+        if not given.isdecimal() or not 0 < int(given) <= 86_400:
+            raise BadInput(name, f"{given!r} is no number of seconds", "Write a whole number from 1 to 86400.")
+        return timedelta(seconds=int(given))
+
+    own = listed("EVERLEAF_WATCH_OWN")
+    for one in own:
+        host, _, port = one.rpartition(":")
+        if not host or not port.isdecimal():
+            raise BadInput("EVERLEAF_WATCH_OWN", f"{one!r} is not an address", "Write host:port, with commas.")
+    return WatchSettings(
+        smtp_url=environment.get("EVERLEAF_WATCH_SMTP_URL", "") or settings.smtp_url,
+        mail_to=listed("EVERLEAF_WATCH_MAIL_TO"),
+        webhook=environment.get("EVERLEAF_WATCH_WEBHOOK", ""),
+        ping=environment.get("EVERLEAF_WATCH_PING", ""),
+        api=environment.get("EVERLEAF_WATCH_API", "") or settings.api_url,
+        own=own,
+        every=seconds("EVERLEAF_WATCH_EVERY_SECONDS", 60),
+        patience=seconds("EVERLEAF_WATCH_PATIENCE_SECONDS", 600),
     )

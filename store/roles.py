@@ -36,6 +36,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("events", "findings", "histories", "lives", "looks", "managed"), READ),
         **dict.fromkeys(("managed_certificates", "notices", "orders", "people", "reconciliations", "slots"), READ),
         "comments": "SELECT, INSERT, UPDATE (said)",
+        "heartbeats": ALL,
         "login_links": "SELECT, INSERT, UPDATE (used_at)",
         "policies": READ,
         "requests": APPEND,
@@ -51,7 +52,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("events", "histories", "log_queue", "security_events"), APPEND),
         **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
-        **dict.fromkeys(("judged_chains", "people", "slots"), ALL),
+        **dict.fromkeys(("heartbeats", "judged_chains", "people", "slots"), ALL),
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "reconciliations": "SELECT, INSERT, DELETE",
@@ -70,6 +71,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         # One that was refused is planned anew; the report is adoption's to write.
         "discoveries": "SELECT, INSERT, UPDATE (source, state, scope, pages, targets, workflow_id, run_id, started_at,"
         " detail, finished_at)",
+        "heartbeats": ALL,
         "looks": "SELECT, INSERT, UPDATE (page, outcome, chain, detail, at)",
         # By which it goes on where it starts while the file is bad.
         "policies": READ,
@@ -86,6 +88,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         # Which CA made what an order replaces: what a person brings is held against it.
         "certificates": "SELECT (fingerprint, der)",
         "lives": "SELECT (managed_id, generation, fingerprint)",
+        "heartbeats": ALL,
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
         # Whether the store was put back: nothing is signed until somebody has looked.
         "reconciliations": READ,
@@ -96,6 +99,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     "everleaf_deploy": {
         # Before a roll-back: was what stood there revoked?  Certificates and serials, no key.
         "ca_issued": READ,
+        "heartbeats": ALL,
         "keys": APPEND,
         "managed": READ,
         "orders": APPEND,
@@ -103,6 +107,14 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "receipts": KEEP,
         # Whose is the place where it is about to write?
         "slots": "SELECT (url, algorithm, managed_id)",
+    },
+    # Reads what says whether all is well, and writes nothing: it must speak without the database.
+    "everleaf_watch": {
+        **dict.fromkeys(("heartbeats", "managed_certificates", "slots"), READ),
+        "ca_crls": "SELECT (ca, number, made_at)",
+        "deliveries": "SELECT (state, queued_at)",
+        "managed": "SELECT (id, names, adopted_at)",
+        "reconciliations": "SELECT (applied, noted_at)",
     },
 }
 LOGINS = (MIGRATOR, *GRANTS)

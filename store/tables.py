@@ -461,6 +461,24 @@ changes = Table(
     Index("changes_by_time", "at"),
 )
 
+# --- store.heartbeats: that each process lives, written by its own loop ------------------------------------------
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    # The queues that it serves, or `api`; with its host one row, which each beat writes anew.
+    Column("serves", ARRAY(String), primary_key=True),
+    Column("host", String, primary_key=True),
+    # By its own clock, and by the database's: they differ where a clock is wrong.
+    instant("said_at"),
+    instant("written_at"),
+    # By its own clock: when Temporal last answered it, and when it last asked for work.
+    instant("engine_at", required=False),
+    instant("polled_at", required=False),
+    # {running, ended, failing}: what it counted in Temporal; NULL where it does not count.
+    Column("engine", JSONB, nullable=True),
+)
+
 # --- store.custody: wrapped leaf keys (the deploy worker alone) ------------------------------------------------
 
 keys = Table(

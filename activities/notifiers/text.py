@@ -79,7 +79,7 @@ def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str, *, wh
     parts = [_part(message, code, api_url) for message, code in ordered]
     foot = "Everleaf sends this because the policy names you. Codes work once; do not forward them."
     body = ("" if whole else NOT_WHOLE) + "\n\n---\n\n".join(parts)
-    return Letter(_line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n")
+    return Letter(line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n")
 
 
 def _subject(messages: Sequence[Message]) -> str:
@@ -118,7 +118,7 @@ def _part(message: Message, code: Code | None, api_url: str) -> str:
     lines.append(f"Page:        {api_url}{page}")
     if code is not None:
         lines += _instructions(message, code)
-    return "\n".join(_line(line) for line in lines)
+    return "\n".join(map(line, lines))
 
 
 def _instructions(message: Message, code: Code) -> list[str]:
@@ -140,6 +140,6 @@ def _label(name: str) -> str:
     return name.replace("_", " ").capitalize() + ":"
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """Names come from certificates, which strangers write: one line, nothing that moves a cursor or a header."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)

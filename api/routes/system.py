@@ -1,5 +1,7 @@
 """The whole: where things are, who is asking, how well it goes."""
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import text
@@ -14,6 +16,9 @@ from api.system_schemas import MeItem, StatusItem
 from domain.errors import NotReady
 from store import reader
 from store.reader import Health
+
+# Below the patience of whoever asks: the supervisor, the watcher, a health check.
+READY_SECONDS = 2.5
 
 router = guarded("system")
 public = APIRouter(tags=["system"])
@@ -83,7 +88,11 @@ async def get_readiness(parts: PartsDep) -> dict[str, str]:
         with parts.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
-    await run_in_threadpool(ask_database)
+    try:
+        # A thread of its own kind: one that hangs in a database that was stopped is left behind.
+        await asyncio.wait_for(asyncio.to_thread(ask_database), READY_SECONDS)
+    except TimeoutError:
+        raise NotReady("The database accepts and does not answer; see everleaf status.") from None
     if not await parts.gateway.answers():
         raise NotReady("Temporal does not answer; see everleaf status.")
     return {"status": "ready"}

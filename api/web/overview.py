@@ -9,6 +9,7 @@ from api.engine_health import Pulse
 from api.web.text import count
 from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
 from domain.reconciling import STALE_AFTER
+from domain.watching import Status
 
 # Columns of the track -> the stages that stand in them.  What no plan can renew is in none: nothing of it is under way.
 TRACK = (
@@ -176,6 +177,21 @@ def lost(comparisons: Sequence[Row]) -> list[Lost]:
                 count_of_all = max(row["counts"].get(kind, 0), len(told))
                 found.append(Lost(row["noted_at"], _found(kind, count_of_all), named[:NAMED], count_of_all - NAMED))
     return found
+
+
+def watcher(said: Status | None, reader: Reader) -> Part:
+    """Who would tell people if this page could not."""
+    if said is None:
+        return Part("Watcher", "none is seen from here: nobody tells when Everleaf itself is away", False)
+    if said.is_late(reader.times.now):
+        return Part("Watcher", f"its last round was {reader.times.until(said.at)}", False)
+    if not said.routes:
+        return Part("Watcher", "watches, and has no way to tell anybody", False)
+    told = [f"{one.fault.kind}: {one.fault.says}" for one in said.faults if one.told_at is not None]
+    ways = f"tells by {' and '.join(said.routes)}"
+    return Part(
+        "Watcher", "; ".join(told) or (f"all well, {ways}" if not said.faults else f"looks closer, {ways}"), not told
+    )
 
 
 def health(counts: Any, pulse: Pulse, checked_at: datetime | None, reader: Reader, last: Row | None) -> list[Part]:

@@ -22,7 +22,7 @@ from store.reader.discoveries import (
     list_findings,
     outcomes_of,
 )
-from store.reader.health import Health, health, rail_counts
+from store.reader.health import Health, health, inventory, rail_counts, watched
 from store.reader.measures import by_tier_and_severity, ending_first, renewal_times
 from store.reader.pages import Page
 from store.reader.places import chain_seen, with_looks
@@ -61,6 +61,7 @@ __all__ = [
     "health",
     "hosts_seen",
     "inbox",
+    "inventory",
     "list_approvals",
     "list_certificates",
     "list_discoveries",
@@ -78,6 +79,7 @@ __all__ = [
     "seen_certificate",
     "situation",
     "timeline",
+    "watched",
     "with_looks",
     "words_in_use",
 ]

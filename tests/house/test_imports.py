@@ -13,7 +13,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "workflows": ("domain",),
     "store": ("domain",),
     "activities": ("domain", "formats", "store"),
-    "api": ("domain", "formats", "workflows", "store.access", "store.reader", "store.engine"),
+    "api": ("domain", "formats", "workflows", "store.access", "store.reader", "store.engine", "store.heartbeats"),
     "watch": ("domain", "formats", "store.reader", "store.engine", "activities.scanners", "activities.notifiers"),
     "cli": ("domain", "formats", "workflows", "store", "api", "worker", "watch", "activities"),
     "demo": ("domain", "formats", "activities", "store"),

@@ -5,7 +5,7 @@ import re
 
 from api.auth import ROLES
 from cli.main import app
-from domain.settings import Settings
+from domain.settings import Settings, WatchSettings
 from domain.tiers import Role
 from tests.house.sources import ROOT
 
@@ -40,6 +40,8 @@ def test_every_command_stands_in_the_table_of_commands() -> None:
 
 
 def test_every_setting_stands_in_the_table_of_the_environment() -> None:
-    documented = set(re.findall(r"EVERLEAF_[A-Z_]+", Settings.__doc__ or ""))
+    documented = set(re.findall(r"^ +\w+ +(EVERLEAF_[A-Z_]+)", Settings.__doc__ or "", re.MULTILINE))
     assert len(documented) == len(dataclasses.fields(Settings))
-    assert documented <= {row[0] for row in rows("variable")[1:]}
+    watching = set(re.findall(r"^ +\w+ +(EVERLEAF_[A-Z_]+)", WatchSettings.__doc__ or "", re.MULTILINE))
+    assert len(watching) == len(dataclasses.fields(WatchSettings))
+    assert documented | watching <= {row[0] for row in rows("variable")[1:]}

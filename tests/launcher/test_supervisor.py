@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli.home import Home, write_private
-from cli.parts import Surroundings, api, workers
+from cli.parts import Surroundings, api, watcher, workers
 from cli.ports import choose
 from cli.process import Child, free_port
 from cli.supervisor import Supervisor
@@ -151,7 +151,7 @@ def test_each_worker_is_told_only_the_keys_it_needs(tmp_path: Path, monkeypatch:
 
     told = {
         child.name: {name for name in child.environment if name.endswith("_KEK")}
-        for child in (*workers(surroundings), api(surroundings))
+        for child in (*workers(surroundings), api(surroundings), watcher(surroundings))
     }
 
     assert told == {
@@ -159,6 +159,7 @@ def test_each_worker_is_told_only_the_keys_it_needs(tmp_path: Path, monkeypatch:
         "worker-scan": set(),
         "worker-issue": {"EVERLEAF_CA_KEK"},
         "api": set(),
+        "watcher": set(),
     }
 
 

@@ -108,17 +108,22 @@ def test_the_doctor_finds_a_running_installation_well(installation: Installation
     assert set(outcomes.values()) == {"good"}
 
 
-def test_killed_servers_are_started_again(installation: Installation) -> None:
+def test_killed_servers_and_one_that_hangs_are_started_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERLEAF_HUNG_SECONDS", "1")
     installation.start()
     pids = {part["name"]: part["pid"] for part in installation.ready()["parts"]}
     killed = {"postgres", "temporal", "worker-scan"}
 
     for name in killed:
         os.kill(pids[name], signal.SIGKILL)
+    # Its port still accepts.
+    os.kill(pids["api"], signal.SIGSTOP)
 
     def all_are_back() -> bool:
         parts = installation.status()["parts"]
-        return all(part["state"] == "ready" and part["restarts"] for part in parts if part["name"] in killed)
+        return all(part["state"] == "ready" and part["restarts"] for part in parts if part["name"] in {*killed, "api"})
 
     until(all_are_back)
 

@@ -26,7 +26,7 @@ GIVEN = {
     "EVERLEAF_SMTP_URL": "smtp://mail.example.com:25",
     "EVERLEAF_MAIL_FROM": "everleaf@example.com",
 }
-OURS = ("roles", "migrate", "api", "lifecycle", "scan", "issue", "deploy")
+OURS = ("roles", "migrate", "api", "lifecycle", "scan", "issue", "deploy", "watch")
 
 
 def compose(*arguments: str, given: Mapping[str, str] = GIVEN, file: Path | None = None) -> Any:

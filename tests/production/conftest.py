@@ -35,15 +35,20 @@ class Installation:
         )
         self.temporal_port, self.api_port = free_port(), free_port()
         (folder / "authorities").mkdir()
+        (folder / "watcher").mkdir()
         sources = {
             "database-socket": self.cluster.socket,
             "authorities": folder / "authorities",
+            "watcher": folder / "watcher",
             GIVEN["EVERLEAF_CONFIG"]: folder / "config",
             GIVEN["EVERLEAF_TARGETS"]: folder / "targets",
             str(PROJECT / "deploy" / "temporal"): PROJECT / "deploy" / "temporal",
         }
         sources |= {secret["file"]: self.secrets / Path(secret["file"]).name for secret in file["secrets"].values()}
         addresses = {"temporal:7233": f"127.0.0.1:{self.temporal_port}", "8460": str(self.api_port)}
+        addresses["http://api:8460"] = f"http://127.0.0.1:{self.api_port}"
+        peers = free_port()
+        addresses |= {"0.0.0.0:8470": f"127.0.0.1:{peers}", "8470": str(peers)}
         # The proxy stands on this host.
         addresses[file["services"]["api"]["environment"]["FORWARDED_ALLOW_IPS"]] = "127.0.0.1"
         # Nothing listens there: what is not read in a mailbox is seen in the store.

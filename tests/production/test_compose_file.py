@@ -239,7 +239,9 @@ def test_what_the_image_takes_is_enough_for_every_process(tmp_path: Path) -> Non
             place = PROJECT / line[1:]
             copy = shutil.copytree if place.is_dir() else shutil.copyfile
             copy(place, tmp_path / line[1:])
-    ask = "import worker, api.main, cli.main, cli.healthy, store.migrate as m; print(worker.__file__, m.__file__)"
+    ask = (
+        "import worker, watch, api.main, cli.main, cli.healthy, store.migrate as m; print(worker.__file__, m.__file__)"
+    )
 
     command = [sys.executable, "-c", ask]
     done = subprocess.run(

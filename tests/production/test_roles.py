@@ -107,6 +107,19 @@ FORBIDDEN = {
         "UPDATE keys SET wrapped = NULL",
         "DELETE FROM keys",
     ),
+    "everleaf_watch": (
+        "SELECT * FROM keys",
+        "SELECT * FROM ca_authorities",
+        "SELECT der FROM ca_crls",
+        "SELECT * FROM events",
+        "SELECT * FROM people",
+        "SELECT * FROM tokens",
+        "SELECT person FROM deliveries",
+        "SELECT terms FROM managed",
+        "INSERT INTO heartbeats SELECT * FROM heartbeats",
+        "UPDATE slots SET managed_id = 'mc-mine'",
+        "DELETE FROM heartbeats",
+    ),
 }
 MATRIX = [(role, statement) for role in PROCESSES for statement in dict.fromkeys((*UNDOING, *FORBIDDEN[role]))]
 

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.server
 # What these tests cannot have, and the doctor rightly refuses: a server over PostgreSQL, a network of one's own with
 # people in it, a mail server.
 NOT_HERE = {"Temporal's store", "policy"}
-NOT_HERE_FOR = {"lifecycle": {"mail"}}
+NOT_HERE_FOR = {"lifecycle": {"mail"}, "watch": {"mail"}}
 # Outside of a container the API must not listen on every address.
 BARE = {"pages"}
-LONG_RUNNING = ("api", "lifecycle", "scan", "issue", "deploy")
+LONG_RUNNING = ("api", "lifecycle", "scan", "issue", "deploy", "watch")
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,16 @@ def test_no_log_tells_of_a_privilege_that_is_missing(running: Installation) -> N
         log = (running.folder / f"{name}.log").read_text()
         assert "permission denied" not in log, f"{name}: {log[-3000:]}"
         assert "InsufficientPrivilege" not in log, f"{name}: {log[-3000:]}"
+
+
+def test_the_watcher_reads_under_its_own_role_and_the_api_sees_what_it_says(running: Installation) -> None:
+    status = running.folder / "watcher" / "status.json"
+
+    def sees_the_store() -> bool:
+        return status.exists() and "places" in status.read_text() and '"kind":"database"' not in status.read_text()
+
+    eventually(sees_the_store, "a round of the watcher with the database")
+    assert running.bare.environment("api")["EVERLEAF_WATCH_DIR"] == str(status.parent)
 
 
 def test_a_worker_that_has_not_said_that_it_is_well_is_ill(running: Installation) -> None:

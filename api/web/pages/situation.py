@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.engine_health import watcher_of
 from api.parts import CallerDep
 from api.web import charts, overview
 from api.web.page_router import pages
@@ -27,7 +28,11 @@ async def show_situation(request: Request, caller: CallerDep) -> Response:
     """What needs somebody, worst first; how it stands; what is in flight; when everything ends."""
     pulse, here = await asyncio.gather(caller.gateway.pulse(), run_in_threadpool(_here, caller))
     reading, counts, checked_at, last = here.pop("measured")
-    here["health"] = overview.health(counts, pulse, checked_at, reading, last)
+    said = await run_in_threadpool(watcher_of, caller.parts.watch_dir)
+    here["health"] = [
+        *overview.health(counts, pulse, checked_at, reading, last),
+        overview.watcher(said, reading),
+    ]
     return await run_in_threadpool(page, request, caller, "situation.html", here)
 
 
