@@ -52,9 +52,11 @@ from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
+from formats.payload_keys import parse_keys
 from store.access import keep_policy, sync_people
 from store.engine import create_engine
 from workflows.client import connect
+from workflows.connection import keep_connected
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
@@ -63,6 +65,7 @@ from workflows.reconciliation import Reconciliation
 from workflows.replaying import recorded_batches
 from workflows.sandbox import Sandbox
 from workflows.scheduling import keep_schedules, make_schedules
+from workflows.sealing import keys_of
 
 log = logging.getLogger(__name__)
 
@@ -292,7 +295,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
 
 async def serve(settings: Settings, queues: list[str]) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight."""
-    client = await connect(settings)
+    client = await connect(settings, keys_of(settings, parse_keys))
     if LIFECYCLE_QUEUE in queues:
         await keep_schedules(client)
     engine = create_engine(settings.database_url)
@@ -305,7 +308,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         workers = [build(parts, queue, executor) for queue in queues]
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
-        beside = [asyncio.create_task(repeat(parts.every_minute))]
+        beside = [asyncio.create_task(repeat(parts.every_minute)), asyncio.create_task(keep_connected(client, workers))]
         beside += [asyncio.create_task(keep_repeating(client))] if LIFECYCLE_QUEUE in queues else []
         beside += [asyncio.create_task(keep_saying(parts))] if settings.health_file else []
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -1,5 +1,6 @@
 """The API process: settings -> parts -> app.  ``uvicorn api.main:create_app --factory``."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -42,8 +43,11 @@ from api.web.pages import access, acts, certificate, discovery, help, login, pol
 from api.web.pages import approvals as approvals_page
 from api.web.pages import certificates as certificates_page
 from domain.settings import parse
+from formats.payload_keys import parse_keys
 from store.engine import create_engine
 from workflows.client import connect
+from workflows.connection import keep_connected
+from workflows.sealing import keys_of
 
 GUARDED = (
     *(certificates, histories, commands, codes, approvals, discoveries, reconciliations, orders),
@@ -60,7 +64,9 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = create_engine(settings.database_url)
-        client = await connect(settings)
+        keys = keys_of(settings, parse_keys)
+        client = await connect(settings, keys)
+        connected = asyncio.create_task(keep_connected(client))
         feed = Feed(engine)
         feed.start()
         app.state.parts = Parts(
@@ -75,8 +81,10 @@ def create_app() -> FastAPI:
             namespace=settings.namespace,
             feed=feed,
             api_url=settings.api_url,
+            payload_keys=keys,
         )
         yield
+        connected.cancel()
         feed.stop()
         engine.dispose()
 

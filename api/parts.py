@@ -12,13 +12,15 @@ from api.cached import Memory
 from api.feed import Feed
 from api.gateway import Gateway
 from store.access import Actor
+from workflows.sealing import KeyFile
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here.  ``timezone``: in
     which people read times.  ``temporal_ui``: base of links to runs; empty: no UI is known.  ``auditors_ui``: of a
-    second one, for reading alone.  ``api_url``: the name by which we may be called, beside those of this machine."""
+    second one, for reading alone.  ``api_url``: the name by which we may be called, beside those of this machine.
+    ``payload_keys``: None: payloads are not encrypted."""
 
     engine: Engine
     gateway: Gateway
@@ -31,6 +33,7 @@ class Parts:
     namespace: str = "default"
     feed: Feed | None = None
     api_url: str = ""
+    payload_keys: KeyFile | None = None
     memory: Memory = field(default_factory=Memory)
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from cli import database, temporal_server
+from cli import database, engine, temporal_server
 from cli.home import LEAST_FREE_BYTES, Home, read_json
 from cli.postgres import binaries
 from cli.process import in_own_user_namespace, is_free
 from domain.errors import EverleafError
-from domain.settings import with_password_file
+from domain.settings import Settings, parse, with_password_file
 
 # Certificates and codes live to the second; two hosts that keep NTP differ by milliseconds.
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=2)
@@ -56,6 +56,17 @@ class Patient:
     def temporal_address(self) -> str:
         running = self.run.get("temporal", {}).get("address", "") if self.is_running else ""
         return os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") or running
+
+    @property
+    def engine(self) -> Settings:
+        """How Temporal is reached.  Raises BadInput for what is set wrongly."""
+        given = self.run.get("environment", {}) if self.is_running else {}
+        needed = {
+            "EVERLEAF_HOME": str(self.home.path),
+            "EVERLEAF_DATABASE_URL": self.database_url,
+            "EVERLEAF_TEMPORAL_ADDRESS": self.temporal_address,
+        }
+        return parse({**given, **os.environ, **needed})
 
 
 NOT_RUNNING = Finding("skipped", "everleaf is not running here")
@@ -137,10 +148,9 @@ def clock(patient: Patient) -> Finding:
 def temporal(patient: Patient) -> Finding:
     if not patient.temporal_address:
         return NOT_RUNNING
-    namespace = patient.setting("EVERLEAF_TEMPORAL_NAMESPACE") or "default"
-    kept = temporal_server.retention(patient.temporal_address, namespace)
-    good = kept >= temporal_server.LEAST_RETENTION
-    remedy = f"temporal operator namespace update -n {namespace} --retention 8784h"
+    kept = engine.retention(patient.engine)
+    good = kept >= engine.LEAST_RETENTION
+    remedy = f"temporal operator namespace update -n {patient.engine.namespace} --retention 8784h"
     return Finding("good" if good else "bad", f"answers; keeps closed runs {kept.days} days", remedy)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import database, first, parts, temporal_server
+from cli import database, engine, first, parts, temporal_server
 from cli.display import Progress, show_box
 from cli.home import PROJECT, Home
 from cli.parts import Surroundings
@@ -23,7 +23,7 @@ from cli.postgres import EmbeddedPostgres
 from cli.process import accepts, claim, open_log
 from cli.supervisor import Supervisor
 from domain.errors import BadInput, EverleafError, NotReady
-from domain.settings import with_password_file
+from domain.settings import Settings, parse, with_password_file
 from formats.policy import parse_policy
 
 ROUND_SECONDS = 0.25
@@ -77,6 +77,7 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     supervisor.facts["database_url"] = database_url
     _migrate(database_url, supervisor)
     address = _start_temporal(home, ports, supervisor)
+    engine.set_up(_engine_settings(home, database_url, address))
     if options.demo:
         supervisor.start(parts.mailbox(home), parts.estate(home))
     smtp_url = (
@@ -240,8 +241,16 @@ def _start_temporal(home: Home, ports: Ports, supervisor: Supervisor) -> str:
     else:
         supervisor.start(temporal_server.dev_server(home, ports.temporal, ports.temporal_ui, _api_url(ports)))
         address = f"127.0.0.1:{ports.temporal}"
-    temporal_server.set_up(address, namespace())
     return address
+
+
+def _engine_settings(home: Home, database_url: str, address: str) -> Settings:
+    needed = {
+        "EVERLEAF_HOME": str(home.path),
+        "EVERLEAF_DATABASE_URL": database_url,
+        "EVERLEAF_TEMPORAL_ADDRESS": address,
+    }
+    return parse({**os.environ, **needed})
 
 
 def _news(surroundings: Surroundings) -> tuple[str, bool]:

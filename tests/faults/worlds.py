@@ -162,7 +162,7 @@ class World:
         self.worker = start(["worker.py", queues], self.home / "worker.log", environment)
 
     async def client(self) -> Client:
-        return await connect(self.settings)
+        return await connect(self.settings, None)
 
     def discover(self) -> None:
         async def begin() -> None:
