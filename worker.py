@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -131,9 +132,8 @@ def lifecycle(parts: Parts) -> list[Any]:
             messenger.give_up,
         )
     )
-    restoring = RestoringActivities(
-        RestoringParts(parts.engine, parts.client, version("everleaf"), now, recorded_batches)
-    )
+    replayed = partial(recorded_batches, keys=keys_of(settings, parse_keys))
+    restoring = RestoringActivities(RestoringParts(parts.engine, parts.client, version("everleaf"), now, replayed))
     return [
         adoption.adopt,
         adoption.consult,

@@ -182,7 +182,7 @@ class EmbeddedPostgres:
 
 def binaries() -> Path:
     """The directory with ``initdb`` and ``postgres``.  Raises NotReady with the places searched."""
-    for directory in _candidates():
+    for directory in candidates():
         if (directory / "initdb").is_file() and (directory / "postgres").is_file():
             return directory
     raise NotReady(
@@ -191,7 +191,7 @@ def binaries() -> Path:
     )
 
 
-def _candidates() -> list[Path]:
+def candidates() -> list[Path]:
     found = []
     if given := os.environ.get("EVERLEAF_PG_BINDIR"):
         found.append(Path(given))

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import database, embedded, engine, first, parts, temporal_server
+from cli import database, embedded, engine, first, parts, restoring, temporal_server
 from cli.display import Progress, show_box
 from cli.home import PROJECT, Home
 from cli.parts import Surroundings
@@ -72,6 +72,7 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     home, ports = options.home, choose(options.home)
     supervisor.facts |= _facts(options, ports)
     supervisor.write()
+    restoring.check_keys(home)
     home.make_keys()
     policy = _prepare_policy(options, supervisor)
     database_url = _start_database(home, supervisor)

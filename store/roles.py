@@ -81,7 +81,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_crls": APPEND,
         "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
-        # Whether the store was put back: nothing is signed until somebody has looked.
+        # Whether the store was put back or restored: nothing is signed until somebody has looked.
         "reconciliations": READ,
         "uploads": READ,
     },

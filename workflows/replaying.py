@@ -101,7 +101,7 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False, keys
     return differences[0].told if differences else None
 
 
-async def recorded_batches(history: WorkflowHistory) -> list[RecordBatch]:
+async def recorded_batches(history: WorkflowHistory, keys: KeyFile | None = None) -> list[RecordBatch]:
     """What a run had recorded so far, in its order: its events are made again as they were first made.
 
     Raises ValueError where today's code does not do what the history says.
@@ -109,7 +109,7 @@ async def recorded_batches(history: WorkflowHistory) -> list[RecordBatch]:
     batches: list[RecordBatch] = []
     replayer = Replayer(
         workflows=WORKFLOWS,
-        data_converter=DATA_CONVERTER,
+        data_converter=converter(keys),
         interceptors=[_Recording(batches)],
         workflow_runner=Sandbox(),
         runtime=_quiet(),
