@@ -7,10 +7,8 @@ Longer than 300 lines because what is made of what is read here from top to bott
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import sys
-from base64 import b32encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from activities.adoption import AdoptionActivities
+from activities.adoption import AdoptionActivities, new_managed_id
 from activities.boundary import Boundary
 from activities.deployers import DEPLOYERS, DeployerParts
 from activities.deployment import DeploymentActivities, DeploymentParts, returnable
@@ -45,6 +43,7 @@ from activities.policy_file import PolicyFile
 from activities.reconciling import ReconcilingActivities, ReconcilingParts
 from activities.recording import RecordingActivities, RecordingParts
 from activities.restoring import RestoringActivities, RestoringParts
+from activities.retention import Pruning
 from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
@@ -101,7 +100,7 @@ def lifecycle(parts: Parts) -> list[Any]:
     # Takes up its people and its text, also later: who must be told must be told, without the database too (DESIGN 4).
     parts.load_policy()
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
-    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, parts.failpoint)
+    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, new_managed_id, parts.failpoint)
     telling = TellingActivities(parts.engine, now, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
         RecordingParts(
@@ -119,7 +118,8 @@ def lifecycle(parts: Parts) -> list[Any]:
             lambda: parts.load_policy().people,
         )
     )
-    parts.every_minute.append(notification.note_what_waits)
+    pruning = Pruning(parts.engine, lambda: parts.load_policy().retention, now)
+    parts.every_minute.extend((notification.note_what_waits, pruning.portion))
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
     reconciling = ReconcilingActivities(
         ReconcilingParts(
@@ -267,10 +267,6 @@ QUEUES: dict[str, Callable[[Parts], list[Any]]] = {
     ISSUE_QUEUE: issue,
     DEPLOY_QUEUE: deploy,
 }
-
-
-def managed_id() -> str:
-    return "mc-" + b32encode(secrets.token_bytes(10)).decode().lower()[:10]
 
 
 def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
