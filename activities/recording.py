@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.engine import Engine
 from temporalio import activity
@@ -23,8 +23,6 @@ from domain.names import LIFECYCLE_WORKFLOW
 from domain.tiers import Issuer
 from formats.paths import PathBuilder
 from formats.x509 import life_of
-from store.access import KEYS_KEPT, forget_keys
-from store.changes import forget_changes
 from store.facts import events_of, record
 from store.histories import History, has_history, keep_history, last_generation
 from store.sightings.looks import certificates_of
@@ -32,7 +30,6 @@ from store.sightings.looks import certificates_of
 log = logging.getLogger(__name__)
 
 # A page that was asleep for longer reads everything anew.
-CHANGES_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +105,10 @@ class RecordingActivities:
     async def sweep(self, asked: SweepRuns) -> Swept:
         """Archive completed lifecycles whose last run is not in the store; idempotent, at most ``asked.most``.
 
-        Before that, discoveries that ended in Temporal without a word are marked as failed, and the feed of changes
-        forgets what no open page can still be waiting for, and keys of requests what nobody repeats.
+        Before that, discoveries that ended in Temporal without a word are marked as failed.
         """
         engine, archived = self._parts.engine, 0
         lost = await close_lost(engine, self._parts.client, self._parts.clock)
-        await asyncio.to_thread(forget_changes, engine, self._parts.clock() - CHANGES_KEPT)
-        await asyncio.to_thread(forget_keys, engine, self._parts.clock() - KEYS_KEPT)
         query = f"WorkflowType = '{LIFECYCLE_WORKFLOW}' AND ExecutionStatus != 'Running'"
         query += " AND ExecutionStatus != 'ContinuedAsNew'"
         async for run in self._parts.client.list_workflows(query):

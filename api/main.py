@@ -45,8 +45,11 @@ from api.web.pages import access, acts, certificate, discovery, help, login, pol
 from api.web.pages import approvals as approvals_page
 from api.web.pages import certificates as certificates_page
 from domain.settings import parse
+from formats.payload_keys import parse_keys
 from store.engine import create_engine
 from workflows.client import connect
+from workflows.connection import keep_connected
+from workflows.sealing import keys_of
 
 GUARDED = (
     *(certificates, histories, commands, codes, approvals, discoveries, reconciliations, orders),
@@ -63,7 +66,9 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = create_engine(settings.database_url)
-        client = await connect(settings)
+        keys = keys_of(settings, parse_keys)
+        client = await connect(settings, keys)
+        connected = asyncio.create_task(keep_connected(client))
         feed = Feed(engine)
         feed.start()
         app.state.parts = Parts(
@@ -79,12 +84,14 @@ def create_app() -> FastAPI:
             feed=feed,
             api_url=settings.api_url,
             watch_dir=settings.watch_dir,
+            payload_keys=keys,
         )
         heart = Heart(engine, app.state.parts.gateway, now, socket.gethostname())
         beating = asyncio.create_task(heart.beats())
         yield
         beating.cancel()
         await heart.stop()
+        connected.cancel()
         feed.stop()
         engine.dispose()
 

@@ -12,6 +12,7 @@ from api.cached import Memory
 from api.feed import Feed
 from api.gateway import Gateway
 from store.access import Actor
+from workflows.sealing import KeyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Parts:
     """``policy``: path of the policy file, whose scope bounds discoveries; empty: not known here.  ``timezone``: in
     which people read times.  ``temporal_ui``: base of links to runs; empty: no UI is known.  ``auditors_ui``: of a
     second one, for reading alone.  ``api_url``: the name by which we may be called, beside those of this machine.
-    ``watch_dir``: where the watcher's status lies; empty: not known here."""
+    ``watch_dir``: where the watcher's status lies; empty: not known here.
+    ``payload_keys``: None: payloads are not encrypted."""
 
     engine: Engine
     gateway: Gateway
@@ -33,6 +35,7 @@ class Parts:
     feed: Feed | None = None
     api_url: str = ""
     watch_dir: str = ""
+    payload_keys: KeyFile | None = None
     memory: Memory = field(default_factory=Memory)
 
 

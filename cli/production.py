@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cli import database, doctor, temporal_server
+from cli import database, doctor, engine
 from cli.database import Standing
 from cli.doctor import Finding, Patient
 from domain.certificate import TrustClass
@@ -23,6 +23,13 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
 # RFC 2606 and 6761: nobody ever reads mail there.
 NOBODYS = (".example", ".invalid", ".test", ".localhost", "example.com", "example.net", "example.org")
 KEKS = ("EVERLEAF_CA_KEK", "EVERLEAF_LEAF_KEK")
+# Secrets that more than one process holds.
+SHARED = (
+    "EVERLEAF_DATABASE_PASSWORD_FILE",
+    "EVERLEAF_TEMPORAL_KEY",
+    "EVERLEAF_TEMPORAL_API_KEY_FILE",
+    "EVERLEAF_PAYLOAD_KEYS",
+)
 # What the mailbox of the demo calls itself in its greeting.
 DEMO_MAILBOX = "mailbox.invalid"
 GREETING_SECONDS = 5
@@ -34,18 +41,21 @@ def temporal_store(patient: Patient) -> Finding:
     """The development server keeps everything in one SQLite file, or in memory."""
     if not patient.temporal_address:
         return doctor.NOT_RUNNING
-    stores = temporal_server.stores(patient.temporal_address)
+    stores = engine.stores(patient.engine)
     remedy = "Run temporalio/server over PostgreSQL, as docker-compose.yml does; set EVERLEAF_TEMPORAL_ADDRESS."
     bad = "sqlite" in stores
     return Finding("bad" if bad else "good", f"keeps its data in {', '.join(sorted(stores))}", remedy)
 
 
 def temporal_door(patient: Patient) -> Finding:
-    """Whoever reaches the front end owns every workflow: its server asks nobody who they are."""
+    """Whoever reaches the front end owns every workflow, unless it asks who they are."""
     host = (patient.temporal_address or "").rpartition(":")[0].strip("[]")
     if not host:
         return doctor.NOT_RUNNING
-    remedy = "Let it listen on a network of our processes alone, as docker-compose.yml does."
+    asked = patient.engine
+    if asked.temporal_certificate or asked.temporal_api_key_file:
+        return Finding("good", f"{host} is shown who we are, over TLS")
+    remedy = "Let it listen on a network of our processes alone, or set EVERLEAF_TEMPORAL_CERTIFICATE."
     try:
         public = ip_address(host).is_global
     except ValueError:
@@ -113,9 +123,9 @@ def secrets_in_environment(patient: Patient) -> Finding:
 
 def key_files(patient: Patient) -> Finding:
     open_ = [str(file) for file in _kek_files(patient) if file.stat().st_mode & 0o077]
-    password = Path(patient.setting("EVERLEAF_DATABASE_PASSWORD_FILE") or "/none")
-    # A group may read a password: it is how a container is given one.
-    open_ += [str(password)] if password.is_file() and password.stat().st_mode & 0o007 else []
+    # A group may read these: it is how a container is given them.
+    shared = [Path(patient.setting(name) or "/none") for name in SHARED]
+    open_ += [str(file) for file in shared if file.is_file() and file.stat().st_mode & 0o007]
     remedy = f"chmod 400 {' '.join(open_)}"
     return Finding("bad" if open_ else "good", f"others read {', '.join(open_)}" if open_ else "nobody else's", remedy)
 

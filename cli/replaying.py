@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from temporalio.client import WorkflowHistory
 
 from cli.api_client import Api, segment
 from domain.errors import BadInput
+from formats.payload_keys import parse_keys
 from workflows.replaying import first_difference, read_history
+from workflows.sealing import KeyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,15 @@ def from_api(api: Api, certificate_id: str, generation: int | None) -> list[Stor
 
 
 def run(histories: list[Stored], console: Console) -> bool:
-    """Say for each history whether it replays; whether one differs."""
-    return asyncio.run(_run(histories, console))
+    """Say for each history whether it replays; whether one differs.  Encrypted ones need EVERLEAF_PAYLOAD_KEYS."""
+    file = os.environ.get("EVERLEAF_PAYLOAD_KEYS", "")
+    return asyncio.run(_run(histories, console, KeyFile(file, parse_keys) if file else None))
 
 
-async def _run(histories: list[Stored], console: Console) -> bool:
+async def _run(histories: list[Stored], console: Console, keys: KeyFile | None) -> bool:
     differs = False
     for stored in histories:
-        told = await first_difference(stored.history, live=stored.live)
+        told = await first_difference(stored.history, live=stored.live, keys=keys)
         events = len(stored.history.events)
         line = f"{stored.name}: {told or f'{events} events, the same commands with the same inputs'}"
         console.print(line, style="red" if told else None, markup=False, highlight=False, soft_wrap=True)

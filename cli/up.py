@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import database, first, parts, temporal_server
+from cli import database, embedded, engine, first, parts, restoring, temporal_server
 from cli.display import Progress, show_box
 from cli.home import PROJECT, Home
 from cli.parts import Surroundings
@@ -23,7 +23,7 @@ from cli.postgres import EmbeddedPostgres
 from cli.process import claim, open_log
 from cli.supervisor import HUNG_SECONDS, Supervisor
 from domain.errors import BadInput, BadPolicy, EverleafError, NotReady
-from domain.settings import with_password_file
+from domain.settings import Settings, parse, with_password_file
 from formats.policy import parse_policy
 
 ROUND_SECONDS = 0.25
@@ -68,9 +68,11 @@ def up(options: Options, console: Console) -> None:
 
 def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     """Everything in order, each part working before the next is started."""
+    embedded.check(options.demo)
     home, ports = options.home, choose(options.home)
     supervisor.facts |= _facts(options, ports)
     supervisor.write()
+    restoring.check_keys(home)
     home.make_keys()
     policy, refused = _prepare_policy(options, supervisor)
     database_url = _start_database(home, supervisor)
@@ -79,6 +81,7 @@ def bring_up(options: Options, supervisor: Supervisor) -> Surroundings:
     if refused is not None:
         _go_on_without(refused, database_url, supervisor)
     address = _start_temporal(home, ports, supervisor)
+    engine.set_up(_engine_settings(home, database_url, address))
     if options.demo:
         supervisor.start(parts.mailbox(home), parts.estate(home))
     smtp_url = (
@@ -276,8 +279,16 @@ def _start_temporal(home: Home, ports: Ports, supervisor: Supervisor) -> str:
     else:
         supervisor.start(temporal_server.dev_server(home, ports.temporal, ports.temporal_ui, _api_url(ports)))
         address = f"127.0.0.1:{ports.temporal}"
-    temporal_server.set_up(address, namespace())
     return address
+
+
+def _engine_settings(home: Home, database_url: str, address: str) -> Settings:
+    needed = {
+        "EVERLEAF_HOME": str(home.path),
+        "EVERLEAF_DATABASE_URL": database_url,
+        "EVERLEAF_TEMPORAL_ADDRESS": address,
+    }
+    return parse({**os.environ, **needed})
 
 
 def _news(surroundings: Surroundings) -> tuple[str, bool]:

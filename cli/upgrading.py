@@ -18,8 +18,10 @@ from domain.errors import NotReady
 from domain.lifecycle.rules import NEWEST
 from domain.names import LIFECYCLE_WORKFLOW, UPGRADE_SIGNAL, certificate_workflow
 from domain.settings import parse
+from formats.payload_keys import parse_keys
 from workflows.client import connect_within
 from workflows.messenger import Messenger
+from workflows.sealing import keys_of
 from workflows.search import RULES
 
 PATIENCE_SECONDS = 10.0
@@ -55,12 +57,13 @@ def described(found: list[Change]) -> list[dict[str, object]]:
 
 async def _upgrade(home: Home, batch: int, pause_seconds: float) -> int:
     settings = parse(surroundings(home))
-    client = await connect_within(settings, PATIENCE_SECONDS)
+    client = await connect_within(settings, keys_of(settings, parse_keys), PATIENCE_SECONDS)
     return await change_all(client, Messenger(client, settings.api_url), batch, pause_seconds)
 
 
 async def _changes(home: Home) -> list[Change]:
-    client = await connect_within(parse(surroundings(home)), PATIENCE_SECONDS)
+    settings = parse(surroundings(home))
+    client = await connect_within(settings, keys_of(settings, parse_keys), PATIENCE_SECONDS)
     return await all_changes(client)
 
 

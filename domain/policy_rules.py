@@ -10,6 +10,7 @@ from domain import policy_places
 from domain.lifecycle.ladder import days
 from domain.policy_problem import Path as Path
 from domain.policy_problem import Problem as Problem
+from domain.retention import problems_of
 from domain.tiers import FULL_LIFE, Matcher, Policy, Role, Tier, TierPolicy
 
 # More than this and nobody reads the table any more: a rule should be a glob, not a list of hosts.
@@ -37,6 +38,7 @@ def problems(policy: Policy) -> tuple[Problem, ...]:
         _doubles,
         _longest_private,
         _changed_by,
+        _retention,
     )
     return tuple(problem for check in checks for problem in check(policy))
 
@@ -94,6 +96,11 @@ def _longest_private(policy: Policy) -> Iterator[Problem]:
     if not timedelta(0) < policy.longest_private <= LONGEST:
         told = f"must be longer than nothing and at most {_days(LONGEST)}"
         yield Problem(("longest_private",), told, "Write for example 825d, or leave it out.")
+
+
+def _retention(policy: Policy) -> Iterator[Problem]:
+    for name, problem, remedy in problems_of(policy.retention):
+        yield Problem(("retention", name), problem, remedy)
 
 
 def _days(lead: timedelta) -> str:

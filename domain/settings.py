@@ -22,6 +22,13 @@ class Settings:
                      makes it a part of ``database_url``, as ``with_password_file`` does
     temporal_address EVERLEAF_TEMPORAL_ADDRESS  host:port of the Temporal front end
     namespace        EVERLEAF_TEMPORAL_NAMESPACE
+    temporal_ca      EVERLEAF_TEMPORAL_CA       PEM file of the CAs that vouch for the front end; empty: the system's
+    temporal_certificate  EVERLEAF_TEMPORAL_CERTIFICATE  PEM file of our certificate for the front end, with its chain
+    temporal_key     EVERLEAF_TEMPORAL_KEY      PEM file of that certificate's key
+    temporal_server_name  EVERLEAF_TEMPORAL_SERVER_NAME  name that its certificate must have; empty: that of the address
+    temporal_api_key_file EVERLEAF_TEMPORAL_API_KEY_FILE  file with the API key of a Temporal Cloud; one of these five
+                     given means TLS; all files are read at every connect, and a renewed one leads to a new connect
+    payload_keys     EVERLEAF_PAYLOAD_KEYS      file of the keys that encrypt what Temporal keeps; empty: not encrypted
     home             EVERLEAF_HOME              data directory, mode 0700
     policy           EVERLEAF_POLICY            the policy file
     ca_kek           EVERLEAF_CA_KEK            file with the key that wraps CA keys; the issue worker alone
@@ -43,6 +50,12 @@ class Settings:
     temporal_address: str
     home: str
     namespace: str = "default"
+    temporal_ca: str = ""
+    temporal_certificate: str = ""
+    temporal_key: str = ""
+    temporal_server_name: str = ""
+    temporal_api_key_file: str = ""
+    payload_keys: str = ""
     policy: str = ""
     ca_kek: str = ""
     leaf_kek: str = ""
@@ -90,6 +103,10 @@ def parse(environment: Mapping[str, str]) -> Settings:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise BadInput("EVERLEAF_API_PORT", f"{port!r} is not a port", "Write a number from 1 to 65535.")
     home = text("EVERLEAF_HOME")
+    certificate, key = text("EVERLEAF_TEMPORAL_CERTIFICATE", ""), text("EVERLEAF_TEMPORAL_KEY", "")
+    if bool(certificate) != bool(key):
+        missing = "EVERLEAF_TEMPORAL_KEY" if certificate else "EVERLEAF_TEMPORAL_CERTIFICATE"
+        raise BadInput(missing, "is not set, and its other half is", "Name both files, or neither.")
     password_file = text("EVERLEAF_DATABASE_PASSWORD_FILE", "")
     return Settings(
         database_url=with_password_file(text("EVERLEAF_DATABASE_URL"), password_file),
@@ -97,6 +114,12 @@ def parse(environment: Mapping[str, str]) -> Settings:
         temporal_address=text("EVERLEAF_TEMPORAL_ADDRESS"),
         home=home,
         namespace=text("EVERLEAF_TEMPORAL_NAMESPACE", "default"),
+        temporal_ca=text("EVERLEAF_TEMPORAL_CA", ""),
+        temporal_certificate=certificate,
+        temporal_key=key,
+        temporal_server_name=text("EVERLEAF_TEMPORAL_SERVER_NAME", ""),
+        temporal_api_key_file=text("EVERLEAF_TEMPORAL_API_KEY_FILE", ""),
+        payload_keys=text("EVERLEAF_PAYLOAD_KEYS", ""),
         policy=text("EVERLEAF_POLICY", str(PurePath(home) / "policy.yaml")),
         ca_kek=text("EVERLEAF_CA_KEK", ""),
         leaf_kek=text("EVERLEAF_LEAF_KEK", ""),

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from domain.certificate import Algorithm, TrustClass
+from domain.retention import KEPT, Retention
 
 # Every lead time is written for lives of this length or more and shrinks with shorter ones (DESIGN rule 1).
 FULL_LIFE = timedelta(days=180)
@@ -196,6 +197,8 @@ class Policy:
     ``changed_by``: the id of who changed it last, where it says so.
 
     ``longest_private``: how long a certificate of a private CA may live before that is a finding.
+
+    ``retention``: how long what can be forgotten is kept.
     """
 
     version: str
@@ -212,6 +215,7 @@ class Policy:
     roots: tuple[str, ...] = ()
     longest_private: timedelta = LONGEST_PRIVATE
     changed_by: str = ""
+    retention: Retention = KEPT
 
     def tier(self, tier: Tier) -> TierPolicy:
         return next(row for row in self.tiers if row.tier is tier)

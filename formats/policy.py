@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.certificate import Algorithm, TrustClass
 from domain.errors import BadPolicy
 from domain.policy_rules import Path, Problem, problems, too_late
+from domain.retention import KEPT, Retention, written
 from domain.tiers import (
     DEFAULT_TIERS,
     LONGEST_PRIVATE,
@@ -141,6 +142,16 @@ class _Scope(_Part):
     paths: Texts = ()
 
 
+class _Retention(_Part):
+    looks: Annotated[Duration, _shown(written(KEPT.looks))] = KEPT.looks
+    findings: Annotated[Duration, _shown(written(KEPT.findings))] = KEPT.findings
+    deliveries: Annotated[Duration, _shown(written(KEPT.deliveries))] = KEPT.deliveries
+    changes: Annotated[Duration, _shown(written(KEPT.changes))] = KEPT.changes
+    security_events: Annotated[Duration, _shown(written(KEPT.security_events))] = KEPT.security_events
+    requests: Annotated[Duration, _shown(written(KEPT.requests))] = KEPT.requests
+    sessions: Annotated[Duration, _shown(written(KEPT.sessions))] = KEPT.sessions
+
+
 class PolicyFile(_Part):
     """The policy of Everleaf.  Every part is named, also an empty one, and the file ends with the line `...`."""
 
@@ -158,6 +169,7 @@ class PolicyFile(_Part):
     roots: Pems
     longest_private: Annotated[Duration, _shown("825d")] = LONGEST_PRIVATE
     changed_by: Printable = ""
+    retention: _Retention = _Retention()
 
 
 # Part -> how it is written where there is nothing to say.
@@ -278,6 +290,7 @@ def _to_domain(read: PolicyFile, version: str) -> Policy:
         roots=(*read.roots, *(root for row in read.issuers for root in row.roots)),
         longest_private=read.longest_private,
         changed_by=read.changed_by,
+        retention=Retention(**dict(read.retention)),
     )
 
 

@@ -11,7 +11,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import JSONB, Insert
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
@@ -56,6 +56,25 @@ def copy_rows(table: sa.Table, connection: Connection, columns: Sequence[str], r
     except psycopg.Error as error:
         raise _without_row(table, error) from None
     return count
+
+
+def delete_in_batches(
+    table: sa.Table, engine: Engine, old: sa.ColumnElement[bool], most: int, size: int = AT_ONCE
+) -> int:
+    """Delete at most ``most`` rows of ``table`` for which ``old`` holds, ``size`` in a transaction; gives how many.
+
+    By their places in the file, so that each batch is found once and needs no index on what it is deleted by.
+    """
+    place: sa.ColumnElement[object] = sa.literal_column(f"{table.name}.ctid")
+    done = 0
+    while done < most:
+        found = sa.select(place).select_from(table).where(old).limit(min(size, most - done)).scalar_subquery()
+        with engine.begin() as connection:
+            count = connection.execute(sa.delete(table).where(place == sa.any_(sa.func.array(found)))).rowcount
+        done += count
+        if not count:
+            break
+    return done
 
 
 def _without_row(table: sa.Table, error: psycopg.Error) -> Exception:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from store import tables
+from store.batches import delete_in_batches
 
 Kind = Literal["certificate", "discovery"]
 
@@ -20,7 +21,6 @@ def note_change(connection: Connection, kind: Kind, subject: str) -> None:
     connection.execute(sa.select(sa.func.pg_notify(tables.CHANGES_CHANNEL, "")))
 
 
-def forget_changes(engine: Engine, before: datetime) -> int:
-    """Drop changes of before ``before``; gives how many."""
-    with engine.begin() as connection:
-        return connection.execute(sa.delete(tables.changes).where(tables.changes.c.at < before)).rowcount
+def forget_changes(engine: Engine, before: datetime, most: int) -> int:
+    """Drop at most ``most`` changes of before ``before``; gives how many."""
+    return delete_in_batches(tables.changes, engine, tables.changes.c.at < before, most)

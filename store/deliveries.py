@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from domain.contracts import Delivery, Message
 from store import tables
+from store.batches import delete_in_batches
 
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
@@ -56,3 +57,8 @@ def waiting(engine: Engine, channel: str, before: datetime, most: int) -> list[t
     query = query.where(column.queued_at < before, column.message.is_not(None)).order_by(column.queued_at).limit(most)
     with engine.connect() as connection:
         return [(MESSAGE.validate_python(row.message), row.queued_at) for row in connection.execute(query)]
+
+
+def forget_deliveries(engine: Engine, before: datetime, most: int) -> int:
+    """Drop at most ``most`` that ended before ``before``; what still waits stays.  Gives how many."""
+    return delete_in_batches(tables.deliveries, engine, tables.deliveries.c.finished_at < before, most)

@@ -5,6 +5,7 @@ from pathlib import Path
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from domain.errors import NotReady
 from store.engine import create_engine
@@ -12,6 +13,17 @@ from store.roles import become_owner, grant
 
 # One migration at a time over all processes; the number is arbitrary and ours.
 MIGRATION_LOCK = 0x45564C46
+
+
+def revisions() -> set[str]:
+    """Every migration that this release knows."""
+    return {found.revision for found in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
@@ -24,8 +36,7 @@ def upgrade(database_url: str, revision: str = "head") -> None:
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             become_owner(connection)
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             if revision == "head":

@@ -39,3 +39,24 @@ def note(engine: Engine, reconciled: Reconciled, now: datetime) -> None:
         connection.execute(sa.delete(tables.reconciliations).where(old))
         if written and reconciled.differences:
             note_change(connection, "certificate", reconciled.differences[0].managed_id)
+
+
+def note_restored(engine: Engine, backup_made_at: datetime, now: datetime) -> None:
+    """Hold our CAs in a database that was put back to ``backup_made_at``, until a person has looked.
+
+    Noted as a comparison that was carried out: the next ones carry the hold on, `everleaf reconcile --apply` ends it.
+    """
+    row = {
+        "id": f"restored-{now:%Y%m%dT%H%M%S%f}",
+        "run_id": "",
+        "applied": True,
+        "living": 0,
+        "running": 0,
+        "counts": {},
+        "differences": [],
+        "held_since": now,
+        "began_at": backup_made_at,
+        "noted_at": now,
+    }
+    with engine.begin() as connection:
+        connection.execute(insert(tables.reconciliations).values(**row))

@@ -48,11 +48,15 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     },
     # Adopts, records, tells, redeems.
     "everleaf_lifecycle": {
-        **dict.fromkeys(("certificates", "looks", "orders", "tokens"), READ),
-        **dict.fromkeys(("events", "histories", "log_queue", "security_events"), APPEND),
-        **dict.fromkeys(("approvals", "cases", "deliveries", "findings", "lives", "managed"), KEEP),
+        **dict.fromkeys(("certificates", "orders", "tokens"), READ),
+        **dict.fromkeys(("events", "histories", "log_queue"), APPEND),
+        **dict.fromkeys(("approvals", "cases", "lives", "managed"), KEEP),
         **dict.fromkeys(("managed_certificates", "notices", "stream_heads"), KEEP),
-        **dict.fromkeys(("heartbeats", "judged_chains", "people", "slots"), ALL),
+        **dict.fromkeys(("deliveries", "findings", "heartbeats", "judged_chains", "people", "slots"), ALL),
+        # It forgets what is older than the policy says (``activities.retention``).
+        "looks": "SELECT, DELETE",
+        "login_links": "SELECT (expires_at, ctid), DELETE",
+        "security_events": "SELECT, INSERT, DELETE",
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "reconciliations": "SELECT, INSERT, DELETE",
@@ -60,7 +64,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "policies": "SELECT, INSERT, UPDATE (in_force_at)",
         "requests": "SELECT, DELETE",
         # Whether who asked for a code is still logged in; never the hash of a cookie.
-        "sessions": "SELECT (id, role, ended_at, expires_at)",
+        "sessions": "SELECT (id, role, ended_at, expires_at, ctid), DELETE",
         "warrants": "SELECT, INSERT, UPDATE (redeemed_by, redeemed_at, refusal)",
     },
     # Reads hostile bytes, so it holds the least: what it saw, and when it last looked.
@@ -90,7 +94,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "lives": "SELECT (managed_id, generation, fingerprint)",
         "heartbeats": ALL,
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",
-        # Whether the store was put back: nothing is signed until somebody has looked.
+        # Whether the store was put back or restored: nothing is signed until somebody has looked.
         "reconciliations": READ,
         "policies": READ,
         "uploads": READ,

@@ -24,9 +24,10 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client as TemporalClient
 
-from cli import temporal_server
+from cli import engine, temporal_server
 from cli.process import accepts, dying_with_parent, free_port
 from domain.errors import NotReady
+from domain.settings import Settings
 from store.engine import create_engine
 from store.migrate import upgrade
 from tests.launcher.waiting import until
@@ -112,11 +113,12 @@ def start_temporal(home: Path, port: int = 0) -> tuple["subprocess.Popen[bytes]"
     with log.open("wb") as stream:
         process = subprocess.Popen(dying_with_parent(command), stdout=stream, stderr=subprocess.STDOUT)
     address = f"127.0.0.1:{port}"
+    asked = Settings(database_url="", temporal_address=address, home="")
 
     def is_known() -> bool:
         """It listens some tenths of a second before it answers."""
         try:
-            return process.poll() is not None or (accepts(port) and bool(temporal_server.retention(address, "default")))
+            return process.poll() is not None or (accepts(port) and bool(engine.retention(asked)))
         except NotReady:
             return False
 

@@ -29,12 +29,13 @@ from temporalio.workflow import ActivityHandle
 
 from domain.contracts import RecordBatch
 from workflows.codec import unpacked
-from workflows.converter import DATA_CONVERTER
+from workflows.converter import DATA_CONVERTER, converter
 from workflows.courier import Courier
 from workflows.discovery import Discovery
 from workflows.lifecycle import CertificateLifecycle
 from workflows.reconciliation import Reconciliation
 from workflows.sandbox import Sandbox
+from workflows.sealing import KeyFile, opened
 
 WORKFLOWS = (CertificateLifecycle, Courier, Discovery, Reconciliation)
 ENDS = {
@@ -71,21 +72,27 @@ def read_history(text: str, workflow_id: str = "") -> WorkflowHistory:
     return WorkflowHistory(workflow_id or named, events)
 
 
-async def first_difference(history: WorkflowHistory, *, live: bool = False) -> str | None:
-    """What differs first between ``history`` and its replay, or None.  ``live``: the run may not have ended yet."""
+async def first_difference(history: WorkflowHistory, *, live: bool = False, keys: KeyFile | None = None) -> str | None:
+    """What differs first between ``history`` and its replay, or None.  ``live``: the run may not have ended yet.
+
+    ``keys``: of its payloads, where they are encrypted.  Raises NotReady without the right one.
+    """
     broken = _broken(history.events, live)
     if broken is not None:
         return broken
+    # The replayer would say that it failed, and not which key is missing.
+    for payload in history.events[0].workflow_execution_started_event_attributes.input.payloads:
+        opened(payload, keys)
     commanded: list[StartActivityInput] = []
     replayer = Replayer(
         workflows=WORKFLOWS,
-        data_converter=DATA_CONVERTER,
+        data_converter=converter(keys),
         interceptors=[_Listening(commanded)],
         workflow_runner=Sandbox(),
         runtime=_quiet(),
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-    found = [_input_difference(history.events, commanded)]
+    found = [_input_difference(history.events, commanded, keys)]
     if result.replay_failure is not None:
         found.append(_failure(result.replay_failure))
     differences = [difference for difference in found if difference is not None]
@@ -94,7 +101,7 @@ async def first_difference(history: WorkflowHistory, *, live: bool = False) -> s
     return differences[0].told if differences else None
 
 
-async def recorded_batches(history: WorkflowHistory) -> list[RecordBatch]:
+async def recorded_batches(history: WorkflowHistory, keys: KeyFile | None = None) -> list[RecordBatch]:
     """What a run had recorded so far, in its order: its events are made again as they were first made.
 
     Raises ValueError where today's code does not do what the history says.
@@ -102,7 +109,7 @@ async def recorded_batches(history: WorkflowHistory) -> list[RecordBatch]:
     batches: list[RecordBatch] = []
     replayer = Replayer(
         workflows=WORKFLOWS,
-        data_converter=DATA_CONVERTER,
+        data_converter=converter(keys),
         interceptors=[_Recording(batches)],
         workflow_runner=Sandbox(),
         runtime=_quiet(),
@@ -144,7 +151,9 @@ def _failure(failure: BaseException) -> Difference:
     return Difference(event, f"event {event}: {told}" if event else f"replay fails: {told}")
 
 
-def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartActivityInput]) -> Difference | None:
+def _input_difference(
+    events: Sequence[HistoryEvent], commanded: Sequence[StartActivityInput], keys: KeyFile | None
+) -> Difference | None:
     """Activities in the order in which they were scheduled; the replayer itself finds one too many or too few."""
     scheduled = [event for event in events if event.HasField("activity_task_scheduled_event_attributes")]
     for event, command in zip(scheduled, commanded, strict=False):
@@ -154,7 +163,7 @@ def _input_difference(events: Sequence[HistoryEvent], commanded: Sequence[StartA
             return Difference(event.event_id, told)
         replayed = DATA_CONVERTER.payload_converter.to_payloads(command.args)
         # Unpacked: how well zlib packs is no difference.
-        given = [unpacked(payload) for payload in stored.input.payloads]
+        given = [unpacked(opened(payload, keys)) for payload in stored.input.payloads]
         if not _alike([payload.data for payload in given], [payload.data for payload in replayed]):
             told = f"event {event.event_id}: the input of {command.activity} differs: "
             return Difference(event.event_id, told + _apart(given, replayed))

@@ -1,4 +1,4 @@
-"""Unpacks large payloads for the Temporal UI, by Temporal's protocol for codecs: what it shows is in no other form.
+"""Decrypts and unpacks payloads for the Temporal UI, by its protocol for codecs: what it shows is in no other form.
 
 The UI asks from the browser, from another origin than ours.  So the origins of our UIs alone (EVERLEAF_TEMPORAL_UI,
 EVERLEAF_AUDITORS_UI) may ask, with the session of whoever has logged in here, where the UI is told to include
@@ -26,6 +26,7 @@ from api.middleware import Layer
 from api.parts import CallerDep, Parts
 from domain.errors import BadInput
 from workflows.codec import MOST_UNPACKED, unpacked
+from workflows.sealing import KeyFile, opened
 
 router = APIRouter(tags=["codec"], route_class=Door)
 
@@ -51,7 +52,7 @@ class PayloadsItem(BaseModel):
 
 @router.post(DECODE_PATH, response_model=PayloadsItem)
 async def decode_payloads(asked: PayloadsItem, caller: CallerDep) -> Response:
-    """The payloads as they were before they were packed; those that are not packed come back as they are.
+    """The payloads as they were before they were packed and encrypted; what is neither comes back as it is.
 
     All of them together unpack to at most 16 MiB.
     """
@@ -59,18 +60,18 @@ async def decode_payloads(asked: PayloadsItem, caller: CallerDep) -> Response:
     if turns is None:
         _turns.set(turns := CapacityLimiter(AT_ONCE))
     # Also written in the thread: sixteen megabytes of JSON keep a loop busy for as long as unpacking them does.
-    body = await to_thread.run_sync(_decode, asked, limiter=turns)
+    body = await to_thread.run_sync(_decode, asked, caller.parts.payload_keys, limiter=turns)
     return Response(body, media_type="application/json")
 
 
-def _decode(asked: PayloadsItem) -> bytes:
+def _decode(asked: PayloadsItem, keys: KeyFile | None) -> bytes:
     left, found = MOST_UNPACKED, []
     for number, item in enumerate(asked.payloads):
         place = f"payloads[{number}]"
         metadata = {name: read(text, f"{place}.metadata.{name}") for name, text in item.metadata.items()}
         packed = Payload(metadata=metadata, data=read(item.data, f"{place}.data"))
         try:
-            payload = unpacked(packed, left)
+            payload = unpacked(opened(packed, keys), left)
         except BadInput as problem:
             raise BadInput(f"{place}.{problem.field}", problem.problem, problem.remedy) from problem
         # Counted over the whole request: 500 small bombs are one large one.

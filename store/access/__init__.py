@@ -4,9 +4,9 @@ The one writer of those tables; one file per kind.
 """
 
 from store.access.people import DECIDING, NAME_ONE, Actor, decides, everybody, head_of, people_of, person, sync_people
-from store.access.requests import KEYS_KEPT, claim_key, forget_keys
-from store.access.security import record_security_event, security_events
-from store.access.sessions import Session, end_session, living_sessions, log_in, session_of
+from store.access.requests import claim_key, forget_keys
+from store.access.security import forget_security_events, record_security_event, security_events
+from store.access.sessions import Session, end_session, forget_sessions, living_sessions, log_in, session_of
 from store.access.submissions import (
     Comment,
     KeptPolicy,
@@ -25,7 +25,6 @@ from store.access.warrants import MAY_SEND, Binding, mint_warrant, redeem
 
 __all__ = [
     "DECIDING",
-    "KEYS_KEPT",
     "MAY_SEND",
     "NAME_ONE",
     "Actor",
@@ -45,6 +44,8 @@ __all__ = [
     "end_session",
     "everybody",
     "forget_keys",
+    "forget_security_events",
+    "forget_sessions",
     "head_of",
     "keep_policy",
     "last_policy",

@@ -1,6 +1,6 @@
 """Idempotency keys: the same key is the same request, for as long as anybody may repeat it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 
 import sqlalchemy as sa
@@ -9,9 +9,7 @@ from sqlalchemy.engine import Engine
 
 from domain.errors import BadInput
 from store import tables
-
-# Longer than anybody repeats a request whose answer was lost.
-KEYS_KEPT = timedelta(days=30)
+from store.batches import delete_in_batches
 
 
 def claim_key(engine: Engine, request_id: str, meant: str, now: datetime) -> None:
@@ -33,7 +31,6 @@ def claim_key(engine: Engine, request_id: str, meant: str, now: datetime) -> Non
         )
 
 
-def forget_keys(engine: Engine, before: datetime) -> int:
-    """Drop what came before ``before``; gives how many."""
-    with engine.begin() as connection:
-        return connection.execute(sa.delete(tables.requests).where(tables.requests.c.at < before)).rowcount
+def forget_keys(engine: Engine, before: datetime, most: int) -> int:
+    """Drop at most ``most`` keys that came before ``before``; gives how many."""
+    return delete_in_batches(tables.requests, engine, tables.requests.c.at < before, most)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from store import tables
+from store.batches import delete_in_batches
 
 
 def record_security_event(connection: Connection, kind: str, actor: str, detail: str) -> None:
@@ -21,3 +22,8 @@ def security_events(engine: Engine, since: datetime | None = None, limit: int = 
         query = query.where(tables.security_events.c.at >= since)
     with engine.connect() as connection:
         return list(connection.execute(query).mappings())
+
+
+def forget_security_events(engine: Engine, before: datetime, most: int) -> int:
+    """Drop at most ``most`` events of before ``before``; gives how many."""
+    return delete_in_batches(tables.security_events, engine, tables.security_events.c.at < before, most)

@@ -14,6 +14,7 @@ from domain.tiers import Role
 from store import tables
 from store.access.people import Actor, decides
 from store.access.security import record_security_event
+from store.batches import delete_in_batches
 
 # A browser that is closed, or whose stream has ended, for this long is logged out.
 SESSION_IDLE = timedelta(minutes=30)
@@ -103,6 +104,12 @@ def living_sessions(engine: Engine) -> Sequence[RowMapping]:
     )
     with engine.connect() as connection:
         return connection.execute(sa.select(*shown).where(alive).order_by(column.made_at.desc())).mappings().all()
+
+
+def forget_sessions(engine: Engine, before: datetime, most: int) -> int:
+    """Drop at most ``most`` sessions, and login links, whose last moment was before ``before``; gives how many."""
+    gone = delete_in_batches(tables.sessions, engine, tables.sessions.c.expires_at < before, most)
+    return gone + delete_in_batches(tables.login_links, engine, tables.login_links.c.expires_at < before, most - gone)
 
 
 def _actor_id(person: str, session_id: str) -> str:

@@ -7,6 +7,7 @@ import threading
 import zlib
 from base64 import b64decode, b64encode
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,10 +20,12 @@ from api.main import build
 from api.parts import Parts
 from api.routes.codec import origin_of
 from domain.tiers import Role
+from formats.payload_keys import parse_keys
 from store import access
 from tests.api.conftest import House
 from tests.launcher.waiting import LONG_SECONDS
 from workflows.codec import ZLIB, packed, unpacked
+from workflows.sealing import KeyFile, Sealing
 
 UI = "http://127.0.0.1:8233"
 LARGE = Payload(metadata={"encoding": b"json/plain"}, data=b'"' + b"mc-1 " * 20_000 + b'"')
@@ -38,9 +41,11 @@ def bomb(size: int) -> dict[str, Any]:
     return item(Payload(metadata={"encoding": ZLIB}, data=zlib.compress(bytes(size))))
 
 
-async def ask(house: House, headers: dict[str, str], method: str = "POST", **given: Any) -> httpx2.Response:
+async def ask(
+    house: House, headers: dict[str, str], method: str = "POST", payload_keys: KeyFile | None = None, **given: Any
+) -> httpx2.Response:
     """As a browser or a machine would, with its own headers alone."""
-    app = build(replace(house.app.state.parts, temporal_ui=f"{UI}/"))
+    app = build(replace(house.app.state.parts, temporal_ui=f"{UI}/", payload_keys=payload_keys))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as client:
         return await client.request(method, "/codec/decode", headers=headers, **given)
@@ -63,6 +68,25 @@ async def test_what_was_packed_comes_back_and_the_rest_as_it_was(house: House) -
     assert answer.status_code == 200
     assert answer.json() == {"payloads": [item(LARGE), item(SMALL)]}
     assert b64decode(answer.json()["payloads"][0]["data"]) == LARGE.data
+
+
+async def test_what_was_encrypted_is_shown_to_those_who_may_read(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "payload.keys"
+    file.write_text(f"one {b64encode(bytes(range(32))).decode()}\n")
+    keys = KeyFile(str(file), parse_keys)
+    sent = {"payloads": [item(one) for one in await Sealing(keys).encode([LARGE, SMALL])]}
+    headers = {"origin": UI, "cookie": logged_in(house), "sec-fetch-site": "same-site"}
+
+    answer = await ask(house, headers, payload_keys=keys, json=sent)
+    assert answer.json() == {"payloads": [item(LARGE), item(SMALL)]}
+
+    nobody = await ask(house, {"origin": UI}, payload_keys=keys, json=sent)
+    assert nobody.status_code == 401
+
+    file.write_text(f"two {b64encode(bytes(range(1, 33))).decode()}\n")
+    without = await ask(house, headers, payload_keys=KeyFile(str(file), parse_keys), json=sent)
+    assert without.status_code == 503
+    assert "the key 'one'" in without.json()["detail"]
 
 
 async def test_the_ui_asks_with_the_session_of_its_reader(house: House) -> None:

@@ -167,7 +167,7 @@ class World:
         return start(["worker.py", queues], self.home / "worker.log", {**environment, **more})
 
     async def client(self) -> Client:
-        return await connect(self.settings)
+        return await connect(self.settings, None)
 
     def discover(self) -> None:
         async def begin() -> None:

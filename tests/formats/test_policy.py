@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from domain.errors import BadPolicy
+from domain.retention import KEPT
 from domain.tiers import Policy, Tier
 from formats.policy import parse_policy, policy_json_schema
 from tests.policies import whole
@@ -68,6 +69,18 @@ GOOD_TARGETS = ("mode: '0640'\n    owner: root:ssl-cert", "mode: '0440'\n    own
 @pytest.mark.parametrize("extra", [*GOOD_TARGETS, "reload: [systemctl, reload, 'nginx@{port}']"])
 def test_a_group_may_read_a_key_where_it_is_named(extra: str) -> None:
     read(GOOD.replace("key.pem\n", f"key.pem\n    {extra}\n"))
+
+
+def test_how_long_things_are_kept_is_a_part_with_defaults_and_bounds() -> None:
+    assert parse_policy(GOOD.encode()).retention == KEPT
+    read = parse_policy(f"{GOOD}retention:\n  looks: 30d\n  changes: 2h\n".encode()).retention
+    assert (read.looks, read.changes, read.findings) == (timedelta(days=30), timedelta(hours=2), KEPT.findings)
+    for text, field in (("looks: 1d", "retention.looks"), ("security_events: 90d", "retention.security_events")):
+        with pytest.raises(BadPolicy) as refused:
+            parse_policy(f"{GOOD}retention:\n  {text}\n".encode())
+        assert (refused.value.line, refused.value.field) == (GOOD.count("\n") + 2, field)
+    with pytest.raises(BadPolicy, match=r"retention\.events: is not a field of a policy"):
+        parse_policy(f"{GOOD}retention:\n  events: 1d\n".encode())
 
 
 def test_names_are_asked_for_at_their_address_or_where_dns_says() -> None:
@@ -179,3 +192,5 @@ def test_what_the_schema_shows_as_a_default_may_be_written() -> None:
         ("825d", True),
         ("24h", True),
     ]
+    for one in schema["$defs"]["_Retention"]["properties"].values():
+        assert re.match(one["pattern"], one["default"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.house.sources import ROOT, dotted, files, tree
 
-# COPY goes through one function.
-WRITES = {"insert", "update", "delete", "copy_rows"}
+# COPY, and what is forgotten in batches, go through one function each.
+WRITES = {"insert", "update", "delete", "copy_rows", "delete_in_batches"}
 TABLES = ROOT / "store" / "tables.py"
 
 
@@ -76,7 +76,7 @@ def test_the_rule_sees_each_way_to_write() -> None:
         "pg.insert(events).values(x=1)",
         "events.delete()",
     )
-    ways = (*ways, "copy_rows(tables.events, c, [], [])")
+    ways = (*ways, "copy_rows(tables.events, c, [], [])", "delete_in_batches(tables.events, e, old, 9)")
     assert all(written(ast.parse(way), {"events"}) == {"events"} for way in ways)
 
 

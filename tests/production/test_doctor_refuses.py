@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import production, temporal_server
+from cli import engine, production, temporal_server
 from cli.doctor import Patient
 from cli.home import PROJECT, Home
 from cli.main import app
@@ -154,7 +154,7 @@ def test_in_a_container_the_publishing_port_decides(
 def test_a_server_over_postgresql_is_accepted(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """No such server can be started here: what it answers is what its maintainers' server answers."""
     monkeypatch.setenv("EVERLEAF_TEMPORAL_ADDRESS", "temporal:7233")
-    monkeypatch.setattr(temporal_server, "stores", lambda address: {"postgres12"})
+    monkeypatch.setattr(engine, "stores", lambda settings: {"postgres12"})
     assert production.temporal_store(patient(home)).outcome == "good"
 
 
@@ -169,18 +169,28 @@ def test_a_temporal_that_the_world_reaches_is_refused(
     assert production.temporal_door(patient(home)).outcome == outcome
 
 
+def test_a_temporal_that_asks_who_comes_may_stand_in_public(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERLEAF_TEMPORAL_ADDRESS", "8.8.8.8:7233")
+    monkeypatch.setenv("EVERLEAF_TEMPORAL_CA", "/etc/everleaf/temporal-ca.pem")
+    # That we know who it is does not tell it who we are.
+    assert production.temporal_door(patient(home)).outcome == "bad"
+    monkeypatch.setenv("EVERLEAF_TEMPORAL_API_KEY_FILE", "/run/secrets/temporal")
+    assert production.temporal_door(patient(home)).outcome == "good"
+
+
 def test_a_failpoint_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     assert production.failpoints(patient(home)).outcome == "good"
     monkeypatch.setenv("EVERLEAF_FAILPOINT", "issue.signed")
     assert production.failpoints(patient(home)).outcome == "bad"
 
 
-def test_a_password_file_that_everybody_reads_is_refused(
-    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("variable", production.SHARED)
+def test_a_secret_that_everybody_reads_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
-    file = tmp_path / "password"
+    file = tmp_path / "secret"
     file.write_text("hunter2")
-    monkeypatch.setenv("EVERLEAF_DATABASE_PASSWORD_FILE", str(file))
+    monkeypatch.setenv(variable, str(file))
     file.chmod(0o440)
     assert production.key_files(patient(home)).outcome == "good"
     file.chmod(0o444)

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from sqlalchemy.engine import Engine
 
+from activities.retention import FORGET
 from domain.certificate import KeyRef, Look, LookOutcome, Slot, TrustClass
 from domain.contracts import Delivery, Message, Plan, RedeemWarrant, SlotLook
 from domain.tiers import Person, Role
-from store import access, ca, custody, deliveries, histories, orders, reader
+from store import access, ca, custody, deliveries, histories, orders, reader, tables
 from store.access import Actor, Binding
-from store.changes import forget_changes
+from store.batches import delete_in_batches
 from store.engine import conninfo, create_engine
 from store.migrate import upgrade
 from store.roles import MIGRATOR
@@ -147,9 +148,16 @@ def test_the_lifecycle_worker_tells_redeems_archives_and_forgets(enter: Enter) -
 
     histories.keep_history(engine, histories.History("certificate/mc-none", "r", 1, "0.1.0", "{}", 1), NOW)
     assert histories.has_history(engine, "certificate/mc-none", "r")
-    assert forget_changes(engine, datetime(2000, 1, 1, tzinfo=UTC)) == 0
     with adoptions.adopting(engine) as connection:
         adoptions.release_slots(connection, "mc-none", [(SLOT.url, SLOT.algorithm)])
+
+
+def test_the_lifecycle_worker_forgets_what_is_old(enter: Enter) -> None:
+    engine, long_ago = enter("lifecycle"), datetime(2000, 1, 1, tzinfo=UTC)
+    assert [forget(engine, long_ago, 100) for forget in FORGET.values()] == [0] * len(FORGET)
+    # Of discoveries that are over, which there are none of here.
+    assert delete_in_batches(tables.looks, engine, tables.looks.c.discovery_id == "none", 100) == 0
+    assert delete_in_batches(tables.findings, engine, tables.findings.c.discovery_id == "none", 100) == 0
 
 
 def test_the_api_lets_people_in_and_keeps_what_they_bring(enter: Enter) -> None:
@@ -170,7 +178,7 @@ def test_the_api_lets_people_in_and_keeps_what_they_bring(enter: Enter) -> None:
     assert access.comments_on(engine, "mc-none") == []
     access.say_comment(engine, "c-1")
     access.claim_key(engine, "r-1", "what was asked", NOW)
-    assert access.forget_keys(enter("lifecycle"), NOW + access.KEYS_KEPT) == 1
+    assert access.forget_keys(enter("lifecycle"), NOW + timedelta(days=30), 100) == 1
     assert len(access.comments_on(engine, "mc-none")) == 1
     access.add_upload(engine, "u-1", access.Upload("o-3", (b"der",), "person/head", NOW))
     assert access.uploads_for(enter("issue"), "o-3")

@@ -14,7 +14,7 @@ async def test_a_server_that_never_comes_is_named_with_the_remedy() -> None:
     nowhere = Settings(database_url="", temporal_address=address, home="")
 
     with pytest.raises(NotReady, match=f"{address}.*everleaf up"):
-        await connect_within(nowhere, patience_seconds=0)
+        await connect_within(nowhere, None, patience_seconds=0)
 
 
 def test_search_attributes_fit_the_columns_of_the_visibility_store() -> None:
