@@ -128,6 +128,7 @@ def lifecycle(parts: Parts) -> list[Any]:
             parts.client,
             now,
             messenger.begin_again,
+            messenger.begin_anew,
             messenger.observe,
             messenger.tell,
             messenger.give_up,

@@ -7,7 +7,7 @@ anything is called missing its workflow is described, because the lists of Tempo
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
@@ -58,6 +58,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 DESCRIBED_AT_ONCE = 16
 MOST_FAILING = 5000
 MOST_HANDED = 500
+EVER = datetime.min.replace(tzinfo=UTC)
 STATUS: dict[int, Running] = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING: "running",
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: "running",
@@ -72,13 +73,15 @@ STATUS: dict[int, Running] = {
 
 @dataclass(frozen=True, slots=True)
 class ReconcilingParts:
-    """``begin``: starts a lifecycle that goes on from the store, where none runs; ``observe``: tells it of a notice;
-    ``hand_over``: gives a message to its Courier; ``give_up``: tells a lifecycle that its message reached nobody."""
+    """``begin``: starts a lifecycle that goes on from the store, where none runs; ``replace``: ends the one that runs
+    before; ``observe``: tells it of a notice; ``hand_over``: gives a message to its Courier; ``give_up``: tells a
+    lifecycle that its message reached nobody."""
 
     engine: Engine
     client: Client
     clock: Callable[[], datetime]
     begin: Callable[[str], Awaitable[None]]
+    replace: Callable[[str], Awaitable[object]]
     observe: Callable[[str, str], Awaitable[None]]
     hand_over: Callable[[Message], Awaitable[None]]
     give_up: Callable[[Message], Awaitable[None]]
@@ -101,13 +104,34 @@ class ReconcilingActivities:
         suspects = await self._differing(now)
         failing = frozenset(await self._listed(FAILING, MOST_FAILING))
         overdue = await self._ask(reader.overdue_ids, now - OVERDUE_AFTER, asked.after, MOST_PAIRS + 1)
-        ordered = sorted(one for one in {*suspects, *failing, *overdue} if one > asked.after)
+        stale = frozenset(await self._stale(asked))
+        ordered = sorted(one for one in {*suspects, *failing, *overdue, *stale} if one > asked.after)
         page, more = ordered[:MOST_PAIRS], ordered[MOST_PAIRS:]
-        pairs = await self._pairs(page, failing)
+        pairs = [replace(pair, is_stale=pair.managed_id in stale) for pair in await self._pairs(page, failing)]
         behind_now = await asyncio.to_thread(behind, self._parts.engine, MOST_PAIRS)
         running = await self._parts.client.count_workflows(RUNNING)
         compared = await self._ask(_compared, asked, pairs, (page[-1] if more else "", running.count))
         return replace(compared, behind=tuple(behind_now))
+
+    async def _stale(self, asked: Compare) -> list[str]:
+        """Ids of which the store has recorded more than a Temporal that was put back can know.
+
+        It was where it does not know the comparison that ended last; the newest that it knows says to when.
+        """
+        last = await self._ask(reader.last_applied)
+        if last is None or not last["workflow_id"] or await self._knows(last["workflow_id"], last["run_id"]):
+            return []
+        since = await self._ask(reader.noted_at, asked.previous) or EVER
+        return await self._ask(reader.recorded_since, since, asked.after, MOST_PAIRS + 1)
+
+    async def _knows(self, workflow_id: str, run_id: str) -> bool:
+        try:
+            await self._parts.client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
 
     async def _differing(self, now: datetime) -> set[str]:
         """Ids that only one of the two has; lists lag, so some of them are well all the same."""
@@ -185,16 +209,17 @@ class ReconcilingActivities:
         for batch in batches(asked.managed_ids, AT_ONCE):
             await awake.make_room(len(batch))
             heads = await asyncio.to_thread(heads_of, engine, list(batch))
-            notices += sum(await asyncio.gather(*map(self._begin, batch)))
+            begin = self._parts.replace if asked.replacing else self._parts.begin
+            notices += sum(await asyncio.gather(*(self._begin(managed_id, begin) for managed_id in batch)))
             heartbeat()
             for managed_id in batch:
                 awake.add(managed_id, heads.get(managed_id, -1))
         return BegunAgain(len(asked.managed_ids), notices)
 
-    async def _begin(self, managed_id: str) -> int:
+    async def _begin(self, managed_id: str, begin: Callable[[str], Awaitable[object]]) -> int:
         """How many notices it was sent again."""
         lost = await asyncio.to_thread(send_again, self._parts.engine, managed_id)
-        await self._parts.begin(managed_id)
+        await begin(managed_id)
         for notice_id in lost:
             await self._parts.observe(managed_id, notice_id)
         if lost:

@@ -13,10 +13,13 @@ from temporalio.service import RPCError
 
 from activities.discovery import heartbeat
 from domain.contracts import MOST_PAIRS, RecordBatch, RestoreStreams, StreamsRestored
-from domain.errors import EverleafError, NotReady
+from domain.errors import Conflict, EverleafError, NotReady
+from domain.lifecycle.decoding import happened_of
+from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
-from store.facts import caught_up, heads_of, record
+from store.facts import caught_up, events_of, heads_of, record
+from store.sightings.regaining import regain
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +91,17 @@ class RestoringActivities:
             again = replace(batch, events=missing)
             recorded = await asyncio.to_thread(record, engine, again, self._parts.release, self._parts.clock())
             made, head = made + len(missing), recorded.head
+        await asyncio.to_thread(self._regain, managed_id)
         await asyncio.to_thread(caught_up, engine, managed_id)
         return made
+
+    def _regain(self, managed_id: str) -> None:
+        """Raises Conflict where a discovery has given its places to another."""
+        engine = self._parts.engine
+        state = refold(managed_id, map(happened_of, events_of(engine, managed_id)))
+        why = "" if state.retired else regain(engine, state, self._parts.clock())
+        if why:
+            raise Conflict(f"{managed_id} cannot be governed again: {why}")
 
     async def _batches(self, managed_id: str, head: int) -> list[RecordBatch]:
         """From the newest run back to the one that recorded the event behind ``head``."""

@@ -15,6 +15,7 @@ POLL_SECONDS = 1.0
 # Kind of a difference -> (what was done about it, what would be done).
 DONE = {
     "begun-again": ("begun again from the store", "it would be begun again from the store"),
+    "put-back": ("begun again from the store", "it would be begun again from the store"),
     "stuck": ("left as it is, and told", "left as it is"),
     "overdue": ("left as it is, and told if it stays so", "left as it is"),
     "orphan": ("left as it is, and told", "left as it is"),

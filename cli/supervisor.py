@@ -12,7 +12,7 @@ from typing import Any
 from cli.home import Home
 from cli.process import Child
 from cli.progress import STANDSTILL_SECONDS, Progress
-from domain.errors import NotReady
+from domain.errors import BadInput, NotReady
 
 # A part that works at its start, on a slow machine say, is waited for; one that stands still for half a minute is not.
 LONGEST_START_SECONDS = 900.0
@@ -269,3 +269,11 @@ def _cause(code: int | None) -> str:
     if code is not None and code < 0:
         return f"was ended by signal {signal.Signals(-code).name}"
     return f"ended with code {code}"
+
+
+def hung_seconds() -> float:
+    """How long a part may leave a question unanswered until it is started again.  Raises BadInput."""
+    given = os.environ.get("EVERLEAF_HUNG_SECONDS", f"{HUNG_SECONDS:g}")
+    if not given.isdecimal() or not 0 < int(given) <= 86_400:
+        raise BadInput("EVERLEAF_HUNG_SECONDS", f"{given!r} is no number of seconds", "Write one from 1 to 86400.")
+    return float(given)

@@ -21,7 +21,7 @@ from cli.parts import Surroundings
 from cli.ports import Ports, choose
 from cli.postgres import EmbeddedPostgres
 from cli.process import claim, open_log
-from cli.supervisor import HUNG_SECONDS, Supervisor
+from cli.supervisor import Supervisor, hung_seconds
 from domain.errors import BadInput, BadPolicy, EverleafError, NotReady
 from domain.settings import Settings, parse, with_password_file
 from formats.policy import parse_policy
@@ -154,14 +154,6 @@ def _temporal_ui(ports: Ports) -> str:
     """Where people see runs: what is set, else the development server's own; beside a server of theirs, not known."""
     own = "" if os.environ.get("EVERLEAF_TEMPORAL_ADDRESS") else f"http://127.0.0.1:{ports.temporal_ui}"
     return os.environ.get("EVERLEAF_TEMPORAL_UI") or own
-
-
-def hung_seconds() -> float:
-    """How long a part may leave a question unanswered until it is started again.  Raises BadInput."""
-    given = os.environ.get("EVERLEAF_HUNG_SECONDS", f"{HUNG_SECONDS:g}")
-    if not given.isdecimal() or not 0 < int(given) <= 86_400:
-        raise BadInput("EVERLEAF_HUNG_SECONDS", f"{given!r} is no number of seconds", "Write one from 1 to 86400.")
-    return float(given)
 
 
 def namespace() -> str:

@@ -632,6 +632,8 @@ class Pair:
     name: str = ""
     head: str = ""
     overdue_since: datetime | None = None
+    # Temporal was put back to a time before the last event that the store holds of it.
+    is_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -676,9 +678,12 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class BeginAgain:
-    """Lifecycles that do not run, to be begun again from what the store holds; at most ``MOST_PAIRS``."""
+    """Lifecycles that do not run, to be begun again from what the store holds; at most ``MOST_PAIRS``.
+
+    ``replacing``: they run, of a time that is over, and are ended first."""
 
     managed_ids: tuple[str, ...]
+    replacing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -738,6 +743,7 @@ class Reconciled:
     """How a comparison ended.  ``differences``: the first ``MOST_PAIRS``; ``counts``: of all of them, by kind."""
 
     id: str
+    workflow_id: str
     run_id: str
     began_at: datetime
     applied: bool

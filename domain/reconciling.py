@@ -25,7 +25,7 @@ HANDED_AFTER = timedelta(minutes=2)
 # Names in one message; the rest are counted.
 NAMED = 20
 
-Kind = Literal["begun-again", "stuck", "overdue", "orphan", "gap"]
+Kind = Literal["begun-again", "put-back", "stuck", "overdue", "orphan", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Difference:
     @property
     def mends_itself(self) -> bool:
         """Whether the reconciler repairs it; what is told once more each time it happens anew."""
-        return self.kind == "begun-again"
+        return self.kind in ("begun-again", "put-back")
 
 
 ENDED = {
@@ -70,6 +70,8 @@ def difference(pair: Pair, now: datetime) -> Difference | None:
         return None
     if pair.running in ENDED:
         return found("begun-again", ENDED[pair.running])
+    if pair.is_stale:
+        return found("put-back", "Temporal was put back to a time before its last events")
     if pair.running == "failing":
         return found("stuck", "its tasks fail; it runs again by itself with a release that mends the code")
     if pair.running == "paused":
@@ -154,6 +156,7 @@ def tally(found: Iterable[Difference], heads: Sequence[str], into: dict[str, Tal
 
 WORDS: Mapping[Kind, str] = {
     "begun-again": "begun again",
+    "put-back": "of an earlier time, begun again",
     "stuck": "stuck",
     "overdue": "overdue",
     "orphan": "unknown to the store",

@@ -21,6 +21,7 @@ def note(engine: Engine, reconciled: Reconciled, now: datetime) -> None:
     """Keep how a comparison ended, and forget those of more than 30 days ago; a repetition changes nothing."""
     row = {
         "id": reconciled.id,
+        "workflow_id": reconciled.workflow_id,
         "run_id": reconciled.run_id,
         "applied": reconciled.applied,
         "living": reconciled.living,
@@ -48,6 +49,8 @@ def note_restored(engine: Engine, backup_made_at: datetime, now: datetime) -> No
     """
     row = {
         "id": f"restored-{now:%Y%m%dT%H%M%S%f}",
+        # Of none: Temporal is in no backup, and what it lost begins again.
+        "workflow_id": "",
         "run_id": "",
         "applied": True,
         "living": 0,

@@ -415,6 +415,7 @@ reconciliations = Table(
     "reconciliations",
     metadata,
     Column("id", String, primary_key=True),
+    Column("workflow_id", String, nullable=False),
     Column("run_id", String, nullable=False),
     # Not applied: somebody asked what differs, and nothing was changed.
     Column("applied", Boolean, nullable=False),

@@ -2,7 +2,7 @@
 
 import re
 
-from formats.policy import EMPTY
+from formats.policy_form import EMPTY
 from formats.policy_text import END_MARK
 
 

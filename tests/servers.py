@@ -100,14 +100,16 @@ def own_postgres() -> Iterator[tuple[PostgresServer, Cluster]]:
             server.stop()
 
 
-def start_temporal(home: Path, port: int = 0) -> tuple["subprocess.Popen[bytes]", str]:
-    """A development server without a file, and its address.  Raises NotReady where there is no program.
+def start_temporal(home: Path, port: int = 0, *, file: str = "") -> tuple["subprocess.Popen[bytes]", str]:
+    """A development server, and its address.  Raises NotReady where there is no program.
 
-    ``port``: of one that has ended, to stand in its place with nothing of what it held.
+    ``port``: of one that has ended, to stand in its place with nothing of what it held, or with what ``file`` below
+    ``home`` holds.
     """
     port = port or free_port()
     command = [temporal_server.program(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
     command += ["--port", str(port), "--log-level", "error"]
+    command += ["--db-filename", str(home / file)] if file else []
     command += [part for name, kind in ATTRIBUTES for part in ("--search-attribute", f"{name}={kind}")]
     log = home / "temporal.log"
     with log.open("wb") as stream:

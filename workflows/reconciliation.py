@@ -97,9 +97,11 @@ class Reconciliation:
                 heard.made_again = f"{restored.events} events of {restored.streams} certificates"
 
     async def begin_again(self, found: Sequence[Difference]) -> None:
-        ended = tuple(one.managed_id for one in found if one.mends_itself)
-        if ended:
-            await steps.begin_again(BeginAgain(ended), summary=f"begin {len(ended)} lifecycles again")
+        for kind in ("begun-again", "put-back"):
+            ended = tuple(one.managed_id for one in found if one.kind == kind)
+            if ended:
+                asked = BeginAgain(ended, replacing=kind == "put-back")
+                await steps.begin_again(asked, summary=f"begin {len(ended)} lifecycles again")
 
     def keep(self, found: Sequence[Difference], new: Sequence[Difference], heads: Sequence[str]) -> None:
         self.found += found[: MOST_PAIRS - len(self.found)]
@@ -121,6 +123,7 @@ class Reconciliation:
         rows = (DifferenceRow(one.kind, one.managed_id, one.name, one.detail, one.told) for one in self.found)
         return Reconciled(
             id=comparison,
+            workflow_id=workflow.info().workflow_id,
             run_id=workflow.info().run_id,
             began_at=self.began,
             applied=request.apply,

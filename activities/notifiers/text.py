@@ -112,7 +112,7 @@ def _part(message: Message, code: Code | None, api_url: str) -> str:
         # What a closed message knows is the certificate that was replaced.
         replaced = dict(message.facts).get("outcome") in ("verified", "superseded")
         lines.append(f"{'Old one ends:' if replaced else 'Ends:':<13}{' ' * replaced}{when(message.ends_at)}")
-    lines += [f"{_label(name):<13}{value}" for name, value in message.facts if name not in WORDED and value]
+    lines += [f"{_label(name):<12} {value}" for name, value in message.facts if name not in WORDED and value]
     lines += ["", f"What to do:  {TO_DO[message.topic]}"]
     page = "/" if message.topic == "reconciled" else f"/certificates/{message.managed_id}"
     lines.append(f"Page:        {api_url}{page}")

@@ -132,6 +132,7 @@ def workers_of(pulse: Pulse) -> Part:
 # Kind of a difference -> what is said of one, and of several.
 FOUND = {
     "begun-again": ("lifecycle was begun again", "lifecycles were begun again"),
+    "put-back": ("lifecycle of an earlier time was replaced", "lifecycles of an earlier time were replaced"),
     "stuck": ("lifecycle does not go on", "lifecycles do not go on"),
     "overdue": ("lifecycle is overdue", "lifecycles are overdue"),
     "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),

@@ -73,6 +73,14 @@ def overdue_ids(connection: Connection, before: datetime, after: str, most: int)
     return list(connection.execute(query.order_by(READ.id).limit(most)).scalars())
 
 
+def recorded_since(connection: Connection, since: datetime, after: str, most: int) -> list[str]:
+    """Living certificates of which something was recorded behind ``since``, from the one behind ``after`` on."""
+    c = tables.events.c
+    recorded = sa.select(c.stream).where(c.recorded_at > since, c.stream > after).distinct()
+    query = sa.select(READ.id).where(sa.not_(READ.retired), READ.id.in_(recorded)).order_by(READ.id).limit(most)
+    return list(connection.execute(query).scalars())
+
+
 def heads(connection: Connection) -> list[str]:
     """Everybody who is the head of IT security of a living certificate."""
     head = MANAGED.terms["head"].astext
@@ -94,6 +102,11 @@ def held_since(engine: Engine) -> datetime | None:
     query = sa.select(column.held_since).where(column.applied).order_by(column.noted_at.desc()).limit(1)
     with engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
+
+
+def noted_at(connection: Connection, comparison_id: str) -> datetime | None:
+    query = sa.select(tables.reconciliations.c.noted_at).where(tables.reconciliations.c.id == comparison_id)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def is_known(connection: Connection, comparison_id: str) -> bool:

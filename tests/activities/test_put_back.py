@@ -43,7 +43,7 @@ def test_nothing_is_signed_after_the_store_was_put_back_until_a_person_says_so(h
     def compared(comparison_id: str, *, held: bool) -> None:
         house.clock.advance(timedelta(minutes=5))
         now = house.clock()
-        found = Reconciled(comparison_id, "run", now, True, 1, 1, held_since=now if held else None)
+        found = Reconciled(comparison_id, "workflow", "run", now, True, 1, 1, held_since=now if held else None)
         note(house.engine, found, now)
 
     first = issued(house, plan)

@@ -28,6 +28,7 @@ from tests.postgres_server import PostgresServer
 from tests.servers import TEMPLATE, Cluster, start_temporal
 
 T = TypeVar("T")
+FILE = "temporal.db"
 
 
 @dataclass
@@ -87,15 +88,35 @@ class Shaken:
         self.ask(lambda client: client.get_schedule_handle(RECONCILIATION_SCHEDULE).trigger())
         until(lambda: self.comparisons() > before)
 
+    def put_temporal_back(self, before: Callable[[], None]) -> None:
+        """To what it held before ``before``: its file, as it lay on the disk."""
+        kept = {path.name: path.read_bytes() for path in self.stopped_files()}
+        self.start_again()
+        before()
+        for path in self.stopped_files():
+            path.unlink()
+        for name, content in kept.items():
+            (self.temporal_folder / name).write_bytes(content)
+        self.start_again()
+
+    def stopped_files(self) -> list[Path]:
+        self.temporal.terminate()
+        self.temporal.wait()
+        return sorted(self.temporal_folder.glob(f"{FILE}*"))
+
+    def start_again(self) -> None:
+        self.temporal, _ = start_temporal(self.temporal_folder, self.port, file=FILE)
+
     def wipe_temporal(self) -> None:
-        end(self.temporal)
-        self.temporal, _ = start_temporal(self.temporal_folder, self.port)
+        for path in self.stopped_files():
+            path.unlink()
+        self.start_again()
 
 
 @contextmanager
 def shaken(cluster: Cluster, engine: Engine) -> Iterator[Shaken]:
     with tempfile.TemporaryDirectory(prefix="evl-tp-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        temporal, address = start_temporal(Path(folder))
+        temporal, address = start_temporal(Path(folder), file=FILE)
         port = int(address.rpartition(":")[2])
         settings = Settings(cluster.url(TEMPLATE), address, "")
         made = None
@@ -105,6 +126,16 @@ def shaken(cluster: Cluster, engine: Engine) -> Iterator[Shaken]:
                 yield made
         finally:
             end(made.temporal if made is not None else temporal)
+
+
+@pytest.fixture
+def shaken_early(mortal: tuple[PostgresServer, Engine]) -> Iterator[Shaken]:
+    """Two internal certificates that are being found and renewed."""
+    server, engine = mortal
+    with shaken(Cluster(server.socket), engine) as made:
+        made.world.start_worker()
+        made.world.discover()
+        yield made
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from domain.contracts import Noted, Reconcile
 from domain.names import LIFECYCLE_QUEUE, reconciliation_workflow
 from store import tables
+from store.migrate import upgrade
 from tests.chaos.conftest import Shaken, shaken
 from tests.faults.worlds import end
 from tests.launcher.waiting import until
@@ -92,3 +93,27 @@ def test_its_events_are_made_again_by_replay_and_a_person_lets_our_cas_sign_agai
     assert product.all_run()
     # No second certificate: nothing was ordered for what came back.
     assert set(product.orders()) <= set(orders)
+
+
+def test_a_certificate_that_was_adopted_since_is_governed_again_and_by_one_lifecycle(
+    begun: tuple[Shaken, Cluster],
+) -> None:
+    product, cluster = begun
+    until(product.world.is_finished)
+    certificates, late = product.certificates(), heads(product)
+    until(lambda: product.comparisons() > 0)
+    # A store of before the first discovery, which knows nothing but its policy.
+    cluster.execute(f"CREATE DATABASE {EARLIER}")
+    upgrade(cluster.url(EARLIER))
+    copy(product, cluster, TEMPLATE, EARLIER)
+    until(lambda: held(product)[-1:] == [True])
+    until(lambda: all(heads(product).get(one, -1) >= late[one] for one in late))
+    until(lambda: product.certificates() == certificates)
+    product.world.discover_again()
+    until(lambda: bool(product.rows(sa.select(tables.discoveries.c.id).where(tables.discoveries.c.state == "adopted"))))
+    assert product.certificates() == certificates
+    owners = {str(row) for row in product.rows(sa.select(tables.slots.c.managed_id))}
+    assert owners == set(certificates)
+    product.compare()
+    counts = product.rows(sa.select(tables.reconciliations.c.counts).order_by(tables.reconciliations.c.noted_at))
+    assert counts[-1] == {}

@@ -45,6 +45,14 @@ def test_a_certificate_that_lives_without_a_running_lifecycle_is_begun_again_and
         assert is_begun == (living == "living" and running in ENDED), (living, running)
 
 
+def test_one_of_an_earlier_time_is_replaced_while_it_runs_and_begun_again_where_it_has_ended() -> None:
+    for running in get_args(Running):
+        found = difference(Pair("mc-a", "living", running, is_stale=True), NOW)
+        assert found is not None
+        assert found.kind == ("begun-again" if running in ENDED else "put-back")
+        assert found.mends_itself
+
+
 def test_what_runs_is_told_and_left_alone() -> None:
     failing = difference(Pair("mc-a", "living", "failing"), NOW)
     paused = difference(Pair("mc-a", "living", "paused"), NOW)

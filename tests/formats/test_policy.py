@@ -72,15 +72,15 @@ def test_a_group_may_read_a_key_where_it_is_named(extra: str) -> None:
 
 
 def test_how_long_things_are_kept_is_a_part_with_defaults_and_bounds() -> None:
-    assert parse_policy(GOOD.encode()).retention == KEPT
-    read = parse_policy(f"{GOOD}retention:\n  looks: 30d\n  changes: 2h\n".encode()).retention
-    assert (read.looks, read.changes, read.findings) == (timedelta(days=30), timedelta(hours=2), KEPT.findings)
+    assert read(GOOD).retention == KEPT
+    kept = read(f"{GOOD}retention:\n  looks: 30d\n  changes: 2h\n").retention
+    assert (kept.looks, kept.changes, kept.findings) == (timedelta(days=30), timedelta(hours=2), KEPT.findings)
     for text, field in (("looks: 1d", "retention.looks"), ("security_events: 90d", "retention.security_events")):
         with pytest.raises(BadPolicy) as refused:
-            parse_policy(f"{GOOD}retention:\n  {text}\n".encode())
+            read(f"{GOOD}retention:\n  {text}\n")
         assert (refused.value.line, refused.value.field) == (GOOD.count("\n") + 2, field)
     with pytest.raises(BadPolicy, match=r"retention\.events: is not a field of a policy"):
-        parse_policy(f"{GOOD}retention:\n  events: 1d\n".encode())
+        read(f"{GOOD}retention:\n  events: 1d\n")
 
 
 def test_names_are_asked_for_at_their_address_or_where_dns_says() -> None:

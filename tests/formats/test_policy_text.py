@@ -12,7 +12,8 @@ from ruamel.yaml.scanner import RoundTripScanner
 from cli.home import PROJECT
 from demo.estate import prepare
 from domain.errors import BadPolicy
-from formats.policy import EMPTY, kept_policy, parse_policy
+from formats.policy import kept_policy, parse_policy
+from formats.policy_form import EMPTY
 from formats.policy_text import DEEPEST, MOST_BYTES
 from tests.formats.test_policy import GOOD
 from tests.policies import whole

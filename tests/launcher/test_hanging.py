@@ -15,8 +15,7 @@ from cli.home import Home
 from cli.parts import is_younger
 from cli.process import Child
 from cli.progress import LEAST_CPU_SECONDS, Progress, cpu_seconds
-from cli.supervisor import Part, Supervisor
-from cli.up import hung_seconds
+from cli.supervisor import Part, Supervisor, hung_seconds
 from domain.errors import BadInput, NotReady
 from tests.launcher.waiting import LONG_SECONDS, until
 

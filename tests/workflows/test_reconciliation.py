@@ -35,6 +35,7 @@ class Seen:
     restored: list[c.RestoreStreams] = field(default_factory=list)
     asked: list[c.Compare] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     handed: list[c.HandOver] = field(default_factory=list)
     noted: list[c.Reconciled] = field(default_factory=list)
     sent: list[c.Message] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Seen:
 
     @activity.defn
     async def begin_again(self, asked: c.BeginAgain) -> c.BegunAgain:
-        self.begun += asked.managed_ids
+        (self.replaced if asked.replacing else self.begun).extend(asked.managed_ids)
         return c.BegunAgain(len(asked.managed_ids), 0)
 
     @activity.defn
@@ -137,6 +138,13 @@ async def test_every_page_is_read_what_is_lost_is_begun_again_and_told_once_by_n
         ("stuck", "mc-b", False),
         ("begun-again", "mc-c", True),
     ]
+
+
+async def test_what_runs_of_an_earlier_time_is_replaced_and_what_is_lost_is_not(env: WorkflowEnvironment) -> None:
+    seen = Seen([(LOST, replace(LOST, managed_id="mc-d", running="running", is_stale=True))])
+    async with office(env, seen) as here:
+        await here.compare()
+    assert (seen.begun, seen.replaced) == (["mc-a"], ["mc-d"])
 
 
 async def test_what_stays_stuck_is_told_at_the_second_sight_and_never_begun(env: WorkflowEnvironment) -> None:

@@ -12,6 +12,7 @@ def upgrade() -> None:
     op.create_table(
         "reconciliations",
         sa.Column("id", sa.String, primary_key=True),
+        sa.Column("workflow_id", sa.String, nullable=False),
         sa.Column("run_id", sa.String, nullable=False),
         sa.Column("applied", sa.Boolean, nullable=False),
         sa.Column("living", sa.Integer, nullable=False),
