@@ -49,7 +49,8 @@ from activities.retention import Pruning
 from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
-from domain.errors import EverleafError
+from cli import engine as temporal_engine
+from domain.errors import EverleafError, NotReady
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.settings import Settings, parse
 from domain.terms import expand_target
@@ -225,8 +226,10 @@ async def keep_repeating(client: Client) -> None:
         await asyncio.sleep(REPEATED_EVERY.total_seconds())
         try:
             if await make_schedules(client):
+                # One that was wiped has lost these as well: with its own retention of a day it would lose closed runs.
+                await temporal_engine.prepare(client)
                 log.warning("Temporal had lost its Schedules: it was wiped or put back; they are made anew")
-        except RPCError:
+        except (RPCError, NotReady):
             log.warning("Temporal does not answer; its Schedules are looked after in a minute", exc_info=True)
 
 

@@ -111,7 +111,8 @@ class ReconcilingActivities:
         behind_now = await asyncio.to_thread(behind, self._parts.engine, MOST_PAIRS)
         running = await self._parts.client.count_workflows(RUNNING)
         compared = await self._ask(_compared, asked, pairs, (page[-1] if more else "", running.count))
-        return replace(compared, behind=tuple(behind_now))
+        adrift = [] if asked.after else await self._ask(reader.orders_adrift, now - OVERDUE_AFTER, MOST_PAIRS)
+        return replace(compared, behind=tuple(behind_now), adrift=tuple(adrift))
 
     async def _stale(self, asked: Compare) -> list[str]:
         """Ids of which the store has recorded more than a Temporal that was put back can know.

@@ -53,7 +53,7 @@ class MeItem(BaseModel):
 
 
 class DifferenceItem(BaseModel):
-    """``kind``: begun-again, put-back, stuck, overdue, orphan or gap; ``told``: somebody has heard of it."""
+    """``kind``: begun-again, put-back, stuck, overdue, orphan, adrift or gap; ``told``: somebody has heard of it."""
 
     kind: str
     managed_id: str

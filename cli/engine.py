@@ -46,7 +46,7 @@ def set_up(settings: Settings) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            _ask(settings, _set_up)
+            _ask(settings, prepare)
             return
         except NotReady:
             if time.monotonic() > deadline:
@@ -64,7 +64,8 @@ def stores(settings: Settings) -> set[str]:
     return _ask(settings, _stores)
 
 
-async def _set_up(client: Client) -> None:
+async def prepare(client: Client) -> None:
+    """Register our search attributes and raise the retention, once; both are idempotent.  Raises RPCError."""
     listed = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace), timeout=ANSWER
     )

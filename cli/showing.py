@@ -19,6 +19,7 @@ DONE = {
     "stuck": ("left as it is, and told", "left as it is"),
     "overdue": ("left as it is, and told if it stays so", "left as it is"),
     "orphan": ("left as it is, and told", "left as it is"),
+    "adrift": ("left as it is, and told if it stays so", "left as it is"),
     "gap": ("told: what is missing cannot be made again", "what is missing cannot be made again"),
 }
 COLOURS = {"critical": "red", "major": "red", "minor": "yellow", "warning": "cyan", "cleared": "green"}

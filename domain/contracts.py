@@ -659,15 +659,26 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Adrift:
+    """An order that belongs to no case and that no lifecycle has closed, or a case whose order is not in the store."""
+
+    managed_id: str
+    name: str
+    head: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """``after``: where the next page begins, empty after the last.  ``before``: (kind, managed id, told) of what
     differed in the last comparison.  ``heads``: everybody who is the head of IT security of some certificate.
-    ``behind``: lifecycles that hold more than the store.
+    ``behind``: lifecycles that hold more than the store.  ``adrift``: of the first page, as many as a page holds.
     ``held_since``: since when our CAs sign nothing, because the store was put back; None: they may."""
 
     pairs: tuple[Pair, ...]
     after: str = ""
     behind: tuple[str, ...] = ()
+    adrift: tuple[Adrift, ...] = ()
     living: int = 0
     running: int = 0
     before: tuple[tuple[str, str, bool], ...] = ()

@@ -25,7 +25,7 @@ HANDED_AFTER = timedelta(minutes=2)
 # Names in one message; the rest are counted.
 NAMED = 20
 
-Kind = Literal["begun-again", "put-back", "stuck", "overdue", "orphan", "gap"]
+Kind = Literal["begun-again", "put-back", "stuck", "overdue", "orphan", "gap", "adrift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,11 @@ def gaps(restored: StreamsRestored) -> tuple[Difference, ...]:
     return tuple(Difference("gap", managed_id, "", "", why) for managed_id, why in restored.lost)
 
 
+def adrift(compared: Compared) -> tuple[Difference, ...]:
+    """Orders that nobody follows: told at the second sight, for one that was just placed is recorded a moment later."""
+    return tuple(Difference("adrift", one.managed_id, one.name, one.head, one.why) for one in compared.adrift)
+
+
 def held(compared: Compared, request: Reconcile, now: datetime) -> datetime | None:
     """Since when our CAs sign nothing, or None where they may.
 
@@ -161,6 +166,7 @@ WORDS: Mapping[Kind, str] = {
     "overdue": "overdue",
     "orphan": "unknown to the store",
     "gap": "not whole",
+    "adrift": "with an order that nobody follows",
 }
 
 

@@ -34,8 +34,8 @@ def note(engine: Engine, reconciled: Reconciled, now: datetime) -> None:
     }
     with engine.begin() as connection:
         written = connection.execute(insert(tables.reconciliations).values(**row).on_conflict_do_nothing()).rowcount
-        # The newest stays however old it is: the next one asks for it.
-        newest = sa.select(sa.func.max(COLUMN.noted_at)).scalar_subquery()
+        # The newest that changed something stays however old it is: the next one asks for it, and so do our CAs.
+        newest = sa.select(sa.func.max(COLUMN.noted_at)).where(COLUMN.applied).scalar_subquery()
         old = sa.and_(COLUMN.noted_at < now - KEPT, COLUMN.noted_at < newest)
         connection.execute(sa.delete(tables.reconciliations).where(old))
         if written and reconciled.differences:

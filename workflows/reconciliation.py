@@ -24,6 +24,7 @@ from domain.reconciling import (
     UNDELIVERED_AFTER,
     Difference,
     Tally,
+    adrift,
     differences,
     fresh,
     gaps,
@@ -77,7 +78,7 @@ class Reconciliation:
             # What was behind may be well now.
             first = page = await steps.compare(Compare(previous=previous))
         while True:
-            found = news(differences(page.pairs, workflow.now()), before)
+            found = news((*differences(page.pairs, workflow.now()), *adrift(page)), before)
             if request.apply:
                 await self.begin_again(found)
             self.keep(found, fresh(found, before), first.heads)

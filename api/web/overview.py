@@ -136,6 +136,7 @@ FOUND = {
     "stuck": ("lifecycle does not go on", "lifecycles do not go on"),
     "overdue": ("lifecycle is overdue", "lifecycles are overdue"),
     "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),
+    "adrift": ("order is followed by nobody", "orders are followed by nobody"),
     "gap": ("record is not whole", "records are not whole"),
 }
 NAMED = 5

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONPATH
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import Living
+from domain.contracts import Adrift, Living
 from store import tables
 from store.reader.pages import Row
 
@@ -71,6 +71,40 @@ def overdue_ids(connection: Connection, before: datetime, after: str, most: int)
     """Living certificates whose agenda should have gone on before ``before``, from the one behind ``after`` on."""
     query = sa.select(READ.id).where(sa.not_(READ.retired), READ.next_action_at < before, READ.id > after)
     return list(connection.execute(query.order_by(READ.id).limit(most)).scalars())
+
+
+def orders_adrift(connection: Connection, before: datetime, most: int) -> list[Adrift]:
+    """What was ordered before ``before`` and is followed by nobody, by managed id.
+
+    An order that belongs to no open case, was never put in use and that no event of its lifecycle has closed; and an
+    open case whose order the store does not hold, as after it was put back.
+    """
+    order, case, life, event = tables.orders.c, tables.cases.c, tables.lives.c, tables.events.c
+    key = sa.cast(sa.func.convert_from(event.body, "UTF8"), JSONB)["facts"]["order_key"].astext
+    closed = sa.exists().where(event.stream == order.managed_id, event.kind == "order_closed", key == order.order_key)
+    followed = sa.exists().where(case.order_key == order.order_key, case.closed_at.is_(None))
+    in_use = sa.exists().where(life.managed_id == order.managed_id, life.fingerprint == order.fingerprint)
+    told = sa.literal("no case follows its order ") + order.order_key
+    lost = sa.select(order.managed_id, told.label("why")).where(
+        order.state.in_(("placed", "issued")),
+        order.placed_at < before,
+        sa.not_(followed),
+        sa.not_(in_use),
+        sa.not_(closed),
+    )
+    unknown = sa.exists().where(order.order_key == case.order_key)
+    said = sa.literal("the store does not hold its order ") + case.order_key
+    open_case = sa.and_(case.closed_at.is_(None), case.order_key != "", case.opened_at < before)
+    bare = sa.select(case.managed_id, said.label("why")).where(open_case, sa.not_(unknown))
+    both = sa.union_all(lost, bare).subquery()
+    query = sa.select(
+        both.c.managed_id,
+        both.c.why,
+        sa.func.coalesce(MANAGED.names[1], "").label("name"),
+        sa.func.coalesce(MANAGED.terms["head"].astext, "").label("head"),
+    ).select_from(both.outerjoin(tables.managed, MANAGED.id == both.c.managed_id))
+    rows = connection.execute(query.order_by(both.c.managed_id, both.c.why).limit(most))
+    return [Adrift(row.managed_id, row.name[:LONGEST_NAME], row.head, row.why) for row in rows]
 
 
 def recorded_since(connection: Connection, since: datetime, after: str, most: int) -> list[str]:
