@@ -36,6 +36,7 @@ from activities.heartbeat import Heart, HeartParts
 from activities.issuance import IssuanceActivities, OrderActivities
 from activities.issuers import ISSUERS, IssuerParts
 from activities.issuers.private_ca.authority import ensure_authorities, publish_roots
+from activities.issuers.private_ca.regaining import RegainingActivities
 from activities.issuers.private_ca.revocation import renew_old_crls
 from activities.keys.custodian import StoreCustodian
 from activities.keys.envelope import load_kek
@@ -152,6 +153,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         reconciling.compare,
         reconciling.begin_again,
         restoring.restore_streams,
+        restoring.find_lost_orders,
         reconciling.hand_over,
         reconciling.note_reconciliation,
     ]
@@ -178,7 +180,8 @@ def issue(parts: Parts) -> list[Any]:
     )
     issuers = {kind: make(made_of) for kind, make in ISSUERS.items()}
     issuance = IssuanceActivities(parts.engine, issuers, now, lambda: parts.load_policy().roots)
-    return [issuance.collect_order, issuance.revoke_order]
+    regaining = RegainingActivities(parts.engine, now)
+    return [issuance.collect_order, issuance.revoke_order, regaining.regain_issued]
 
 
 def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> None:

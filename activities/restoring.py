@@ -12,13 +12,14 @@ from temporalio.client import Client, WorkflowHistory, WorkflowQueryFailedError,
 from temporalio.service import RPCError
 
 from activities.discovery import heartbeat
-from domain.contracts import MOST_PAIRS, RecordBatch, RestoreStreams, StreamsRestored
+from domain.contracts import MOST_PAIRS, FindLostOrders, LostOrders, RecordBatch, RestoreStreams, StreamsRestored
 from domain.errors import Conflict, EverleafError, NotReady
 from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from store.facts import caught_up, events_of, heads_of, record
+from store.reader.reconciliations import lost_orders
 from store.sightings.regaining import regain
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,12 @@ class RestoringActivities:
         except RPCError as error:
             raise NotReady(f"Temporal does not give the runs of lifecycles: {error.message}") from error
         return StreamsRestored(streams, events, tuple(lost[:MOST_PAIRS]))
+
+    @activity.defn
+    def find_lost_orders(self, asked: FindLostOrders) -> LostOrders:
+        """What was issued and whose orders a store that was put back has forgotten."""
+        with self._parts.engine.connect() as connection:
+            return LostOrders(tuple(lost_orders(connection, asked.most)))
 
     async def _asked(self, asked: RestoreStreams) -> AsyncIterator[str]:
         if not asked.everything:

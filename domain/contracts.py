@@ -724,6 +724,36 @@ class StreamsRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class FindLostOrders:
+    """Orders that lifecycles say were answered and that the store, put back since, does not hold."""
+
+    most: int = MOST_PAIRS
+
+
+@dataclass(frozen=True, slots=True)
+class LostOrder:
+    order_key: str
+    managed_id: str
+    fingerprint: str
+    serial: str
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
+class LostOrders:
+    orders: tuple[LostOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Regained:
+    """``orders``: how many certificates stand among those that our CAs signed again; ``lost``: (managed id, what is
+    missing for ever) of the others."""
+
+    orders: int
+    lost: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """Give every message that was queued before ``queued_before`` to its Courier once more, who takes each id once.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from domain.contracts import Compared, Message, Pair, Reconcile, RestoreStreams, StreamsRestored
+from domain.contracts import Compared, Message, Pair, Reconcile, Regained, RestoreStreams, StreamsRestored
 
 # The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.
 EVERY = timedelta(minutes=5)
@@ -113,8 +113,9 @@ def to_restore(compared: Compared) -> RestoreStreams | None:
     return RestoreStreams(compared.behind) if compared.behind else None
 
 
-def gaps(restored: StreamsRestored) -> tuple[Difference, ...]:
-    """What cannot be known any more: Temporal has forgotten the runs that the store had recorded."""
+def gaps(restored: StreamsRestored | Regained) -> tuple[Difference, ...]:
+    """What cannot be known any more: Temporal has forgotten the runs that the store had recorded, or the bytes of a
+    certificate are served nowhere."""
     return tuple(Difference("gap", managed_id, "", "", why) for managed_id, why in restored.lost)
 
 
@@ -171,8 +172,8 @@ WORDS: Mapping[Kind, str] = {
 
 
 PUT_BACK = (
-    "was put back to an earlier time. Our CAs sign nothing until somebody has read what differs "
-    "(everleaf reconcile --dry-run) and says so (everleaf reconcile --apply)."
+    "was put back to an earlier time. Our CAs sign nothing until somebody has had a look taken (everleaf discover "
+    "--wait), read what differs (everleaf reconcile --dry-run) and says so (everleaf reconcile --apply)."
 )
 
 

@@ -128,6 +128,27 @@ def release(engine: Engine, order_key: str, der: bytes, now: datetime) -> Issued
     return issued_of(engine, order_key)
 
 
+def regain(engine: Engine, issued: Issued, signed_at: datetime, now: datetime) -> None:
+    """Write what was signed and forgotten, as the store was put back since; an order that is there stays as it is."""
+    column = tables.ca_issued.c
+    with engine.begin() as connection:
+        locked = sa.select(tables.ca_authorities.c.name).where(tables.ca_authorities.c.name == issued.ca)
+        connection.execute(locked.with_for_update()).scalar_one()
+        number = sa.select(sa.func.coalesce(sa.func.max(column.number), 0) + 1).where(column.ca == issued.ca)
+        row = {
+            "order_key": issued.order_key,
+            "ca": issued.ca,
+            "serial": issued.serial,
+            "number": number.scalar_subquery(),
+            "csr_sha256": issued.csr_sha256,
+            "tbs": issued.tbs,
+            "der": issued.der,
+            "intended_at": now,
+            "signed_at": signed_at,
+        }
+        connection.execute(insert(tables.ca_issued).values(**row).on_conflict_do_nothing(index_elements=["order_key"]))
+
+
 def revoke(engine: Engine, order_key: str, reason: str, now: datetime) -> Issued:
     """Mark the order's certificate revoked; the first time and reason stay."""
     column = tables.ca_issued.c

@@ -12,6 +12,7 @@ from domain.contracts import (
     Compare,
     Compared,
     DifferenceRow,
+    FindLostOrders,
     HandOver,
     Noted,
     Reconcile,
@@ -57,6 +58,8 @@ class Reconciliation:
         last = workflow.get_last_completion_result(Noted)
         comparison = request.id or workflow.info().run_id
         compared = await self.compare_all(request, last.id if last is not None else "")
+        if request.apply and request.release:
+            await self.regain(compared)
         held_since = held(compared, request, self.began)
         if held_since is not None and compared.held_since is None:
             for head in compared.heads:
@@ -96,6 +99,14 @@ class Reconciliation:
             for head in heads:
                 heard = self.told.setdefault(head, Tally())
                 heard.made_again = f"{restored.events} events of {restored.streams} certificates"
+
+    async def regain(self, compared: Compared) -> None:
+        """Before our CAs sign again: what they signed and have forgotten, as far as it is served somewhere."""
+        lost = await steps.find_lost_orders(FindLostOrders())
+        if lost.orders:
+            before = {(kind, managed_id): told for kind, managed_id, told in compared.before}
+            found = news(gaps(await steps.regain_issued(lost, summary="what our CAs have forgotten")), before)
+            self.keep(found, fresh(found, before), compared.heads)
 
     async def begin_again(self, found: Sequence[Difference]) -> None:
         for kind in ("begun-again", "put-back"):

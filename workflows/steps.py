@@ -140,6 +140,10 @@ restore_streams = ActivityStep(
     "restore_streams", c.RestoreStreams, c.StreamsRestored, LIFECYCLE_QUEUE, seconds(3600), seconds(7200), seconds(60),
     SOME,
 )  # fmt: skip
+find_lost_orders = ActivityStep(
+    "find_lost_orders", c.FindLostOrders, c.LostOrders, LIFECYCLE_QUEUE, seconds(60), retry=SOME
+)
+regain_issued = ActivityStep("regain_issued", c.LostOrders, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
 hand_over = ActivityStep("hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30))
 note_reconciliation = ActivityStep(
     "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), retry=SOME
@@ -169,6 +173,8 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     compare,
     begin_again,
     restore_streams,
+    find_lost_orders,
+    regain_issued,
     hand_over,
     note_reconciliation,
 )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import Adrift, Living
+from domain.contracts import Adrift, Living, LostOrder
 from store import tables
 from store.reader.pages import Row
 
@@ -105,6 +105,20 @@ def orders_adrift(connection: Connection, before: datetime, most: int) -> list[A
     ).select_from(both.outerjoin(tables.managed, MANAGED.id == both.c.managed_id))
     rows = connection.execute(query.order_by(both.c.managed_id, both.c.why).limit(most))
     return [Adrift(row.managed_id, row.name[:LONGEST_NAME], row.head, row.why) for row in rows]
+
+
+def lost_orders(connection: Connection, most: int) -> list[LostOrder]:
+    """Certificates that lifecycles say were issued, of orders that are not in the store."""
+    event = tables.events.c
+    facts = sa.cast(sa.func.convert_from(event.body, "UTF8"), JSONB)["facts"]
+    key = facts["order_key"].astext
+    known = sa.exists().where(tables.orders.c.order_key == key)
+    query = sa.select(event.stream, key.label("order_key"), facts["life"].label("life"))
+    query = query.where(event.kind == "certificate_issued", sa.not_(known)).order_by(event.stream, event.seq)
+    return [
+        LostOrder(row.order_key, row.stream, row.life["fingerprint"], row.life["serial"], row.life["issuer"])
+        for row in connection.execute(query.limit(most))
+    ]
 
 
 def recorded_since(connection: Connection, since: datetime, after: str, most: int) -> list[str]:

@@ -221,6 +221,14 @@ def digest_of_looks(connection: Connection, discovery_id: str) -> str:
     return f"{count}:{total}"
 
 
+def ders_of(engine: Engine, fingerprints: Iterable[str]) -> dict[str, bytes]:
+    """The bytes of those that a look has met, by fingerprint; the issue worker may read no more of them."""
+    c, wanted = tables.certificates.c, listed("fingerprint", fingerprints)
+    query = sa.select(c.fingerprint, c.der).join(wanted, c.fingerprint == wanted.c.fingerprint)
+    with engine.connect() as connection:
+        return {row.fingerprint: bytes(row.der) for row in connection.execute(query)}
+
+
 def certificates_of(
     connection: Connection, fingerprints: Iterable[str]
 ) -> tuple[dict[str, bytes], dict[str, Certificate]]:

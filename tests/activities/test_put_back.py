@@ -1,5 +1,7 @@
 """After the store was put back our CAs sign nothing until a person says so, and no number of a list comes twice."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,11 +9,25 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from activities.issuers.private_ca import renew_old_crls
-from domain.contracts import CollectOrder, PlaceOrder, Plan, Reconciled, RevokeOrder
+from activities.issuers.private_ca.regaining import RegainingActivities
+from activities.scanners.sweep import seen_certificate
+from domain.contracts import (
+    CollectOrder,
+    LostOrder,
+    LostOrders,
+    OrderOutcome,
+    PlaceOrder,
+    Plan,
+    Reconciled,
+    Regained,
+    RevokeOrder,
+)
 from domain.errors import CAUnavailable
-from store import tables
+from store import ca, tables
 from store.ca import newest_crl
+from store.orders import order_of
 from store.reconciliations import note
+from store.sightings.looks import keep_certificates
 from tests.activities.conftest import CA_KEK, House
 from tests.activities.test_issuance import issued
 
@@ -59,3 +75,47 @@ def test_nothing_is_signed_after_the_store_was_put_back_until_a_person_says_so(h
     assert house.issuance.revoke_order(RevokeOrder(first.order_key, "superseded")).done
     compared("r-2", held=False)
     assert house.issuance.collect_order(CollectOrder("mc-2.1.1.1")).state == "issued"
+
+
+def forgotten(house: House, outcome: OrderOutcome) -> LostOrder:
+    """``outcome`` as a lifecycle knows it, in a store that knows neither the order nor what was signed."""
+    with house.engine.begin() as connection:
+        connection.execute(sa.delete(tables.ca_issued))
+        connection.execute(sa.delete(tables.orders))
+    assert outcome.life is not None
+    return LostOrder(outcome.order_key, "mc-1", outcome.life.fingerprint, outcome.life.serial, outcome.life.issuer)
+
+
+def test_what_our_ca_signed_and_forgot_is_entered_again_where_a_look_has_met_it(house: House, plan: Plan) -> None:
+    outcome = issued(house, plan)
+    der = order_of(house.engine, outcome.order_key).chain[0]
+    lost = forgotten(house, outcome)
+    regaining = RegainingActivities(house.engine, house.clock)
+
+    gone = regaining.regain_issued(LostOrders((lost,)))
+    assert gone.orders == 0
+    assert gone.lost == (("mc-1", f"serial {lost.serial} of Everleaf NMS Server CA was signed and is served nowhere"),)
+
+    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    for _ in range(2):
+        found = regaining.regain_issued(LostOrders((lost,)))
+    assert (found.orders, found.lost) == (1, (("mc-1", "the key and the request of order mc-1.1.1.1 are lost"),))
+    [row] = rows(house)
+    assert (row.serial, bytes(row.der), row.ca) == (lost.serial, der, "Everleaf NMS Server CA")
+    # So it can be revoked, and stands on the list.
+    ca.revoke(house.engine, lost.order_key, "superseded", house.clock())
+    assert [one.serial for one in ca.revoked_by(house.engine, row.ca)] == [lost.serial]
+    # And no request is ever answered with it.
+    house.orders.place_order(PlaceOrder(lost.order_key, "mc-1", plan))
+    assert house.issuance.collect_order(CollectOrder(lost.order_key)).state == "failed"
+
+
+def rows(house: House) -> Sequence[sa.Row[tuple[object, ...]]]:
+    with house.engine.connect() as connection:
+        return connection.execute(sa.select(tables.ca_issued)).all()
+
+
+def test_a_certificate_of_another_ca_is_none_that_ours_forgot(house: House, plan: Plan) -> None:
+    outcome = issued(house, plan)
+    lost = replace(forgotten(house, outcome), issuer="CN=Somebody else")
+    assert RegainingActivities(house.engine, house.clock).regain_issued(LostOrders((lost,))) == Regained(0)

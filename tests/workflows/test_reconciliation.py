@@ -14,7 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from domain import contracts as c
-from domain.names import LIFECYCLE_QUEUE, reconciliation_workflow
+from domain.names import ISSUE_QUEUE, LIFECYCLE_QUEUE, reconciliation_workflow
 from domain.reconciling import HANDED_AFTER, UNDELIVERED_AFTER
 from workflows.reconciliation import Reconciliation
 from workflows.sandbox import Sandbox
@@ -32,6 +32,8 @@ class Seen:
     mail_waits: bool = True
     behind: tuple[str, ...] = ()
     lost: tuple[tuple[str, str], ...] = ()
+    forgotten: tuple[c.LostOrder, ...] = ()
+    regained: list[c.LostOrders] = field(default_factory=list)
     restored: list[c.RestoreStreams] = field(default_factory=list)
     asked: list[c.Compare] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
@@ -67,6 +69,15 @@ class Seen:
         self.restored.append(asked)
         self.behind = ()
         return c.StreamsRestored(1, 12, self.lost)
+
+    @activity.defn
+    async def find_lost_orders(self, asked: c.FindLostOrders) -> c.LostOrders:
+        return c.LostOrders(self.forgotten)
+
+    @activity.defn
+    async def regain_issued(self, lost: c.LostOrders) -> c.Regained:
+        self.regained.append(lost)
+        return c.Regained(len(lost.orders), (("mc-a", "the key of order mc-a.1.1.1 is lost"),))
 
     @activity.defn
     async def hand_over(self, asked: c.HandOver) -> c.HandedOver:
@@ -108,16 +119,21 @@ async def office(env: WorkflowEnvironment, seen: Seen) -> AsyncIterator[Office]:
         seen.compare,
         seen.begin_again,
         seen.restore_streams,
+        seen.find_lost_orders,
+        seen.regain_issued,
         seen.hand_over,
         seen.note_reconciliation,
         seen.send,
     ]
-    async with Worker(
-        env.client,
-        task_queue=LIFECYCLE_QUEUE,
-        workflows=[Reconciliation],
-        activities=activities,
-        workflow_runner=Sandbox(),
+    async with (
+        Worker(
+            env.client,
+            task_queue=LIFECYCLE_QUEUE,
+            workflows=[Reconciliation],
+            activities=activities,
+            workflow_runner=Sandbox(),
+        ),
+        Worker(env.client, task_queue=ISSUE_QUEUE, activities=activities, workflow_runner=Sandbox()),
     ):
         yield Office(env)
 
@@ -178,6 +194,17 @@ async def test_a_store_that_was_put_back_holds_our_cas_until_somebody_says_so(en
     assert seen.noted[-1].held_since is None
     assert seen.restored == [c.RestoreStreams(everything=True)]
     assert ["was put back" in dict(message.facts).get("the_store", "") for message in seen.sent] == [True]
+
+
+async def test_what_our_cas_have_forgotten_is_entered_before_they_sign_again(env: WorkflowEnvironment) -> None:
+    seen = Seen([()], forgotten=(c.LostOrder("mc-a.1.1.1", "mc-a", "ff", "0a", "CN=Ours"),))
+    async with office(env, seen) as here:
+        await here.compare()
+        assert seen.regained == []
+        await here.compare(c.Reconcile(release=True))
+    assert seen.regained == [c.LostOrders(seen.forgotten)]
+    assert [dict(message.facts) for message in seen.sent] == [{"not_whole": "1: mc-a"}]
+    assert [one.detail for one in seen.noted[-1].differences] == ["the key of order mc-a.1.1.1 is lost"]
 
 
 async def test_what_a_store_lacks_is_made_again_and_what_cannot_be_is_told_once(env: WorkflowEnvironment) -> None:
