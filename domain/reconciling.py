@@ -160,34 +160,46 @@ def tally(found: Iterable[Difference], heads: Sequence[str], into: dict[str, Tal
             into.setdefault(head, Tally()).add(one)
 
 
-WORDS: Mapping[Kind, str] = {
-    "begun-again": "begun again",
-    "put-back": "of an earlier time, begun again",
-    "stuck": "stuck",
-    "overdue": "overdue",
-    "orphan": "unknown to the store",
-    "gap": "not whole",
-    "adrift": "with an order that nobody follows",
+# What is said of one, and of several.
+WORDS: Mapping[Kind, tuple[str, str]] = {
+    "begun-again": (
+        "lifecycle had ended by other means than ours, and was begun again",
+        "lifecycles had ended by other means than ours, and were begun again",
+    ),
+    "put-back": (
+        "lifecycle of an earlier time was replaced, as Temporal was put back",
+        "lifecycles of an earlier time were replaced, as Temporal was put back",
+    ),
+    "stuck": ("lifecycle does not go on", "lifecycles do not go on"),
+    "overdue": ("lifecycle is overdue", "lifecycles are overdue"),
+    "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),
+    "gap": ("record is not whole", "records are not whole"),
+    "adrift": ("order is followed by nobody", "orders are followed by nobody"),
 }
 
 
 PUT_BACK = (
-    "was put back to an earlier time. Our CAs sign nothing until somebody has had a look taken (everleaf discover "
-    "--wait), read what differs (everleaf reconcile --dry-run) and says so (everleaf reconcile --apply)."
+    "The store was put back to an earlier time. Our CAs sign nothing until somebody has had a look taken "
+    "(everleaf discover --wait), read what differs (everleaf reconcile --dry-run) and says so "
+    "(everleaf reconcile --apply)."
 )
+
+
+def counted(kind: Kind, count: int) -> str:
+    return f"{count:,} {WORDS[kind][count > 1]}"
 
 
 def messages(told: Mapping[str, Tally], comparison_id: str, now: datetime) -> tuple[Message, ...]:
     """One for each head, however many certificates it is about; of one comparison, so a repetition is no second one."""
     made = []
     for head, heard in told.items():
-        facts: list[tuple[str, str]] = [("the_store", PUT_BACK)] if heard.put_back else []
+        facts: list[tuple[str, str]] = [("store", PUT_BACK)] if heard.put_back else []
         if heard.made_again:
-            facts.append(("made_again", heard.made_again))
+            facts.append(("made-again", heard.made_again))
         for kind, count in heard.counts.items():
             named = ", ".join(heard.names[kind])
             more = f" and {count - len(heard.names[kind])} more" if count > len(heard.names[kind]) else ""
-            facts.append((WORDS[kind].replace(" ", "_"), f"{count}: {named}{more}"))
+            facts.append((kind, f"{counted(kind, count)}: {named}{more}"))
         made.append(
             Message(
                 id=f"{comparison_id}.{head}",

@@ -98,7 +98,7 @@ class Reconciliation:
         if restored.events:
             for head in heads:
                 heard = self.told.setdefault(head, Tally())
-                heard.made_again = f"{restored.events} events of {restored.streams} certificates"
+                heard.made_again = f"{restored.events} events of {restored.streams} certificates were made again"
 
     async def regain(self, compared: Compared) -> None:
         """Before our CAs sign again: what they signed and have forgotten, as far as it is served somewhere."""

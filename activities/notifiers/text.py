@@ -19,7 +19,6 @@ HAPPENED = {
     "question": "{names}: a question only you can answer",
     "unroutable": "{names}: cannot be renewed as things stand",
     "closed": "{names}: its renewal is closed ({outcome})",
-    "reconciled": "lifecycles of certificates were lost, or do not go on",
 }
 
 TO_DO = {
@@ -37,6 +36,7 @@ WORDED = frozenset(
     {"names", "more_names", "outcome", "generation", "plan_version", "case", "tier_reason", "again", "rung", "mark"}
 )
 LONGEST_NAMES = 120
+LONGEST_HEADLINE = 160
 NOT_WHOLE = (
     "The database of Everleaf does not answer now: details could not be read, no one-time code could be made, and\n"
     "this may have been told before. What follows is from the certificate's own workflow. Renewals wait for the\n"
@@ -98,6 +98,9 @@ def _subject(messages: Sequence[Message]) -> str:
 
 def _headline(message: Message) -> str:
     facts = dict(message.facts)
+    if message.topic == "reconciled":
+        # Each of its facts is a sentence, the gravest first.
+        return next(iter(facts.values()), "inventory and engine differ")[:LONGEST_HEADLINE]
     names = facts.get("names", message.managed_id)[:LONGEST_NAMES]
     more = facts.get("more_names", "0")
     if more not in ("", "0"):
@@ -112,7 +115,10 @@ def _part(message: Message, code: Code | None, api_url: str) -> str:
         # What a closed message knows is the certificate that was replaced.
         replaced = dict(message.facts).get("outcome") in ("verified", "superseded")
         lines.append(f"{'Old one ends:' if replaced else 'Ends:':<13}{' ' * replaced}{when(message.ends_at)}")
-    lines += [f"{_label(name):<12} {value}" for name, value in message.facts if name not in WORDED and value]
+    if message.topic == "reconciled":
+        lines = [value for _, value in message.facts]
+    else:
+        lines += [f"{_label(name):<12} {value}" for name, value in message.facts if name not in WORDED and value]
     lines += ["", f"What to do:  {TO_DO[message.topic]}"]
     page = "/" if message.topic == "reconciled" else f"/certificates/{message.managed_id}"
     lines.append(f"Page:        {api_url}{page}")

@@ -8,7 +8,7 @@ from typing import Any
 from api.engine_health import Pulse
 from api.web.text import count
 from api.web.words import SEVERITIES, STAGES, Reader, Row, happened, stake, verb
-from domain.reconciling import STALE_AFTER
+from domain.reconciling import STALE_AFTER, WORDS, counted
 from domain.watching import Status
 
 # Columns of the track -> the stages that stand in them.  What no plan can renew is in none: nothing of it is under way.
@@ -129,16 +129,6 @@ def workers_of(pulse: Pulse) -> Part:
     return Part("Workers", "; ".join(said) or "all at work", not said)
 
 
-# Kind of a difference -> what is said of one, and of several.
-FOUND = {
-    "begun-again": ("lifecycle was begun again", "lifecycles were begun again"),
-    "put-back": ("lifecycle of an earlier time was replaced", "lifecycles of an earlier time were replaced"),
-    "stuck": ("lifecycle does not go on", "lifecycles do not go on"),
-    "overdue": ("lifecycle is overdue", "lifecycles are overdue"),
-    "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),
-    "adrift": ("order is followed by nobody", "orders are followed by nobody"),
-    "gap": ("record is not whole", "records are not whole"),
-}
 NAMED = 5
 
 
@@ -149,13 +139,9 @@ def compared(last: Row | None, reader: Reader) -> Part:
     when = reader.times.until(last["noted_at"])
     if last["held_since"] is not None:
         return Part("Lifecycles compared", f"{when}: the store was put back, and our CAs sign nothing", False)
-    said = ", ".join(_found(kind, number) for kind, number in sorted(last["counts"].items()))
+    said = ", ".join(counted(kind, number) for kind, number in sorted(last["counts"].items()))
     stale = reader.times.now - last["noted_at"] > STALE_AFTER
     return Part("Lifecycles compared", f"{when}, {said or 'nothing differs'}", not said and not stale)
-
-
-def _found(kind: str, number: int) -> str:
-    return f"{number:,} {FOUND[kind][number > 1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +158,12 @@ def lost(comparisons: Sequence[Row]) -> list[Lost]:
     """Newest first, a line for each kind."""
     found = []
     for row in comparisons:
-        for kind in FOUND:
+        for kind in WORDS:
             told = [one for one in row["differences"] if one["kind"] == kind and one["told"]]
             if told:
                 named = [(one["name"] or one["managed_id"], f"/certificates/{one['managed_id']}") for one in told]
                 count_of_all = max(row["counts"].get(kind, 0), len(told))
-                found.append(Lost(row["noted_at"], _found(kind, count_of_all), named[:NAMED], count_of_all - NAMED))
+                found.append(Lost(row["noted_at"], counted(kind, count_of_all), named[:NAMED], count_of_all - NAMED))
     return found
 
 

@@ -57,7 +57,7 @@ async def test_only_a_head_or_an_administrator_lets_our_cas_sign_again(house: Ho
 async def test_situation_names_what_was_begun_again_for_a_day(house: House, head: Browser, database: Engine) -> None:
     noted(house, database, "r-1")
     shown = (await head.get("/")).text
-    assert "1 lifecycle was begun again" in shown
+    assert "1 lifecycle had ended by other means than ours, and was begun again" in shown
     assert "&lt;b&gt;example." in shown
     assert "<b>example" not in shown
     house.gateway.world.now += timedelta(days=1, minutes=1)

@@ -28,7 +28,9 @@ def test_lifecycles_of_an_earlier_time_are_replaced_by_what_was_recorded(shaken_
     until(lambda: product.rows(recalled) == product.certificates())
     until(product.all_run)
     until(lambda: len(product.told()) == 1)
-    assert "Of an earlier time, begun again: 2: n" in " ".join(product.told()[0].split())
+    assert "2 lifecycles of an earlier time were replaced, as Temporal was put back: n" in " ".join(
+        product.told()[0].split()
+    )
     product.compare()
     generations = set(product.rows(sa.select(tables.managed_certificates.c.generation)))
     assert generations == {2}

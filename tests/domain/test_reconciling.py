@@ -94,8 +94,10 @@ def test_one_message_for_many_names_the_first_and_counts_the_rest() -> None:
     [message] = messages(told, "r-1", NOW)
     assert (message.person, message.level, message.managed_id) == ("p-head", "security-head", "mc-0000")
     [(kind, text)] = message.facts
-    assert kind == "begun_again"
-    assert text.startswith("10000: n0.example.in, n1.example.in")
+    assert kind == "begun-again"
+    assert text.startswith(
+        "10,000 lifecycles had ended by other means than ours, and were begun again: n0.example.in, n1."
+    )
     assert text.endswith(f"and {10_000 - NAMED} more")
     assert len(text) < 2000
 
@@ -126,7 +128,7 @@ def test_a_store_that_was_put_back_holds_our_cas_until_a_person_releases_them() 
 
 def test_a_store_that_was_put_back_is_said_to_every_head_with_what_to_do() -> None:
     [message] = messages({"p-head": Tally(put_back=True)}, "r-1", NOW)
-    assert "everleaf reconcile --apply" in dict(message.facts)["the_store"]
+    assert "everleaf reconcile --apply" in dict(message.facts)["store"]
 
 
 def test_each_prefix_has_its_turn_to_be_listed_whole() -> None:

@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from domain import contracts as c
 from domain.names import ISSUE_QUEUE, LIFECYCLE_QUEUE, reconciliation_workflow
-from domain.reconciling import HANDED_AFTER, UNDELIVERED_AFTER
+from domain.reconciling import HANDED_AFTER, UNDELIVERED_AFTER, counted
 from workflows.reconciliation import Reconciliation
 from workflows.sandbox import Sandbox
 
@@ -146,7 +146,7 @@ async def test_every_page_is_read_what_is_lost_is_begun_again_and_told_once_by_n
     assert [asked.after for asked in seen.asked] == ["", "1", "2"]
     assert seen.begun == ["mc-a", "mc-c"]
     [message] = seen.sent
-    assert dict(message.facts) == {"begun_again": "2: a.example.in, c.example.in"}
+    assert dict(message.facts) == {"begun-again": f"{counted('begun-again', 2)}: a.example.in, c.example.in"}
     [noted] = seen.noted
     assert noted.counts == (("begun-again", 2), ("stuck", 1))
     assert [(one.kind, one.managed_id, one.told) for one in noted.differences] == [
@@ -169,7 +169,7 @@ async def test_what_stays_stuck_is_told_at_the_second_sight_and_never_begun(env:
         for _ in range(3):
             await here.compare()
     assert seen.begun == []
-    assert [dict(message.facts) for message in seen.sent] == [{"stuck": "1: b.example.in"}]
+    assert [dict(message.facts) for message in seen.sent] == [{"stuck": "1 lifecycle does not go on: b.example.in"}]
 
 
 async def test_a_question_changes_nothing_and_tells_nobody(env: WorkflowEnvironment) -> None:
@@ -193,7 +193,7 @@ async def test_a_store_that_was_put_back_holds_our_cas_until_somebody_says_so(en
         await here.compare(c.Reconcile(release=True))
     assert seen.noted[-1].held_since is None
     assert seen.restored == [c.RestoreStreams(everything=True)]
-    assert ["was put back" in dict(message.facts).get("the_store", "") for message in seen.sent] == [True]
+    assert ["was put back" in dict(message.facts).get("store", "") for message in seen.sent] == [True]
 
 
 async def test_what_our_cas_have_forgotten_is_entered_before_they_sign_again(env: WorkflowEnvironment) -> None:
@@ -203,7 +203,7 @@ async def test_what_our_cas_have_forgotten_is_entered_before_they_sign_again(env
         assert seen.regained == []
         await here.compare(c.Reconcile(release=True))
     assert seen.regained == [c.LostOrders(seen.forgotten)]
-    assert [dict(message.facts) for message in seen.sent] == [{"not_whole": "1: mc-a"}]
+    assert [dict(message.facts) for message in seen.sent] == [{"gap": "1 record is not whole: mc-a"}]
     assert [one.detail for one in seen.noted[-1].differences] == ["the key of order mc-a.1.1.1 is lost"]
 
 
@@ -217,8 +217,8 @@ async def test_what_a_store_lacks_is_made_again_and_what_cannot_be_is_told_once(
         await here.compare()
     assert seen.restored == [c.RestoreStreams(("mc-a",)), c.RestoreStreams(("mc-b",))]
     first, second = (dict(message.facts) for message in seen.sent)
-    assert first == {"made_again": "12 events of 1 certificates", "not_whole": "1: mc-b"}
-    assert second == {"made_again": "12 events of 1 certificates"}
+    assert first == {"made-again": "12 events of 1 certificates were made again", "gap": "1 record is not whole: mc-b"}
+    assert second == {"made-again": "12 events of 1 certificates were made again"}
 
 
 async def test_mail_that_cannot_be_handed_over_keeps_nobody_from_hearing(env: WorkflowEnvironment) -> None:
