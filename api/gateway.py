@@ -29,10 +29,15 @@ from domain.contracts import DiscoveryRequest, Reconcile, Terms
 from domain.errors import Conflict, EverleafError, NotFound, NotReady
 from domain.lifecycle.explaining import Because
 from domain.lifecycle.state import LifecycleState
-from domain.names import LIFECYCLE_QUEUE, certificate_workflow, discovery_workflow, reconciliation_workflow
+from domain.names import (
+    DISCOVERY_WORKFLOW,
+    LIFECYCLE_QUEUE,
+    RECONCILIATION_WORKFLOW,
+    certificate_workflow,
+    discovery_workflow,
+    reconciliation_workflow,
+)
 from domain.people.messages import Receipt, Warranted
-from workflows.discovery import Discovery
-from workflows.reconciliation import Reconciliation
 
 log = logging.getLogger(__name__)
 
@@ -201,36 +206,28 @@ class TemporalGateway:
             ) from error
 
     async def start_discovery(self, request: DiscoveryRequest) -> None:
-        try:
-            await self._client.start_workflow(
-                Discovery.run,
-                request,
-                id=discovery_workflow(request.discovery_id),
-                task_queue=LIFECYCLE_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                static_summary=f"discovery asked by {request.source}",
-            )
-        except WorkflowAlreadyStartedError:
-            return
-        except RPCError as error:
-            raise NotReady(f"Temporal does not start the discovery: {error.message}") from error
+        summary = f"discovery asked by {request.source}"
+        await self._start(DISCOVERY_WORKFLOW, request, discovery_workflow(request.discovery_id), summary)
 
     async def start_reconciliation(self, request: Reconcile) -> None:
+        summary = "inventory and engine, compared because a person asked"
+        await self._start(RECONCILIATION_WORKFLOW, request, reconciliation_workflow(request.id), summary)
+
+    async def _start(self, workflow: str, request: object, identity: str, summary: str) -> None:
         try:
             await self._client.start_workflow(
-                Reconciliation.run,
+                workflow,
                 request,
-                id=reconciliation_workflow(request.id),
+                id=identity,
                 task_queue=LIFECYCLE_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                static_summary="inventory and engine, compared because a person asked",
+                static_summary=summary,
             )
         except WorkflowAlreadyStartedError:
             return
         except RPCError as error:
-            raise NotReady(f"Temporal does not start the comparison: {error.message}") from error
+            raise NotReady(f"Temporal does not start {identity}: {error.message}") from error
 
     async def discovery(self, workflow_id: str, run_id: str = "") -> DiscoveryRun | None:
         handle = self._client.get_workflow_handle(workflow_id, run_id=run_id or None)

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api.problems import NotModified
+from api.schemas import Operation
 
 # How soon it is worth asking again for the outcome of what was accepted.
 WATCH_AGAIN_SECONDS = 2
@@ -45,3 +46,12 @@ class OperationAnswer(JSONResponse):
         if status_code == 202:
             self.headers["location"] = str(content["resource"])
             self.headers["retry-after"] = str(WATCH_AGAIN_SECONDS)
+
+
+def under_way(response: Response, kind: str, resource: str, workflow_id: str) -> Operation:
+    """Work that was begun: where it is read, and when to look again."""
+    response.headers["location"] = resource
+    response.headers["retry-after"] = str(WATCH_AGAIN_SECONDS)
+    return Operation(
+        id=resource.rpartition("/")[2], kind=kind, status="running", resource=resource, workflow_id=workflow_id
+    )

@@ -145,7 +145,7 @@ def main() -> None:
     asked = parser.parse_args()
     estates = [(asked.count, asked.every)] if asked.count else [(320, 1), (100_000, 7)]
     for count, every in estates:
-        on_a_server(asked.home, lambda engine, of=(count, every): Year(engine, *of).run(not asked.without_pruning))  # type: ignore[misc]
+        on_a_server(asked.home, lambda engine, of=(count, every): Year(engine, *of).run(not asked.without_pruning))  # type: ignore[misc]  # a default binds it
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def by_index(tools: Path, scratch: Path) -> None:
     page = index().rstrip("/") + "/uv/"
     try:
         # Whatever the index serves, only the pinned bytes are unpacked.
-        with urllib.request.urlopen(page, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(page, timeout=60) as answer:  # noqa: S310  # only pinned bytes are unpacked
             base, text = answer.url, answer.read().decode()
         links = [html.unescape(link) for link in re.findall(r'href="([^"]+)"', text)]
         link = next((link for link in links if urllib.parse.unquote(link.split("#")[0]).endswith("/" + name)), None)
@@ -92,7 +92,7 @@ def by_index(tools: Path, scratch: Path) -> None:
             raise NoUv(f"{page} does not list {name}")
         target = scratch / name
         address = urllib.parse.urljoin(base, link.split("#")[0])
-        with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  # only pinned bytes are unpacked
             target.write_bytes(answer.read())
     except OSError as problem:
         raise NoUv(f"{page}: {problem}") from problem

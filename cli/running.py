@@ -80,7 +80,7 @@ def worker(home: Home, queues: str) -> None:
             environment.setdefault(name, str(file))
     parse(environment)
     os.chdir(PROJECT)
-    os.execve(sys.executable, [sys.executable, "worker.py", queues], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "worker.py", queues], environment)  # noqa: S606  # our own program
 
 
 def watch(home: Home, arguments: list[str]) -> None:
@@ -88,7 +88,7 @@ def watch(home: Home, arguments: list[str]) -> None:
     environment = dict(surroundings(home))
     parse_watch(environment, parse(environment))
     os.chdir(PROJECT)
-    os.execve(sys.executable, [sys.executable, "watch.py", *arguments], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "watch.py", *arguments], environment)  # noqa: S606  # our own program
 
 
 def api(home: Home) -> None:

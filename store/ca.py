@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import Engine, Row
+from sqlalchemy.engine import Connection, Engine, Row
 
 from domain.errors import NotFound
 from store import tables
@@ -97,19 +97,22 @@ def issued_of(engine: Engine, order_key: str) -> Issued:
     return found
 
 
+def _next_number(connection: Connection, name: str) -> sa.ScalarSelect[int]:
+    """Of what the CA ``name`` signs; its row stays locked until the transaction ends, so that no number is left out."""
+    authority, column = tables.ca_authorities.c, tables.ca_issued.c
+    connection.execute(sa.select(authority.name).where(authority.name == name).with_for_update()).scalar_one()
+    query = sa.select(sa.func.coalesce(sa.func.max(column.number), 0) + 1).where(column.ca == name)
+    return query.scalar_subquery()
+
+
 def intend(engine: Engine, intent: Issued, now: datetime) -> Issued:
     """Commit ``intent`` with the next gap-free number of its CA, or give the order's earlier one."""
-    column = tables.ca_issued.c
     with engine.begin() as connection:
-        # The lock on the CA's row makes its numbers gap-free.
-        locked = sa.select(tables.ca_authorities.c.name).where(tables.ca_authorities.c.name == intent.ca)
-        connection.execute(locked.with_for_update()).scalar_one()
-        number = sa.select(sa.func.coalesce(sa.func.max(column.number), 0) + 1).where(column.ca == intent.ca)
         row = {
             "order_key": intent.order_key,
             "ca": intent.ca,
             "serial": intent.serial,
-            "number": number.scalar_subquery(),
+            "number": _next_number(connection, intent.ca),
             "csr_sha256": intent.csr_sha256,
             "tbs": intent.tbs,
             "intended_at": now,
@@ -130,16 +133,12 @@ def release(engine: Engine, order_key: str, der: bytes, now: datetime) -> Issued
 
 def regain(engine: Engine, issued: Issued, signed_at: datetime, now: datetime) -> None:
     """Write what was signed and forgotten, as the store was put back since; an order that is there stays as it is."""
-    column = tables.ca_issued.c
     with engine.begin() as connection:
-        locked = sa.select(tables.ca_authorities.c.name).where(tables.ca_authorities.c.name == issued.ca)
-        connection.execute(locked.with_for_update()).scalar_one()
-        number = sa.select(sa.func.coalesce(sa.func.max(column.number), 0) + 1).where(column.ca == issued.ca)
         row = {
             "order_key": issued.order_key,
             "ca": issued.ca,
             "serial": issued.serial,
-            "number": number.scalar_subquery(),
+            "number": _next_number(connection, issued.ca),
             "csr_sha256": issued.csr_sha256,
             "tbs": issued.tbs,
             "der": issued.der,

@@ -50,7 +50,7 @@ class LastingService(ServiceClient):
         return True
 
     @property
-    def worker_service_client(self):  # type: ignore[no-untyped-def]
+    def worker_service_client(self):  # type: ignore[no-untyped-def]  # as the SDK has it
         return self._current.worker_service_client
 
     def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
@@ -59,7 +59,7 @@ class LastingService(ServiceClient):
     def update_api_key(self, api_key: str | None) -> None:
         self._current.update_api_key(api_key)
 
-    async def _rpc_call(self, rpc: str, req: Message, resp_type, **how):  # type: ignore[no-untyped-def]
+    async def _rpc_call(self, rpc: str, req: Message, resp_type, **how):  # type: ignore[no-untyped-def]  # as the SDK has it
         return await self._current._rpc_call(rpc, req, resp_type, **how)
 
 

@@ -9,7 +9,7 @@ from api import bodies, schemas
 from api.filters import IfNoneMatch, Limit
 from api.gateway import DiscoveryRun
 from api.in_force import policy_in_force
-from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag
+from api.lists import WATCH_AGAIN_SECONDS, digest, link_next, tag, under_way
 from api.messaging import IdempotencyKey, claim
 from api.parts import Caller, CallerDep
 from api.routes import guarded
@@ -57,15 +57,7 @@ async def start_discovery(
     )
     await caller.gateway.start_discovery(request)
     resource = f"/v1/discoveries/{discovery_id}"
-    response.headers["location"] = resource
-    response.headers["retry-after"] = str(WATCH_AGAIN_SECONDS)
-    return schemas.Operation(
-        id=discovery_id,
-        kind="discovery",
-        status="running",
-        resource=resource,
-        workflow_id=discovery_workflow(discovery_id),
-    )
+    return under_way(response, "discovery", resource, discovery_workflow(discovery_id))
 
 
 @router.get("/discoveries")

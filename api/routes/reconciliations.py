@@ -5,7 +5,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api import bodies, schemas
 from api.auth import ACCESS_KEEPERS
-from api.lists import WATCH_AGAIN_SECONDS
+from api.lists import WATCH_AGAIN_SECONDS, under_way
 from api.messaging import IdempotencyKey, claim
 from api.parts import CallerDep
 from api.routes import guarded
@@ -37,15 +37,7 @@ async def start_reconciliation(
     comparison_id = (await claim(caller, "reconciliation", idempotency_key, asked.model_dump_json()))[:12]
     await caller.gateway.start_reconciliation(Reconcile(comparison_id, asked.apply, asked.release))
     resource = f"/v1/reconciliations/{comparison_id}"
-    response.headers["location"] = resource
-    response.headers["retry-after"] = str(WATCH_AGAIN_SECONDS)
-    return schemas.Operation(
-        id=comparison_id,
-        kind="reconciliation",
-        status="running",
-        resource=resource,
-        workflow_id=reconciliation_workflow(comparison_id),
-    )
+    return under_way(response, "reconciliation", resource, reconciliation_workflow(comparison_id))
 
 
 @router.get("/reconciliations/{comparison_id}")

@@ -14,7 +14,7 @@ def well(at: datetime = NOW) -> Vitals:
 
 
 def kinds_of(vitals: Vitals | None, **more: object) -> set[tuple[Kind, str]]:
-    return {one.key for one in faults_in(Seen(NOW, vitals=vitals, **more))}  # type: ignore[arg-type]
+    return {one.key for one in faults_in(Seen(NOW, vitals=vitals, **more))}  # type: ignore[arg-type]  # any field
 
 
 def test_what_is_well_has_no_fault() -> None:

@@ -157,7 +157,7 @@ def test_progress_is_what_the_whole_family_uses_of_the_processor(tmp_path: Path)
     try:
         for _ in range(3):
             before = cpu_seconds(pid) or 0.0
-            until(lambda before=before: (cpu_seconds(pid) or 0.0) >= before + LEAST_CPU_SECONDS)  # type: ignore[misc]
+            until(lambda before=before: (cpu_seconds(pid) or 0.0) >= before + LEAST_CPU_SECONDS)  # type: ignore[misc]  # a default binds it
             clock[0] += 29
             assert progress.still_for() == 0
     finally:
