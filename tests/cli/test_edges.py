@@ -111,6 +111,7 @@ def test_a_disk_that_filled_up_is_no_good_state(tmp_path: Path, monkeypatch: pyt
     home = Home(tmp_path)
     monkeypatch.setattr(Home, "is_held", lambda _: True)
     monkeypatch.setattr(Home, "read_run", lambda _: {"state": "ready"})
+    home.lock_file.touch()
     assert status.read(home).state == "ready"
     monkeypatch.setattr("cli.home.LEAST_FREE_BYTES", 10**18)
     found = status.read(home)

@@ -18,15 +18,16 @@ from cli.process import free_port
 from domain.vitals import API, QUEUES
 from domain.vitals import Engine as Counted
 from store.heartbeats import Beat, beat
+from tests.policies import whole
 
-POLICY = """
+POLICY = whole("""
 people:
   - {id: head, name: Head of IT security, email: head@telecom.example.com, role: security-head}
   - {id: ops, name: Operations, email: ops@telecom.example.com, role: operator}
 owners: [{id: core, contact: ops}]
 services: [{id: web, owner: core}]
 rules: [{name: web, when: {hosts: [127.0.0.1/32]}, tier: internal, service: web}]
-"""
+""")
 
 
 @dataclass

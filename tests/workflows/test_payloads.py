@@ -259,7 +259,7 @@ async def test_a_certificate_in_5000_places_answers_what_its_state_is(real: Thea
     async with Worker(client, task_queue=LIFECYCLE_QUEUE, workflows=[CertificateLifecycle], workflow_runner=Sandbox()):
         handle = await client.start_workflow(
             CertificateLifecycle.run,
-            Start("mc-1", world.state),
+            Start("mc-1", world.state, rules=NEWEST),
             id=certificate_workflow("mc-1"),
             task_queue=LIFECYCLE_QUEUE,
         )
