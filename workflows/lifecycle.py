@@ -5,6 +5,7 @@ Longer than 300 lines because Temporal wants every message handler of a workflow
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -247,7 +248,7 @@ class CertificateLifecycle:
                 return
             # The store refuses the batch for good; it stays in the outbox, and the head of IT security is asked.
             self.tell(do.RecordRefused(str(error.cause or error)))
-            await workflow.sleep(self.state.led_by.refused_again, summary="the store refused what was recorded")
+            await self.refused()
             return
         if self.is_replaced(events):
             return
@@ -255,6 +256,18 @@ class CertificateLifecycle:
             self.tell(do.RecordForked(recorded.head))
         else:
             self.outbox = self.outbox[len(events) :]
+            if self.state.record_refused and "remedies-say" in self.state.led_by.flags:
+                self.tell(do.RecordTaken())
+
+    async def refused(self) -> None:
+        """Until what was refused is offered again: in a while, or as soon as a person says so."""
+        again, summary = self.state.led_by.refused_again, "the store refused what was recorded"
+        # A retired one asks nobody, so there is nothing that a person could resume.
+        if "remedies-say" not in self.state.led_by.flags or not self.state.record_refused:
+            await workflow.sleep(again, summary=summary)
+            return
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: not self.state.record_refused, timeout=again, timeout_summary=summary)
 
     def is_replaced(self, events: tuple[EventRecord, ...]) -> bool:
         """Whether the store's state came while ``events`` were under way: what became of them concerns nobody."""

@@ -10,6 +10,9 @@ from domain.lifecycle.succession import blocked_by, candidates, differences
 from domain.lifecycle.transition import Turn
 from domain.people.messages import Answer
 
+# Whom a message did not reach where its Courier could not say.
+SOMEBODY = "somebody"
+
 
 def answered(turn: Turn, message: Answer) -> tuple[str, str]:
     """Take in an answer that is about exactly what is asked; (outcome, detail)."""
@@ -50,8 +53,7 @@ def _follow(turn: Turn, question: Question, answer: str) -> None:
         case "revocation", "revoked":
             turn.emit(e.OrderRevoked(question.subject, True, "a person revoked it"))
         case "undeliverable", "mended":
-            for person in turn.state.unreachable:
-                turn.emit(e.DeliveryMended(person))
+            _mended(turn)
         case _:
             pass
     if any(one.key == question.key for one in turn.state.questions):
@@ -69,6 +71,26 @@ def _release(turn: Turn, slots: tuple[Slot, ...], why: str) -> None:
         retire(turn, "decommissioned")
     elif not turn.state.own_places and case is not None and not case.order_open:
         route(turn)
+
+
+def _mended(turn: Turn) -> None:
+    """What somebody was not told is not told by a word of ours: they hear again what is open."""
+    people = turn.state.unreachable
+    for person in people:
+        turn.emit(e.DeliveryMended(person))
+    if "remedies-say" not in turn.rules.flags:
+        return
+    terms, case = turn.terms, turn.state.case
+    reached = (("security-head", terms.head), ("owner", terms.owner_contact))
+    levels = {level for level, person in reached if person in people or SOMEBODY in people}
+    for question in turn.state.questions:
+        if question.level in levels and question.kind != "undeliverable":
+            again = (question.climbs_at, question.detail, question.about, question.subject)
+            turn.emit(e.QuestionAsked(question.kind, question.level, *again))
+    if case is None or case.plan is None:
+        return
+    if case.stage is Stage.AWAITING_APPROVAL and "security-head" in levels:
+        turn.emit(e.ApprovalAsked(case.number, case.plan.version))
 
 
 def _repaired(turn: Turn) -> None:

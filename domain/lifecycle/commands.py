@@ -105,6 +105,11 @@ class RecordRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordTaken:
+    """The store has taken a batch, also one that it had refused before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upgrade:
     """Continue as new at the next idle moment, under the rule set ``rules``; empty: under its own."""
 
@@ -130,6 +135,7 @@ Command = (
     | DeliveryReported
     | RecordForked
     | RecordRefused
+    | RecordTaken
     | Upgrade
     | TakeRules
 )

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from domain.contracts import Recall
 from domain.lifecycle import events as e
-from domain.lifecycle import recovery, step_results
-from domain.lifecycle.answers import answered, go_on, resumed, retire
+from domain.lifecycle import recovery, remedies, step_results
+from domain.lifecycle.answers import SOMEBODY, answered, go_on, resumed, retire
 from domain.lifecycle.commands import (
     Command,
     DeliveryReported,
@@ -15,6 +15,7 @@ from domain.lifecycle.commands import (
     NotRedeemed,
     RecordForked,
     RecordRefused,
+    RecordTaken,
     Redeemed,
     Reserve,
     StepBroke,
@@ -67,6 +68,8 @@ def decide(
         _as_everleaf(turn)
     outcome, detail = _tell(turn, command)
     _as_everleaf(turn)
+    if outcome == "accepted" and isinstance(command, Redeemed) and "remedies-say" in turn.rules.flags:
+        detail = remedies.said(state, turn.state, command.message, now) or detail
     return step_results.receipt(turn, outcome, detail, _actor(command)), tuple(turn.happened)
 
 
@@ -134,7 +137,7 @@ def _from_our_own_parts(turn: Turn, command: Command) -> None:
         case DeliveryReported(message_id=message_id, state="undeliverable", person=person):
             if not state.retired and state.life is not None:
                 # Counts as unanswered: what somebody cannot be told climbs to the head of IT security (rule 3).
-                turn.emit(e.Undeliverable(message_id, person or "somebody"))
+                turn.emit(e.Undeliverable(message_id, person or SOMEBODY))
         case RecordForked(head=head):
             if state.life is not None:
                 turn.state = recovery.behind(state, head)
@@ -142,6 +145,9 @@ def _from_our_own_parts(turn: Turn, command: Command) -> None:
         case RecordRefused(detail=detail):
             if state.life is not None and not state.retired and state.record_refused != detail:
                 turn.emit(e.RecordWasRefused(detail))
+        case RecordTaken():
+            if state.record_refused:
+                turn.emit(e.RecordWasTaken())
         case Upgrade(rules=rules):
             turn.emit(e.RollAsked(rules if rules in RULES else ""))
         case _:

@@ -208,9 +208,12 @@ class ApprovalAsked(Event):
 
 @dataclass(frozen=True, slots=True)
 class BecameUnroutable(Event):
+    """``quiet``: its owner has heard so already; None (and in what older rules made) it is told."""
+
     kind: ClassVar[str] = "became_unroutable"
     why: str
     retry_at: datetime
+    quiet: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -540,6 +543,13 @@ class RecordWasRefused(Event):
 
     kind: ClassVar[str] = "record_was_refused"
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWasTaken(Event):
+    """The store has taken what it had refused: nobody need mend it any more."""
+
+    kind: ClassVar[str] = "record_was_taken"
 
 
 @dataclass(frozen=True, slots=True)

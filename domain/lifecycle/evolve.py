@@ -70,7 +70,7 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
         case e.Adopted(terms=terms, life=life, slots=slots):
             return replace(state, terms=terms, life=life, known_at=at, places=tuple(Place(slot) for slot in slots))
         case e.TermsChanged(terms=terms):
-            return _under_terms(replace(state, terms=terms), state)
+            return _told_anew(_under_terms(replace(state, terms=terms), state), state)
         case e.SlotsChanged(slots=slots):
             return seeing.placed(state, slots)
         case e.SlotsJoined(slots=slots):
@@ -106,6 +106,8 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return replace(state, forked=isinstance(happened.event, e.Forked), record_refused="")
         case e.RecordWasRefused(detail=detail):
             return replace(state, record_refused=detail)
+        case e.RecordWasTaken():
+            return replace(state, record_refused="")
         case e.RecallAsked(why=why, notice_id=notice):
             return replace(state, recall=Recalling(happened.by, why, notice))
         case e.RecallDelayed(retry_at=retry_at) if state.recall is not None:
@@ -210,6 +212,13 @@ def _under_terms(after: LifecycleState, before: LifecycleState) -> LifecycleStat
     by = tuple(dict.fromkeys((*after.plan_changed_by, terms.changed_by)))
     case = after.case and replace(after.case, plan_changed_by=by)
     return replace(after, plan_changed_by=by, case=case)
+
+
+def _told_anew(after: LifecycleState, before: LifecycleState) -> LifecycleState:
+    """Another plan is news: that nothing can renew it any more is told once more, for the same reason too."""
+    if after.case is None or after.terms is None or before.terms is None or after.terms.plan == before.terms.plan:
+        return after
+    return replace(after, case=replace(after.case, unroutable_told="", unroutable_told_at=None))
 
 
 def _revoking(state: LifecycleState, happened: e.Happened) -> LifecycleState:
@@ -342,8 +351,9 @@ def _ordering(state: LifecycleState, case: Case, happened: e.Happened) -> Case:
                 approval_ends_at=None,
                 retry_at=None,
             )
-        case e.BecameUnroutable(why=why, retry_at=retry_at):
-            return replace(case, stage=Stage.UNROUTABLE, failure=why, retry_at=retry_at)
+        case e.BecameUnroutable(why=why, retry_at=retry_at, quiet=quiet):
+            after = replace(case, stage=Stage.UNROUTABLE, failure=why, retry_at=retry_at)
+            return after if quiet else replace(after, unroutable_told=why, unroutable_told_at=at)
         case e.Approved(approver=by, hold_until=hold, ends_at=ends):
             # A person approved the plan that was asked; the policy approves the plan that it has now.
             plan = state.terms.plan if by == "policy" and state.terms else case.plan

@@ -159,7 +159,11 @@ def ask(turn: Turn) -> None:
             continue
         if one is None:
             turn.emit(e.QuestionEnded(question.kind, _ended(question.kind), question.about, question.subject))
-        elif one.about != question.about and question.kind != "forked":
+        elif question.kind == "forked":
+            # What it is about changes with every event; what the store says now is what a person must read.
+            if one.detail != question.detail and "remedies-say" in turn.rules.flags:
+                turn.emit(e.QuestionChanged(question.kind, one.detail, question.about, question.subject))
+        elif one.about != question.about:
             turn.emit(e.QuestionChanged(question.kind, one.detail, one.about, question.subject))
     asked = {question.key for question in turn.state.questions}
     for one in now_wanted.values():

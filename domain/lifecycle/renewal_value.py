@@ -14,6 +14,8 @@ from domain.tiers import TierPolicy
 
 # How a sentence begins by which a case is unroutable that gains nothing yet.
 IN_VAIN = "it would gain nothing"
+# And one whose CA gives nothing that ends late enough.
+ISSUER_ENDS_FIRST = "its issuer ends first"
 # A time of day is told in whole minutes, and one from which something holds must not come before it.
 JUST_UNDER = timedelta(seconds=59, microseconds=999_999)
 

@@ -14,7 +14,12 @@ from domain.errors import BadInput
 # A choice between two behaviours, by name.
 # "verified-is-valid": what begins later than our clock is revoked and ordered once more, and what a place serves counts
 # as served only where it has begun and its path has not ended.
-Flag = Literal["verified-is-valid"]
+# "unroutable-told-once": that nothing can renew it is told again only when the reason changed, or a week later (scaled,
+# never below a day), or past E a day later; it is looked at again as often as before.
+# "remedies-say": a receipt says what a remedy came to; what the store refused is offered to it again at once when a
+# person resumes, and the question ends by itself once the store took it; who could not be reached is told again what is
+# open.
+Flag = Literal["verified-is-valid", "unroutable-told-once", "remedies-say"]
 
 
 def _days(count: float) -> timedelta:
@@ -231,7 +236,11 @@ _FIRST = RuleSet(
 )
 
 RULES: dict[str, RuleSet] = {
-    rules.name: rules for rules in (_FIRST, replace(_FIRST, name="0.3", flags=frozenset({"verified-is-valid"})))
+    rules.name: rules
+    for rules in (
+        _FIRST,
+        replace(_FIRST, name="0.3", flags=frozenset({"verified-is-valid", "unroutable-told-once", "remedies-say"})),
+    )
 }
 
 # What new lives take, and what `upgrade` brings idle ones to.

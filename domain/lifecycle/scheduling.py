@@ -23,7 +23,7 @@ from domain.lifecycle.ladder import (
     seconds_of,
 )
 from domain.lifecycle.portions import slots_that_fit
-from domain.lifecycle.renewal_value import IN_VAIN, in_vain, orders_at
+from domain.lifecycle.renewal_value import IN_VAIN, ISSUER_ENDS_FIRST, in_vain, orders_at
 from domain.lifecycle.seeing import is_complete
 from domain.lifecycle.served import Served, lives
 from domain.lifecycle.state import Case, Climb, LifecycleState, Stage
@@ -182,13 +182,12 @@ def route(turn: Turn) -> None:
     case, terms = turn.case, turn.terms
     plan, blocked = terms.plan, blocked_by(turn.state, turn.now)
     if plan is None or blocked:
-        again = unroutable_again(turn)
-        turn.emit(e.BecameUnroutable(blocked if plan is not None else terms.unroutable or "there is no plan", again))
+        become_unroutable(turn, blocked if plan is not None else terms.unroutable or "there is no plan")
         return
     # Only what a person asks for may be early enough to gain nothing; the rest is held until it gains.
     vain = in_vain(turn.life, plan, turn.now, turn.rules) if case.requested_by else ""
     if vain:
-        turn.emit(e.BecameUnroutable(vain, unroutable_again(turn)))
+        become_unroutable(turn, vain)
         return
     if terms.table.asks:
         turn.emit(e.ApprovalAsked(case.number, plan.version))
@@ -201,11 +200,41 @@ def route(turn: Turn) -> None:
         turn.emit(e.Approved("policy", plan.version, hold_until=start))
 
 
-def unroutable_again(turn: Turn) -> datetime:
-    """A week later (scaled), or after as long as the case has been open: each time somebody is told again."""
+def become_unroutable(turn: Turn, why: str) -> None:
+    """Nothing can renew it as things stand: looked at again in a while, and told where that is news."""
+    turn.emit(e.BecameUnroutable(why, _unroutable_again(turn), _is_told(turn, why) or None))
+
+
+def _unroutable_again(turn: Turn) -> datetime:
+    """A week later (scaled), or after as long as the case has been open; past E a day later at the latest."""
     week = turn.rules.unroutable_again
     so_far = max(turn.now - turn.case.opened_at, turn.rules.least_unroutable_wait)
-    return turn.after(week, at_least=min(so_far, week))
+    again = turn.after(week, at_least=min(so_far, week))
+    if "unroutable-told-once" not in turn.rules.flags:
+        return again
+    return min(again, moved(max(turn.life.ends_at, turn.now), turn.rules.repeat_after))
+
+
+def _is_told(turn: Turn, why: str) -> bool:
+    """Whether its owner heard that already: six mails in twenty minutes about one unchanged certificate are one.
+
+    Without the flag each look is told: a life of minutes, or one whose path ended hours after it began, looks again
+    from one minute on.
+    """
+    case, rules = turn.case, turn.rules
+    told_at = case.unroutable_told_at
+    if "unroutable-told-once" not in rules.flags or told_at is None or _reason(case.unroutable_told) != _reason(why):
+        return False
+    is_past = turn.life.ends_at <= turn.now
+    quiet = (
+        rules.repeat_after if is_past else turn.after(rules.unroutable_again, at_least=rules.repeat_after) - turn.now
+    )
+    return turn.now < moved(told_at, quiet)
+
+
+def _reason(why: str) -> str:
+    """``why`` without the dates in it, which change with every look."""
+    return next((begins for begins in (IN_VAIN, ISSUER_ENDS_FIRST) if why.startswith(begins)), why)
 
 
 def approved(turn: Turn, approver: str, hold_until: datetime | None) -> None:

@@ -148,6 +148,9 @@ class Case:
     to_roll_back: tuple[Slot, ...] = ()
     rolled_back: bool = False
     not_served: str = ""
+    # Why nothing can renew it, as its owner was told last, and when.
+    unroutable_told: str = ""
+    unroutable_told_at: datetime | None = None
 
 
 def failures_of(case: Case, step: str, place: str) -> int:

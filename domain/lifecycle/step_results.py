@@ -25,8 +25,8 @@ from domain.lifecycle.commands import StepBroke, StepDone
 from domain.lifecycle.deployment import deployed, rolled_back, verify
 from domain.lifecycle.portions import slots_that_fit
 from domain.lifecycle.recovery import ask_store
-from domain.lifecycle.renewal_value import gains
-from domain.lifecycle.scheduling import against, key_of, open_case, route, unroutable_again
+from domain.lifecycle.renewal_value import ISSUER_ENDS_FIRST, gains
+from domain.lifecycle.scheduling import against, become_unroutable, key_of, open_case, route
 from domain.lifecycle.state import Stage
 from domain.lifecycle.transition import Turn, ever_longer
 from domain.people.messages import Receipt
@@ -152,7 +152,8 @@ def _new_terms(turn: Turn, terms: Terms) -> None:
     case = turn.state.case
     # An approval never applies to another plan, nor the policy's own to a tier that asks: it is asked again, unless an
     # order under the old one is open.
-    if case is not None and not case.order_open and _way(terms) != _way(before):
+    is_other_reason = "unroutable-told-once" in turn.rules.flags and terms.unroutable != before.unroutable
+    if case is not None and not case.order_open and (_way(terms) != _way(before) or is_other_reason):
         route(turn)
 
 
@@ -176,8 +177,7 @@ def _collected(turn: Turn, order: str, outcome: OrderOutcome) -> str:
     elif outcome.state == "failed" or outcome.life is None:
         turn.emit(e.OrderClosed(order, "failed", revoke=False, collected=True, detail=outcome.detail))
         if outcome.cause == "issuer-ends-first":
-            again = unroutable_again(turn)
-            turn.emit(e.BecameUnroutable(f"its issuer ends first: {outcome.detail}", again))
+            become_unroutable(turn, f"{ISSUER_ENDS_FIRST}: {outcome.detail}")
         else:
             again = turn.backoff("collect")
             turn.emit(e.StepFailed("collect", outcome.detail, Stage.WAITING_FOR_PERSON, again))
@@ -205,7 +205,7 @@ def _issued(turn: Turn, order: str, life: Life) -> None:
         again = max(turn.backoff("collect"), _ca_again(turn))
         turn.emit(e.StepFailed("collect", why, Stage.WAITING_FOR_CA, again))
     else:
-        turn.emit(e.BecameUnroutable(why, unroutable_again(turn)))
+        become_unroutable(turn, why)
 
 
 def begins_later(turn: Turn, life: Life) -> bool:
@@ -228,8 +228,8 @@ def _unusable(turn: Turn, life: Life) -> str:
     if gains(life.ends_at, against(turn), plan, turn.terms.table, turn.rules, requested=requested):
         return ""
     if requested:
-        return "its issuer ends first: it would end before the present one"
-    return "its issuer ends first: it would not live half of its planned life longer than the present one"
+        return f"{ISSUER_ENDS_FIRST}: it would end before the present one"
+    return f"{ISSUER_ENDS_FIRST}: it would not live half of its planned life longer than the present one"
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------

@@ -67,9 +67,10 @@ def refusal(state: LifecycleState, message: Warranted, now: datetime) -> str:
             vain = in_vain(present(state), plan, now, state.led_by) if plan is not None else ""
             return f"decided: {vain}" if vain else ""
         case Resume():
-            if state.case is None and not state.forked:
+            waits = state.forked or (bool(state.record_refused) and "remedies-say" in state.led_by.flags)
+            if state.case is None and not waits:
                 return "invalid: nothing waits"
-            if state.case is not None and state.case.stage is Stage.HELD and not state.forked:
+            if state.case is not None and state.case.stage is Stage.HELD and not waits:
                 return "invalid: it is held, which is a decision; decide anew instead"
         case Supply():
             if state.case is None or not state.case.order_open:

@@ -28,7 +28,7 @@ def messages_for(state: LifecycleState, happened: e.Happened) -> tuple[Message, 
         case e.QuestionAsked(question=question, to=to, detail=detail, about=about, subject=subject):
             facts = (("question", question), ("detail", detail), ("about", about))
             return (_message(state, happened, to, "question", facts, subject=f"{question}/{subject}"),)
-        case e.BecameUnroutable(why=why):
+        case e.BecameUnroutable(why=why, quiet=quiet) if not quiet:
             return (_message(state, happened, "owner", "unroutable", (("why", why),)),)
         case e.CaseClosed() as closed if any(one.to == "security-head" for one in state.climbs):
             left_out, count = closed.left_out, max(closed.left_out_count, len(closed.left_out))

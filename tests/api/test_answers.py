@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.lifecycle.commands import DueMoments
+from domain.lifecycle.commands import DueMoments, RecordRefused
 from domain.people.messages import Answer, RenewNow, Resume, Retire
 from tests.api.conftest import House
 
@@ -108,3 +108,26 @@ async def test_a_code_is_given_to_whom_the_message_is_allowed(asking: House, mes
     asked = {who: await asking.ask("POST", CODE, who, json={"message": message}) for who in asking.tokens}
     assert {who for who, answered in asked.items() if answered.status_code == 201} == allowed
     assert {answered.status_code for answered in asked.values()} == {201, 403}
+
+
+async def test_an_answer_that_did_not_help_says_so_to_whoever_asked_over_http(house: House) -> None:
+    """From the question on the page to the receipt, and to the question that is there again."""
+    world = house.gateway.world
+    world.tell(RecordRefused("event 7 came, 5 is missing; nothing was written."))
+    house.gateway.record()
+    said = await house.ask("POST", ANSWERS, json={"question": "forked", "answer": "resume"})
+    assert said.status_code == 200
+    assert "refused again, it is asked again" in said.json()["detail"]
+    assert "5 is missing" in said.json()["detail"]
+    world.tell(RecordRefused("event 7 came, 5 is missing; nothing was written."))
+    house.gateway.record()
+    shown = (await house.ask("GET", "/v1/certificates/mc-1")).json()
+    assert [one["kind"] for one in shown["questions"]] == ["forked"]
+    assert "5 is missing" in shown["questions"][0]["detail"]
+    again = await house.ask("POST", "/v1/certificates/mc-1/resumptions")
+    assert "offered to the store once more" in again.json()["detail"]
+
+
+async def test_an_answer_that_leads_on_names_the_next_question(asking: House) -> None:
+    said = await answer(asking)
+    assert said.json()["detail"].startswith("answered; now repair is asked: ")

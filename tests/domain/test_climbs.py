@@ -138,7 +138,7 @@ def test_a_life_that_ended_before_it_began_is_told_of_daily_and_not_every_few_mi
     w.work()
     assert present(w.state).length < timedelta()
     w.run_until(START + 7 * DAY - timedelta(hours=1))
-    assert w.count("became_unroutable") <= 3
+    assert w.count("became_unroutable") <= 9
     assert 7 <= len(heard(w, "security-head")) <= 9
 
 

@@ -36,6 +36,9 @@ class Activities:
     approver: str = "person/head"
     # Nobody takes a message: every attempt to send one fails.
     mute: bool = False
+    # Why the store takes no batch behind the first; empty: it takes all.
+    refusing: str = ""
+    refused: int = 0
     # Sends hang until it is set.
     hanging: asyncio.Event | None = None
     flaky: set[str] = field(default_factory=lambda: {"CollectOrder"})
@@ -98,6 +101,9 @@ class Activities:
 
     @activity.defn(name="record")
     async def record(self, batch: c.RecordBatch) -> c.Recorded:
+        if self.refusing and self.recorded:
+            self.refused += 1
+            raise ApplicationError(self.refusing, type="Refused", non_retryable=True)
         for event in batch.events:
             known = self.recorded.get(event.seq)
             if known is not None and (known.kind, known.facts) != (event.kind, event.facts):

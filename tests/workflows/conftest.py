@@ -22,6 +22,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from domain import contracts as c
+from domain.lifecycle.rules import OLDEST
 from domain.lifecycle.standing import own_findings
 from domain.lifecycle.state import LifecycleState
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE, certificate_workflow
@@ -130,7 +131,8 @@ class Theatre:
             for number, text in enumerate(await runs_of(self.env.client, stage.handle.id), start=1):
                 keep_history("CertificateLifecycle", f"{scenario}-{number}", text)
 
-    async def stage(self, world: World, name: str = "mc-1") -> Stage:
+    async def stage(self, world: World, name: str = "mc-1", rules: str = OLDEST) -> Stage:
+        """``rules``: under which set it begins; the stored histories were led under the oldest."""
         begun = world.now = await self.env.get_current_time()
         activities = Activities(self.env, world)
         world.state = LifecycleState(name)
@@ -146,7 +148,7 @@ class Theatre:
             await self.stack.enter_async_context(worker)
         handle = await self.env.client.start_workflow(
             CertificateLifecycle.run,
-            Start(name),
+            Start(name, rules=rules),
             id=certificate_workflow(name),
             task_queue=LIFECYCLE_QUEUE,
             start_signal="observe",
