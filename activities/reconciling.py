@@ -101,7 +101,7 @@ class ReconcilingActivities:
 
     async def _compare(self, asked: Compare) -> Compared:
         now = self._parts.clock()
-        suspects = await self._differing(now)
+        suspects = await self._differing(now, asked.after)
         failing = frozenset(await self._listed(FAILING, MOST_FAILING))
         overdue = await self._ask(reader.overdue_ids, now - OVERDUE_AFTER, asked.after, MOST_PAIRS + 1)
         stale = frozenset(await self._stale(asked))
@@ -134,14 +134,20 @@ class ReconcilingActivities:
             raise
         return True
 
-    async def _differing(self, now: datetime) -> set[str]:
-        """Ids that only one of the two has; lists lag, so some of them are well all the same."""
+    async def _differing(self, now: datetime, after: str) -> set[str]:
+        """Ids behind ``after`` that only one of the two has; lists lag, so some of them are well all the same.
+
+        In the order of the ids, and no further than a page needs: with all of them missing, each page would else list
+        all of them anew.
+        """
         letters = await self._ask(reader.next_letters, ALL)
         whole = listed_whole(now, [ALL + letter for letter in letters])
         found, prefixes = set[str](), [ALL]
-        while prefixes:
+        while prefixes and len(found) <= MOST_PAIRS:
             prefix = prefixes.pop()
             heartbeat()
+            if prefix < after[: len(prefix)]:
+                continue
             lists = RUNNING + f" AND WorkflowId STARTS_WITH '{certificate_workflow(prefix)}'"
             living = await self._ask(reader.count_living, prefix)
             running = (await self._parts.client.count_workflows(lists)).count
@@ -149,10 +155,10 @@ class ReconcilingActivities:
             if max(living, running) <= LIST_BELOW:
                 if living != running or is_whole:
                     known = await self._ask(reader.living_ids, prefix)
-                    found |= set(known) ^ set(await self._listed(lists))
+                    found |= {one for one in set(known) ^ set(await self._listed(lists)) if one > after}
             elif living != running or is_whole:
                 more = await self._ask(reader.next_letters, prefix)
-                prefixes += [prefix + letter for letter in sorted({*more, *LETTERS})]
+                prefixes += [prefix + letter for letter in sorted({*more, *LETTERS}, reverse=True)]
         return found
 
     async def _listed(self, query: str, most: int | None = None) -> list[str]:
