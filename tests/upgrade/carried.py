@@ -1,7 +1,7 @@
 """The estate of 0.2.0 as it stood on a machine: database, Temporal's file with the running lifecycles, policy, keys.
 
-`estate-0.2.0.tar.xz` was made by the code of the tag v0.2.0 over real listeners, with seven certificates: two sleep, one was
-renewed, one waits for an approval and one for the CA of a supplier, one's place shows a stranger's, and one was
+`estate-0.2.0.tar.xz` was made by the code of the tag v0.2.0 over real listeners, with seven certificates: two sleep,
+one was renewed, one waits for an approval and one for the CA of a supplier, one's place shows a stranger's, and one was
 retired; with a token for a security head that no person stands behind.  Its keys guard nothing but these.
 """
 
