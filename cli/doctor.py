@@ -29,9 +29,9 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``skipped``: it cannot be told now, for instance because nothing runs."""
+    """``skipped``: it cannot be told now, for instance because nothing runs.  ``warned``: it works, and not well."""
 
-    outcome: Literal["good", "bad", "skipped"]
+    outcome: Literal["good", "warned", "bad", "skipped"]
     detail: str
     remedy: str = ""
 

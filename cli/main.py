@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import access, doctor, production, running, showing, status, suite, verbs
+from cli import access, checkup, doctor, production, running, showing, status, suite, verbs
 from cli.api_client import WrongUsage
 from cli.display import Screen
 from cli.home import chosen, settle_paths
@@ -101,7 +101,7 @@ def doctor_(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Check what a start needs and what a running installation depends on, each with its remedy."""
-    findings = doctor.examine(chosen(data_dir), production.RULES if for_production else doctor.CHECKS)
+    findings = doctor.examine(chosen(data_dir), production.RULES if for_production else doctor.CHECKS + checkup.CHECKS)
     showing.findings(findings, output, console)
     if any(finding.outcome == "bad" for _, finding in findings):
         raise typer.Exit(1)

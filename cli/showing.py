@@ -246,15 +246,15 @@ def changes(found: list[dict[str, Any]], console: Console) -> None:
 
 
 def findings(found: Sequence[tuple[str, Finding]], output: Output, console: Console) -> None:
-    """What a doctor says, with a remedy beside what is bad."""
+    """What a doctor says, with a remedy beside what is not good."""
     if output is Output.JSON:
         print(json.dumps([{"name": name, **asdict(finding)} for name, finding in found], indent=2))
         return
-    marks = {"good": "[green]✓[/]", "bad": "[red]✗[/]", "skipped": "[dim]-[/]"}
+    marks = {"good": "[green]✓[/]", "warned": "[yellow]![/]", "bad": "[red]✗[/]", "skipped": "[dim]-[/]"}
     table = Table.grid(padding=(0, 2))
     for _ in range(4):
         table.add_column(overflow="fold")
     for name, finding in found:
-        remedy = finding.remedy if finding.outcome == "bad" else ""
+        remedy = finding.remedy if finding.outcome in ("warned", "bad") else ""
         table.add_row(marks[finding.outcome], name, escape(finding.detail), escape(remedy))
     console.print(table)
