@@ -22,8 +22,9 @@ from typing import Any
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from activities.adoption import AdoptionActivities, new_managed_id
 from activities.boundary import Boundary
@@ -273,6 +274,20 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         workflow_task_poller_behavior=pollers,
         activity_task_poller_behavior=pollers,
         graceful_shutdown_timeout=GRACE,
+        deployment_config=deployment(parts.settings),
+    )
+
+
+def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """None: unversioned, so that a worker that nobody made current still serves (decision 0001).
+
+    A run moves to the current version at its next task: lives of years cannot each keep the worker that began them.
+    """
+    if not settings.deployment:
+        return None
+    named = WorkerDeploymentVersion(settings.deployment, settings.build_id or version("everleaf"))
+    return WorkerDeploymentConfig(
+        named, use_worker_versioning=True, default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
     )
 
 

@@ -77,20 +77,20 @@ def clock(url: str) -> datetime:
 
 NAMELESS = """
 SELECT id, name FROM tokens
-WHERE role = ANY(%s) AND person = '' AND NOT may_decide
+WHERE role = ANY(%s) AND person = '' AND (NOT may_decide OR %s)
       AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 ORDER BY made_at
 """
 
 
-def nameless_deciders(url: str, roles: Sequence[str]) -> list[tuple[str, str]] | None:
+def nameless_deciders(url: str, roles: Sequence[str], *, machines: bool = False) -> list[tuple[str, str]] | None:
     """(id, name) of each living token of ``roles`` that no person stands behind, and that is no machine's that may.
 
-    None where this role of the database may not read them.  Raises NotReady.
+    ``machines``: those of machines that may too.  None where this role may not read them.  Raises NotReady.
     """
     with _connected(url) as connection:
         try:
-            return [(str(row[0]), str(row[1])) for row in connection.execute(NAMELESS, (list(roles),))]
+            return [(str(row[0]), str(row[1])) for row in connection.execute(NAMELESS, (list(roles), machines))]
         except psycopg.errors.InsufficientPrivilege:
             return None
 

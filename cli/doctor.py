@@ -29,9 +29,9 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``skipped``: it cannot be told now, for instance because nothing runs."""
+    """``skipped``: it cannot be told now, for instance because nothing runs.  ``warned``: it works, and not well."""
 
-    outcome: Literal["good", "bad", "skipped"]
+    outcome: Literal["good", "warned", "bad", "skipped"]
     detail: str
     remedy: str = ""
 
@@ -178,7 +178,11 @@ def tokens(patient: Patient) -> Finding:
     """Four eyes are people: what release 0.2.0 made for a role alone decides nothing any more."""
     if not patient.database_url:
         return NOT_RUNNING
-    found = database.nameless_deciders(patient.database_url, [Role.SECURITY_HEAD.value])
+    return nameless(database.nameless_deciders(patient.database_url, [Role.SECURITY_HEAD.value]))
+
+
+def nameless(found: list[tuple[str, str]] | None) -> Finding:
+    """What to say of tokens that may not approve; None: they could not be read."""
     if found is None:
         return Finding("skipped", "this process may not read them; ask where the API runs")
     if not found:

@@ -1,6 +1,5 @@
 """The command line: what each command is called and takes.  The work is in the modules beside this one."""
 
-import dataclasses
 import errno
 import json
 import sys
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from cli import access, doctor, production, running, status, suite, verbs
+from cli import access, checkup, doctor, production, running, showing, status, suite, verbs
 from cli.api_client import WrongUsage
 from cli.display import Screen
 from cli.home import chosen, settle_paths
@@ -104,18 +101,8 @@ def doctor_(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Check what a start needs and what a running installation depends on, each with its remedy."""
-    findings = doctor.examine(chosen(data_dir), production.RULES if for_production else doctor.CHECKS)
-    if output is Output.JSON:
-        _print_json([{"name": name, **dataclasses.asdict(finding)} for name, finding in findings])
-    else:
-        marks = {"good": "[green]✓[/]", "bad": "[red]✗[/]", "skipped": "[dim]-[/]"}
-        table = Table.grid(padding=(0, 2))
-        for overflow in ("ignore", "ignore", "fold", "fold"):
-            table.add_column(overflow=overflow)
-        for name, finding in findings:
-            remedy = finding.remedy if finding.outcome == "bad" else ""
-            table.add_row(marks[finding.outcome], name, escape(finding.detail), escape(remedy))
-        console.print(table)
+    findings = doctor.examine(chosen(data_dir), production.RULES if for_production else doctor.CHECKS + checkup.CHECKS)
+    showing.findings(findings, output, console)
     if any(finding.outcome == "bad" for _, finding in findings):
         raise typer.Exit(1)
 

@@ -1,6 +1,9 @@
-"""What the commands that ask the API show to people: tables and a few lines.  Names of others' making are escaped."""
+"""What commands show to people: tables and a few lines.  Names of others' making are escaped."""
 
+import json
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.api_client import Api, segment
+from cli.doctor import Finding
+from cli.options import Output
 from domain.errors import NotFound, NotReady
 
 LARGEST_PAGE = 500
@@ -237,4 +242,19 @@ def changes(found: list[dict[str, Any]], console: Console) -> None:
     for change in found:
         row = (change["managed_id"], change["rules"], change["to"], change["how"], "busy" if change["busy"] else "idle")
         table.add_row(*(escape(str(cell)) for cell in row))
+    console.print(table)
+
+
+def findings(found: Sequence[tuple[str, Finding]], output: Output, console: Console) -> None:
+    """What a doctor says, with a remedy beside what is not good."""
+    if output is Output.JSON:
+        print(json.dumps([{"name": name, **asdict(finding)} for name, finding in found], indent=2))
+        return
+    marks = {"good": "[green]✓[/]", "warned": "[yellow]![/]", "bad": "[red]✗[/]", "skipped": "[dim]-[/]"}
+    table = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    for name, finding in found:
+        remedy = finding.remedy if finding.outcome in ("warned", "bad") else ""
+        table.add_row(marks[finding.outcome], name, escape(finding.detail), escape(remedy))
     console.print(table)

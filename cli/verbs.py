@@ -195,18 +195,35 @@ def upgrade(
     batch: Annotated[int, typer.Option("--batch", min=1, max=500, help="Lifecycles at once.")] = 16,
     pause: Annotated[float, typer.Option("--pause", metavar="SECONDS", min=0, help="Between batches.")] = 0.2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change for whom; change nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Before the upgrade: say what stands in its way; end with 1 if anything.")
+    ] = False,
     output: OutputOption = Output.TABLE,
     data_dir: DataDir = None,
 ) -> None:
     """Bring every lifecycle under the newest rules; one of 0.1.0 is begun anew from the store."""
     from cli import upgrading
 
+    if check and dry_run:
+        raise typer.BadParameter("choose --check or --dry-run")
+    if check:
+        _check_upgrade(data_dir, output)
+        return
     if dry_run:
         found = upgrading.changes(chosen(data_dir))
         _say(upgrading.described(found), output, lambda: showing.changes(upgrading.described(found), console))
         return
     changed = upgrading.upgrade(chosen(data_dir), batch, pause)
     _say({"changed": changed}, output, lambda: console.print(f"{changed} lifecycles go on under the newest rules."))
+
+
+def _check_upgrade(data_dir: Path | None, output: Output) -> None:
+    from cli import doctor, upgrade_check
+
+    found = doctor.examine(chosen(data_dir), upgrade_check.OBSTACLES)
+    showing.findings(found, output, console)
+    if any(finding.outcome == "bad" for _, finding in found):
+        raise typer.Exit(1)
 
 
 def reconcile(

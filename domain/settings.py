@@ -29,6 +29,8 @@ class Settings:
     temporal_api_key_file EVERLEAF_TEMPORAL_API_KEY_FILE  file with the API key of a Temporal Cloud; one of these five
                      given means TLS; all files are read at every connect, and a renewed one leads to a new connect
     payload_keys     EVERLEAF_PAYLOAD_KEYS      file of the keys that encrypt what Temporal keeps; empty: not encrypted
+    deployment       EVERLEAF_DEPLOYMENT        of the worker deployment in Temporal; empty: workers are unversioned
+    build_id         EVERLEAF_BUILD_ID          of this worker in its deployment; empty: the release
     home             EVERLEAF_HOME              data directory, mode 0700
     policy           EVERLEAF_POLICY            the policy file
     ca_kek           EVERLEAF_CA_KEK            file with the key that wraps CA keys; the issue worker alone
@@ -71,6 +73,8 @@ class Settings:
     auditors_ui: str = ""
     watch_dir: str = ""
     failpoint: str = ""
+    deployment: str = ""
+    build_id: str = ""
 
 
 def with_password_file(url: str, file: str) -> str:
@@ -134,6 +138,8 @@ def parse(environment: Mapping[str, str]) -> Settings:
         auditors_ui=text("EVERLEAF_AUDITORS_UI", "").rstrip("/"),
         watch_dir=text("EVERLEAF_WATCH_DIR", str(PurePath(home) / "watch")),
         failpoint=text("EVERLEAF_FAILPOINT", ""),
+        deployment=text("EVERLEAF_DEPLOYMENT", ""),
+        build_id=text("EVERLEAF_BUILD_ID", ""),
     )
 
 

@@ -659,6 +659,7 @@ policies = Table(
     Column("text", String, nullable=False),
     instant("at"),
     # The last time that a worker took it up, in whose order `last_policy` finds the one that holds.
-    instant("in_force_at"),
+    # With a default: workers of 0.2.0 write here without it while both releases run.
+    Column("in_force_at", DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     Index("policies_by_force", "in_force_at"),
 )

@@ -144,7 +144,10 @@ find_lost_orders = ActivityStep(
     "find_lost_orders", c.FindLostOrders, c.LostOrders, LIFECYCLE_QUEUE, seconds(60), retry=SOME
 )
 regain_issued = ActivityStep("regain_issued", c.LostOrders, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
-hand_over = ActivityStep("hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30))
+# Beside workers of an older release, which do not know it, three attempts could all be theirs.
+hand_over = ActivityStep(
+    "hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30), retry=SOME
+)
 note_reconciliation = ActivityStep(
     "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), retry=SOME
 )

@@ -105,7 +105,8 @@ def test_the_doctor_finds_a_running_installation_well(installation: Installation
 
     assert done.returncode == 0, done.stdout
     outcomes = {finding["name"]: finding["outcome"] for finding in json.loads(done.stdout)}
-    assert set(outcomes.values()) == {"good"}
+    # This one has no mail server, which is said and stops nothing.
+    assert {name: one for name, one in outcomes.items() if one != "good"} == {"mail route": "warned"}
 
 
 def test_killed_servers_and_one_that_hangs_are_started_again(
