@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from store import tables
-from tests.chaos.conftest import Shaken, shaken
+from tests.chaos.conftest import shaken
+from tests.chaos.product import Shaken
 from tests.faults.worlds import end
 from tests.launcher.waiting import until
 from tests.needed import lacks

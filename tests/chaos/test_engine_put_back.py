@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from store import tables
-from tests.chaos.conftest import Shaken
+from tests.chaos.product import Shaken
 from tests.launcher.waiting import until
 
 pytestmark = [pytest.mark.e2e]

@@ -12,7 +12,7 @@ from cli import engine
 from domain.lifecycle.state import LifecycleState
 from domain.names import certificate_workflow
 from store import tables
-from tests.chaos.conftest import Shaken
+from tests.chaos.product import Shaken
 from tests.launcher.waiting import until
 
 pytestmark = [pytest.mark.e2e]

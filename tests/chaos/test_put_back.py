@@ -11,7 +11,8 @@ from domain.contracts import Noted, Reconcile
 from domain.names import LIFECYCLE_QUEUE, reconciliation_workflow
 from store import tables
 from store.migrate import upgrade
-from tests.chaos.conftest import Shaken, shaken
+from tests.chaos.conftest import shaken
+from tests.chaos.product import Shaken
 from tests.faults.worlds import end
 from tests.launcher.waiting import until
 from tests.postgres_server import PostgresServer

@@ -124,7 +124,7 @@ def is_worth_a_new_code(receipt: Receipt) -> bool:
 
 @dataclass
 class World:
-    """One worker process over one database and namespace, with two listeners of its own.
+    """One worker process over one database and namespace, with listeners of its own, two as a rule.
 
     ``state``: waiting, doomed (its worker ends at ``point``), clean (another took over), done, failed.
     """
@@ -133,7 +133,7 @@ class World:
     home: Path
     settings: Settings
     engine: Engine
-    ports: tuple[int, int]
+    ports: tuple[int, ...]
     asks: bool
     left: timedelta = LEFT
     state: str = "waiting"
@@ -221,7 +221,7 @@ class World:
         model = tables.managed_certificates.c
         rows = self.rows(sa.select(model.generation, model.state))
         answered = not self.asks or (self.decided is not None and not self.decided.is_alive())
-        renewed = len(rows) == 2 and all(row[0] == 2 and row[1] == "sleeping" for row in rows)
+        renewed = len(rows) == len(self.ports) and all(row[0] == 2 and row[1] == "sleeping" for row in rows)
         # A retry after a lost heartbeat comes a minute later, and may be what sends a notice or ends a delivery.
         unsent = self.rows(sa.select(tables.notices.c.id).where(tables.notices.c.sent_at.is_(None)))
         queued = self.rows(sa.select(tables.deliveries.c.message_id).where(tables.deliveries.c.state == "queued"))
@@ -287,7 +287,7 @@ class World:
 
 
 @contextmanager
-def one_world(engine: Engine, settings: Settings, *, asks: bool, left: timedelta) -> Iterator[World]:
+def one_world(engine: Engine, settings: Settings, *, asks: bool, left: timedelta, places: int = 2) -> Iterator[World]:
     """A world with listeners and a mail server of its own; no worker runs yet.
 
     ``settings``: with its database, its Temporal and its namespace; its folder and its mail server are given here.
@@ -299,7 +299,8 @@ def one_world(engine: Engine, settings: Settings, *, asks: bool, left: timedelta
         with running(sink, said.exists):
             smtp = f"smtp://127.0.0.1:{said.read_text().strip()}"
             its_own = replace(settings, home=str(home / "world"), smtp_url=smtp)
-            made = World("none", home / "world", its_own, engine, (free_port(), free_port()), asks=asks, left=left)
+            ports = tuple(free_port() for _ in range(places))
+            made = World("none", home / "world", its_own, engine, ports, asks=asks, left=left)
             made.prepare(home / "endpoints", make_stand_in("internal", "Faults", datetime.now(UTC)))
             command = ["-c", LISTENERS, str(home / "endpoints"), str(home / "listening")]
             with running(start(command, home / "listeners.log"), (home / "listening").exists):

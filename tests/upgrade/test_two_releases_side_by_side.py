@@ -21,7 +21,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from cli.process import dying_with_parent
 from domain.names import certificate_workflow
 from store import tables
-from tests.chaos.conftest import Shaken, shaken
+from tests.chaos.conftest import shaken
+from tests.chaos.product import Shaken
 from tests.faults.worlds import end
 from tests.launcher.waiting import until
 from tests.postgres_server import PostgresServer

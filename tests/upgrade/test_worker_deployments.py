@@ -9,7 +9,8 @@ from sqlalchemy.engine import Engine
 from temporalio.client import Client
 
 from domain.names import certificate_workflow
-from tests.chaos.conftest import Shaken, shaken
+from tests.chaos.conftest import shaken
+from tests.chaos.product import Shaken
 from tests.faults.worlds import end
 from tests.launcher.waiting import LONG_SECONDS, until
 from tests.postgres_server import PostgresServer
