@@ -325,8 +325,12 @@ class LookReport:
 # --- people ---------------------------------------------------------------------------------------------------------
 
 
-# "reconciled": of many certificates at once; ``managed_id`` is the first of them.
-Topic = Literal["ask", "rung", "failed", "question", "unroutable", "closed", "reconciled"]
+# Add none: a Courier whose worker is of an older release would drop what it cannot read, and go on otherwise than the
+# next worker, which can.
+Topic = Literal["ask", "rung", "failed", "question", "unroutable", "closed"]
+# The ``subject`` of a message about many certificates at once, of which ``managed_id`` is the first; its topic is
+# "failed", which every release knows.
+COMPARISON = "comparison"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from domain.contracts import Compared, Message, Pair, Reconcile, Regained, RestoreStreams, StreamsRestored
+from domain.contracts import COMPARISON, Compared, Message, Pair, Reconcile, Regained, RestoreStreams, StreamsRestored
 
 # The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.
 EVERY = timedelta(minutes=5)
@@ -206,7 +206,8 @@ def messages(told: Mapping[str, Tally], comparison_id: str, now: datetime) -> tu
                 managed_id=heard.first,
                 person=head,
                 level="security-head",
-                topic="reconciled",
+                topic="failed",
+                subject=COMPARISON,
                 at=now,
                 facts=tuple(facts),
             )

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activities.notifiers.base import Letter
-from domain.contracts import Message
+from domain.contracts import COMPARISON, Message
 from domain.names import certificate_workflow
 
 # The most urgent first: a letter with several messages opens with what cannot wait.
-URGENCY = ("rung", "reconciled", "unroutable", "ask", "failed", "question", "closed")
+URGENCY = ("rung", "unroutable", "ask", "failed", "question", "closed")
 
 HAPPENED = {
     "ask": "{names}: its renewal waits for your approval",
@@ -28,8 +28,8 @@ TO_DO = {
     "question": "Answer on the certificate's page. Unanswered, the question climbs.",
     "unroutable": "Add what is missing to the policy. Unanswered, it climbs.",
     "closed": "Nothing: this ends what you were told before.",
-    "reconciled": "What was begun again goes on by itself. What is stuck, overdue or unknown needs an administrator.",
 }
+GO_ON = "What was begun again goes on by itself. What is stuck, overdue or unknown needs an administrator."
 
 # Facts that the letter words itself; every other one is listed as it is.
 WORDED = frozenset(
@@ -74,12 +74,17 @@ def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str, *, wh
 
     Not ``whole``: the store could not be read, and the letter says so.
     """
-    ordered = sorted(messages, key=lambda one: (URGENCY.index(one[0].topic), one[0].ends_at or one[0].at))
+    ordered = sorted(messages, key=lambda one: (_urgency(one[0]), one[0].ends_at or one[0].at))
     subject = _subject([message for message, _ in ordered])
     parts = [_part(message, code, api_url) for message, code in ordered]
     foot = "Everleaf sends this because the policy names you. Codes work once; do not forward them."
     body = ("" if whole else NOT_WHOLE) + "\n\n---\n\n".join(parts)
     return Letter(line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n")
+
+
+def _urgency(message: Message) -> int:
+    """What was lost comes right behind what is about to end."""
+    return 1 if message.subject == COMPARISON else 2 * URGENCY.index(message.topic)
 
 
 def _subject(messages: Sequence[Message]) -> str:
@@ -98,7 +103,7 @@ def _subject(messages: Sequence[Message]) -> str:
 
 def _headline(message: Message) -> str:
     facts = dict(message.facts)
-    if message.topic == "reconciled":
+    if message.subject == COMPARISON:
         # Each of its facts is a sentence, the gravest first.
         return next(iter(facts.values()), "inventory and engine differ")[:LONGEST_HEADLINE]
     names = facts.get("names", message.managed_id)[:LONGEST_NAMES]
@@ -115,12 +120,12 @@ def _part(message: Message, code: Code | None, api_url: str) -> str:
         # What a closed message knows is the certificate that was replaced.
         replaced = dict(message.facts).get("outcome") in ("verified", "superseded")
         lines.append(f"{'Old one ends:' if replaced else 'Ends:':<13}{' ' * replaced}{when(message.ends_at)}")
-    if message.topic == "reconciled":
+    if message.subject == COMPARISON:
         lines = [value for _, value in message.facts]
     else:
         lines += [f"{_label(name):<12} {value}" for name, value in message.facts if name not in WORDED and value]
-    lines += ["", f"What to do:  {TO_DO[message.topic]}"]
-    page = "/" if message.topic == "reconciled" else f"/certificates/{message.managed_id}"
+    lines += ["", f"What to do:  {GO_ON if message.subject == COMPARISON else TO_DO[message.topic]}"]
+    page = "/" if message.subject == COMPARISON else f"/certificates/{message.managed_id}"
     lines.append(f"Page:        {api_url}{page}")
     if code is not None:
         lines += _instructions(message, code)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from domain.contracts import COMPARISON
 from domain.names import certificate_workflow
 from store import tables
 from tests.chaos.product import Product
@@ -117,11 +118,12 @@ def _letters_came_once(product: Product) -> None:
     doubled = [text for text, count in Counter(map(_meant, product.letters())).items() if count > 1]
     assert not doubled, doubled
     column = tables.deliveries.c
-    told = product.world.rows(sa.select(column.managed_id, column.topic, column.state))
+    subject = column.message["subject"].astext
+    told = product.world.rows(sa.select(column.managed_id, subject.label("subject"), column.state))
     assert {row.state for row in told} <= {"delivered"}, told
     lost = product.post.met["dropping"] if product.post is not None else 0
     everything = "\n".join(product.letters())
-    named = {row.managed_id for row in told if row.topic != "reconciled"}
+    named = {row.managed_id for row in told if row.subject != COMPARISON}
     missing = {one for one in named if f"certificates/{one}" not in everything}
     assert len(missing) <= lost, f"told, and in no letter: {missing}"
 

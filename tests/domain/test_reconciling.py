@@ -8,7 +8,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.contracts import Compared, Living, Pair, Reconcile, Running
+from domain.contracts import COMPARISON, Compared, Living, Pair, Reconcile, Running, Topic
 from domain.reconciling import (
     ENDED,
     NAMED,
@@ -100,6 +100,13 @@ def test_one_message_for_many_names_the_first_and_counts_the_rest() -> None:
     )
     assert text.endswith(f"and {10_000 - NAMED} more")
     assert len(text) < 2000
+
+
+def test_no_message_is_unreadable_to_a_courier_of_the_release_before() -> None:
+    """One that drops a message goes on otherwise than the next worker, which can read it: its history breaks."""
+    assert get_args(Topic) == ("ask", "rung", "failed", "question", "unroutable", "closed")
+    [message] = messages({"p-head": Tally(put_back=True)}, "r-1", NOW)
+    assert (message.topic, message.subject) == ("failed", COMPARISON)
 
 
 def test_what_nobody_is_the_head_of_every_head_hears() -> None:
