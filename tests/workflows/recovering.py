@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 
 from domain.contracts import Observation
@@ -15,6 +16,14 @@ from tests.domain.simulation import terms
 from tests.launcher.waiting import LONG_SECONDS
 from tests.workflows.conftest import Stage
 from workflows.messenger import Messenger
+
+TASK_EVENTS = {
+    EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+}
 
 
 async def until(stage: Stage, kind: str, count: int = 1) -> None:
@@ -38,11 +47,23 @@ async def until_state(stage: Stage, holds: Callable[[LifecycleState], bool]) -> 
 
 
 async def end_by_hand(stage: Stage) -> None:
-    """Between two steps: the test server skips no time any more after an activity whose workflow was ended."""
+    """Between two steps: the test server skips no time any more once a workflow was ended in the middle of one."""
     async with asyncio.timeout(LONG_SECONDS):
-        while (await stage.handle_of_now().describe()).raw_description.pending_activities:  # noqa: ASYNC110  # no event tells
+        while not await rests(stage):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.05)
     await stage.handle_of_now().terminate("a test")
+
+
+async def rests(stage: Stage) -> bool:
+    """Whether it waits for time or for people alone; looked at twice, for a task ends where an activity begins."""
+    before = await _tasks(stage)
+    pending = (await stage.handle_of_now().describe()).raw_description.pending_activities
+    return not pending and before == await _tasks(stage) and before[-1] == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+
+
+async def _tasks(stage: Stage) -> list[int]:
+    history = await stage.handle_of_now().fetch_history()
+    return [event.event_type for event in history.events if event.event_type in TASK_EVENTS]
 
 
 async def late_notice(stage: Stage, notice: str, *, known: bool = False) -> None:
