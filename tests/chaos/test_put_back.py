@@ -99,6 +99,7 @@ def test_its_events_are_made_again_by_replay_and_a_person_lets_our_cas_sign_agai
     assert set(product.orders()) <= set(orders)
 
 
+@pytest.mark.long
 def test_a_certificate_that_was_adopted_since_is_governed_again_and_by_one_lifecycle(
     begun: tuple[Shaken, Cluster],
 ) -> None:
