@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.engine import Engine
 from temporalio import activity
 from temporalio.client import Client, WorkflowHistory, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery import heartbeat
 from domain.contracts import MOST_PAIRS, FindLostOrders, LostOrders, RecordBatch, RestoreStreams, StreamsRestored
@@ -72,6 +72,7 @@ class RestoringActivities:
                 yield managed_id
             return
         async for run in self._parts.client.list_workflows(RUNNING):
+            heartbeat()
             managed_id = run.id.removeprefix(certificate_workflow(""))
             head = (await asyncio.to_thread(heads_of, self._parts.engine, [managed_id])).get(managed_id, -1)
             if await self._seq(managed_id) > head + 1:
@@ -84,6 +85,9 @@ class RestoringActivities:
             state: LifecycleState = await handle.query("state", result_type=LifecycleState)
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return 2**62
+        except RPCError as error:
+            # One that has ended holds nothing more; one whose tasks fail must not keep all others waiting.
+            return -1 if error.status is RPCStatusCode.NOT_FOUND else 2**62
         return state.seq
 
     async def _restore(self, managed_id: str) -> int:

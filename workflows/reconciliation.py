@@ -1,6 +1,7 @@
 """Reconciliation: lay the store's certificates beside Temporal's lifecycles, mend what can be mended, tell the rest."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from temporalio import workflow
@@ -77,9 +78,12 @@ class Reconciliation:
         before = {(kind, managed_id): told for kind, managed_id, told in first.before}
         wanted = to_restore(first)
         if wanted is not None and request.apply:
+            if first.store_was_put_back and not request.release:
+                await self.hold_at_once(request, first)
             await self.restore(wanted, before, first.heads)
-            # What was behind may be well now.
-            first = page = await steps.compare(Compare(previous=previous))
+            # What was behind may be well now; whether our CAs were held before is as the first look said.
+            again = await steps.compare(Compare(previous=previous))
+            first = page = replace(again, held_since=first.held_since)
         while True:
             found = news((*differences(page.pairs, workflow.now()), *adrift(page)), before)
             if request.apply:
@@ -88,6 +92,11 @@ class Reconciliation:
             if not page.after:
                 return first
             page = await steps.compare(Compare(page.after, previous))
+
+    async def hold_at_once(self, request: Reconcile, first: Compared) -> None:
+        """Making thousands of streams again takes long and may break off; until it ends our CAs would go on signing."""
+        hold = self.reconciled(request, first, f"{workflow.info().run_id}-hold", held(first, request, self.began))
+        await steps.note_reconciliation(hold, summary="our CAs sign nothing from now on")
 
     async def restore(
         self, wanted: RestoreStreams, before: Mapping[tuple[str, str], bool], heads: Sequence[str]
