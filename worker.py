@@ -41,6 +41,7 @@ from activities.issuers.private_ca.regaining import RegainingActivities
 from activities.issuers.private_ca.revocation import renew_old_crls
 from activities.keys.custodian import StoreCustodian
 from activities.keys.envelope import load_kek
+from activities.mending import MendingActivities, MendingParts
 from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
 from activities.policy_file import PolicyFile, recalling
@@ -125,10 +126,10 @@ def lifecycle(parts: Parts) -> list[Any]:
     pruning = Pruning(parts.engine, lambda: parts.load_policy().retention, now)
     parts.every_minute.extend((notification.note_what_waits, pruning.portion))
     warrants = WarrantActivities(parts.engine, now, parts.failpoint)
-    reconciling = ReconcilingActivities(
-        ReconcilingParts(
+    reconciling = ReconcilingActivities(ReconcilingParts(parts.engine, parts.client, now))
+    mending = MendingActivities(
+        MendingParts(
             parts.engine,
-            parts.client,
             now,
             messenger.begin_again,
             messenger.begin_anew,
@@ -152,10 +153,11 @@ def lifecycle(parts: Parts) -> list[Any]:
         notification.note_undelivered,
         warrants.redeem,
         reconciling.compare,
-        reconciling.begin_again,
+        mending.begin_again,
         restoring.restore_streams,
         restoring.find_lost_orders,
-        reconciling.hand_over,
+        mending.hand_over,
+        reconciling.note_seen,
         reconciling.note_reconciliation,
     ]
 

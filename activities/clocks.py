@@ -17,8 +17,11 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from domain.clocks import TOLERANCE, wrong_clock
 from domain.errors import ClockWrong
 
-# By the names of their activities: whatever makes, places, revokes or judges a certificate by the time of day.
-JUDGED_BY_TIME = frozenset({"place_order", "collect_order", "revoke_order", "deploy", "roll_back", "look_again"})
+# By the names of their activities: whatever makes, places, revokes or judges a certificate by the time of day, and
+# what says of thousands that they are overdue.
+JUDGED_BY_TIME = frozenset(
+    {"place_order", "collect_order", "revoke_order", "deploy", "roll_back", "look_again", "compare"}
+)
 
 
 class Witnessed(Interceptor):
@@ -65,5 +68,5 @@ class _Witnessed(ActivityInboundInterceptor):
                 self._clock(), handed_out | await asyncio.to_thread(_database, self._engine, self._clock)
             )
             if problem:
-                raise ClockWrong(f"{problem}; nothing is signed, deployed or verified until it is set right")
+                raise ClockWrong(f"{problem}; nothing is signed, deployed, verified or compared until it is set right")
         return await self.next.execute_activity(input)

@@ -1,11 +1,12 @@
-"""Lays the certificates of the store beside the lifecycles of Temporal, and begins again those that do not run.
+"""Lays the certificates of the store beside the lifecycles of Temporal.
 
 Ten thousand are compared in seconds: counts by the beginning of the id first, lists only where they differ.  Before
 anything is called missing its workflow is described, because the lists of Temporal lag behind.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Concatenate, ParamSpec, TypeVar
@@ -17,19 +18,13 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery import heartbeat
-from activities.notification import CHANNEL
-from activities.telling import AT_ONCE, Awake
+from domain.clocks import TOLERANCE
 from domain.contracts import (
     MOST_PAIRS,
-    BeginAgain,
-    BegunAgain,
     Compare,
     Compared,
-    Delivery,
-    HandedOver,
-    HandOver,
-    Message,
     Noted,
+    NoteSeen,
     Pair,
     Reconciled,
     Running,
@@ -37,12 +32,12 @@ from domain.contracts import (
 from domain.errors import NotReady
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from domain.reconciling import OVERDUE_AFTER, listed_whole
-from store import deliveries
 from store.batches import batches
-from store.facts import behind, heads_of
+from store.facts import behind
 from store.reader import reconciliations as reader
-from store.reconciliations import note
-from store.sightings.notices import mark_sent, send_again
+from store.reconciliations import note, note_seen
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -57,7 +52,6 @@ ALL = "mc-"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 DESCRIBED_AT_ONCE = 16
 MOST_FAILING = 5000
-MOST_HANDED = 500
 EVER = datetime.min.replace(tzinfo=UTC)
 STATUS: dict[int, Running] = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING: "running",
@@ -73,18 +67,9 @@ STATUS: dict[int, Running] = {
 
 @dataclass(frozen=True, slots=True)
 class ReconcilingParts:
-    """``begin``: starts a lifecycle that goes on from the store, where none runs; ``replace``: ends the one that runs
-    before; ``observe``: tells it of a notice; ``hand_over``: gives a message to its Courier; ``give_up``: tells a
-    lifecycle that its message reached nobody."""
-
     engine: Engine
     client: Client
     clock: Callable[[], datetime]
-    begin: Callable[[str], Awaitable[None]]
-    replace: Callable[[str], Awaitable[object]]
-    observe: Callable[[str, str], Awaitable[None]]
-    hand_over: Callable[[Message], Awaitable[None]]
-    give_up: Callable[[Message], Awaitable[None]]
 
 
 class ReconcilingActivities:
@@ -101,28 +86,57 @@ class ReconcilingActivities:
 
     async def _compare(self, asked: Compare) -> Compared:
         now = self._parts.clock()
+        late = now - OVERDUE_AFTER
         suspects = await self._differing(now, asked.after)
-        failing = frozenset(await self._listed(FAILING, MOST_FAILING))
-        overdue = await self._ask(reader.overdue_ids, now - OVERDUE_AFTER, asked.after, MOST_PAIRS + 1)
+        failing = frozenset(await self._failing())
+        overdue = await self._ask(reader.overdue_ids, late, asked.after, MOST_PAIRS + 1)
         stale = frozenset(await self._stale(asked))
-        ordered = sorted(one for one in {*suspects, *failing, *overdue, *stale} if one > asked.after)
+        adrift = await self._ask(reader.orders_adrift, late, asked.after, MOST_PAIRS + 1)
+        ordered = sorted(one for one in {*suspects, *failing, *overdue, *stale, *adrift} if one > asked.after)
         page, more = ordered[:MOST_PAIRS], ordered[MOST_PAIRS:]
-        pairs = [replace(pair, is_stale=pair.managed_id in stale) for pair in await self._pairs(page, failing)]
+        pairs = [
+            replace(pair, is_stale=pair.managed_id in stale, adrift=adrift.get(pair.managed_id, ()))
+            for pair in await self._pairs(page, failing)
+        ]
+        compared = await self._ask(_compared, asked, pairs, page[-1] if more else "")
+        if asked.after:
+            return compared
         behind_now = await asyncio.to_thread(behind, self._parts.engine, MOST_PAIRS)
         running = await self._parts.client.count_workflows(RUNNING)
-        compared = await self._ask(_compared, asked, pairs, (page[-1] if more else "", running.count))
-        adrift = [] if asked.after else await self._ask(reader.orders_adrift, now - OVERDUE_AFTER, MOST_PAIRS)
-        return replace(compared, behind=tuple(behind_now), adrift=tuple(adrift))
+        others = await self._ask(reader.of_no_pair, MOST_PAIRS + 1)
+        return replace(
+            compared,
+            behind=tuple(behind_now),
+            living=await self._ask(reader.count_living, ""),
+            running=running.count,
+            before=tuple({*compared.before, *others}),
+            heads=tuple(await self._ask(reader.heads)),
+        )
+
+    async def _failing(self) -> list[str]:
+        """Empty where the server is too old to report problems: what fails there is overdue in a quarter of an hour."""
+        try:
+            return await self._listed(FAILING, MOST_FAILING)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            log.warning("this Temporal does not say which tasks fail: %s", error.message)
+            return []
 
     async def _stale(self, asked: Compare) -> list[str]:
         """Ids of which the store has recorded more than a Temporal that was put back can know.
 
-        It was where it does not know the comparison that ended last; the newest that it knows says to when.
+        It was where it does not know the comparison that ended last; the newest that it knows says to when.  One by
+        hand knows of none: it leaves them to the next of the Schedule, or it would replace every lifecycle.
         """
         last = await self._ask(reader.last_applied)
-        if last is None or not last["workflow_id"] or await self._knows(last["workflow_id"], last["run_id"]):
+        if asked.by_hand or last is None or not last["workflow_id"]:
             return []
-        since = await self._ask(reader.noted_at, asked.previous) or EVER
+        if await self._knows(last["workflow_id"], last["run_id"]):
+            return []
+        noted = await self._ask(reader.noted_at, asked.previous)
+        # Events are recorded by the clock of a worker, comparisons by the database's.
+        since = noted - TOLERANCE if noted is not None else EVER
         return await self._ask(reader.recorded_since, since, asked.after, MOST_PAIRS + 1)
 
     async def _knows(self, workflow_id: str, run_id: str) -> bool:
@@ -206,72 +220,25 @@ class ReconcilingActivities:
         return await asyncio.to_thread(asked)
 
     @activity.defn
-    async def begin_again(self, asked: BeginAgain) -> BegunAgain:
-        """Begin each from what the store holds, no faster than the worker takes them in.
-
-        Idempotent: one that runs is left alone.  What it had been told and had not recorded is sent to it once more;
-        where that breaks off, the next discovery tells it.
-        """
-        engine, awake, notices = self._parts.engine, Awake(self._parts.engine), 0
-        for batch in batches(asked.managed_ids, AT_ONCE):
-            await awake.make_room(len(batch))
-            heads = await asyncio.to_thread(heads_of, engine, list(batch))
-            begin = self._parts.replace if asked.replacing else self._parts.begin
-            notices += sum(await asyncio.gather(*(self._begin(managed_id, begin) for managed_id in batch)))
-            heartbeat()
-            for managed_id in batch:
-                awake.add(managed_id, heads.get(managed_id, -1))
-        return BegunAgain(len(asked.managed_ids), notices)
-
-    async def _begin(self, managed_id: str, begin: Callable[[str], Awaitable[object]]) -> int:
-        """How many notices it was sent again."""
-        lost = await asyncio.to_thread(send_again, self._parts.engine, managed_id)
-        await begin(managed_id)
-        for notice_id in lost:
-            await self._parts.observe(managed_id, notice_id)
-        if lost:
-            await asyncio.to_thread(mark_sent, self._parts.engine, lost, self._parts.clock())
-        return len(lost)
-
-    @activity.defn
-    async def hand_over(self, asked: HandOver) -> HandedOver:
-        """Give what waits to its Courier once more; what waits too long reached nobody, which its lifecycle hears."""
-        now, handed, given_up = self._parts.clock(), 0, 0
-        waiting = await asyncio.to_thread(
-            deliveries.waiting, self._parts.engine, CHANNEL, asked.queued_before, MOST_HANDED
-        )
-        for message, queued_at in waiting:
-            heartbeat()
-            if queued_at >= asked.given_up_before:
-                await self._parts.hand_over(message)
-                handed += 1
-                continue
-            outcome = Delivery("undeliverable", f"queued at {queued_at:%d %b %Y %H:%M} UTC, and nobody could send it")
-            await self._parts.give_up(message)
-            await asyncio.to_thread(
-                deliveries.finish_deliveries, self._parts.engine, [message.id], CHANNEL, (outcome, now)
-            )
-            given_up += 1
-        return HandedOver(handed, given_up)
+    def note_seen(self, seen: NoteSeen) -> Noted:
+        """Keep what a comparison saw, for the second sight of the next one; idempotent."""
+        note_seen(self._parts.engine, seen.comparison_id, seen.differences)
+        return Noted(seen.comparison_id)
 
     @activity.defn
     def note_reconciliation(self, reconciled: Reconciled) -> Noted:
         """Keep how a comparison ended; a repetition changes nothing."""
-        note(self._parts.engine, reconciled, self._parts.clock())
+        note(self._parts.engine, reconciled)
         return Noted(reconciled.id)
 
 
-def _compared(store: Connection, asked: Compare, pairs: Sequence[Pair], counted: tuple[str, int]) -> Compared:
-    """``counted``: where the next page begins, and how many lifecycles run."""
+def _compared(store: Connection, asked: Compare, pairs: Sequence[Pair], after: str) -> Compared:
+    """``after``: where the next page begins."""
     last = reader.last_applied(store)
-    before = last["differences"] if last is not None else []
     return Compared(
         pairs=tuple(pairs),
-        after=counted[0],
-        living=reader.count_living(store, ""),
-        running=counted[1],
-        before=tuple((one["kind"], one["managed_id"], one["told"]) for one in before),
-        heads=tuple(reader.heads(store)),
+        after=after,
+        before=tuple(reader.seen_before(store, [pair.managed_id for pair in pairs])),
         store_was_put_back=bool(asked.previous) and not reader.is_known(store, asked.previous),
         held_since=last["held_since"] if last is not None else None,
     )

@@ -18,7 +18,7 @@ from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
-from store.facts import caught_up, events_of, heads_of, record
+from store.facts import caught_up, events_of, heads_of, record, still_behind
 from store.reader.reconciliations import lost_orders
 from store.sightings.regaining import regain
 
@@ -54,6 +54,7 @@ class RestoringActivities:
                 except (EverleafError, ValueError) as problem:
                     log.warning("a stream is not whole", extra={"certificate": managed_id, "why": str(problem)})
                     lost.append((managed_id, str(problem)[:300]))
+                    await asyncio.to_thread(still_behind, self._parts.engine, managed_id, self._parts.clock())
                     continue
                 streams, events = streams + bool(made), events + made
         except RPCError as error:
@@ -62,9 +63,10 @@ class RestoringActivities:
 
     @activity.defn
     def find_lost_orders(self, asked: FindLostOrders) -> LostOrders:
-        """What was issued and whose orders a store that was put back has forgotten."""
+        """What was issued and whose orders a store that was put back has forgotten, page by page."""
         with self._parts.engine.connect() as connection:
-            return LostOrders(tuple(lost_orders(connection, asked.most)))
+            found = lost_orders(connection, asked.after, MOST_PAIRS)
+        return LostOrders(tuple(found), found[-1].order_key if len(found) == MOST_PAIRS else "")
 
     async def _asked(self, asked: RestoreStreams) -> AsyncIterator[str]:
         if not asked.everything:
@@ -101,6 +103,8 @@ class RestoringActivities:
                 continue
             again = replace(batch, events=missing)
             recorded = await asyncio.to_thread(record, engine, again, self._parts.release, self._parts.clock())
+            if recorded.outcome == "forked":
+                raise Conflict(f"{managed_id}: the store holds another event {missing[0].seq} than its lifecycle made")
             made, head = made + len(missing), recorded.head
         await asyncio.to_thread(self._regain, managed_id)
         await asyncio.to_thread(caught_up, engine, managed_id)

@@ -23,7 +23,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.reconciling import RUNNING, ReconcilingActivities, ReconcilingParts
 from benchmarks.rows import DISCOVERIES, FILL, MANAGED
-from domain.contracts import Compare, Message
+from domain.contracts import Compare
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from store.batches import batches
 from store.engine import create_engine
@@ -68,11 +68,7 @@ class Sides:
 
     async def compare(self, missing: int) -> float:
         """Seconds of one whole comparison, page by page as the workflow asks for them; it must find ``missing``."""
-        activities = ReconcilingActivities(
-            ReconcilingParts(
-                self.engine, self.client, lambda: datetime.now(UTC), _never, _never, _never_told, _sent, _sent
-            )
-        )
+        activities = ReconcilingActivities(ReconcilingParts(self.engine, self.client, lambda: datetime.now(UTC)))
         began, found, after = time.monotonic(), 0, ""
         while True:
             page = await ActivityEnvironment().run(activities.compare, Compare(after))
@@ -82,18 +78,6 @@ class Sides:
         took = time.monotonic() - began
         assert found == missing, f"{found} differ, {missing} should"
         return took
-
-
-async def _never(managed_id: str) -> None:
-    raise AssertionError(f"a comparison began {managed_id}")
-
-
-async def _never_told(managed_id: str, notice_id: str) -> None:
-    raise AssertionError(f"a comparison told {managed_id} of {notice_id}")
-
-
-async def _sent(message: Message) -> None:
-    raise AssertionError(f"a comparison sent {message.id}")
 
 
 async def measure(engine: Engine, address: str, count: int) -> None:

@@ -638,14 +638,16 @@ class Pair:
     overdue_since: datetime | None = None
     # Temporal was put back to a time before the last event that the store holds of it.
     is_stale: bool = False
+    # Why each of its orders that nobody follows is one.
+    adrift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
     """What starts a ``Reconciliation``.  Not ``apply``: say what differs, change nothing, tell nobody.
 
-    ``release``: a person has read what differs after the store was put back; our CAs may sign again.  ``id`` empty: the
-    workflow's own run is taken.
+    ``release``: a person has read what differs after the store was put back; our CAs may sign again.  ``id`` empty: of
+    the Schedule, whose comparisons know of each other; the workflow's own run is taken.
     """
 
     id: str = ""
@@ -656,33 +658,26 @@ class Reconcile:
 @dataclass(frozen=True, slots=True)
 class Compare:
     """``after``: the managed id behind which this page begins.  ``previous``: the comparison that ended last, as
-    Temporal knows it; a store that does not know it was put back since."""
+    Temporal knows it; a store that does not know it was put back since.  ``by_hand``: no Schedule began it, so that
+    it knows of none before it."""
 
     after: str = ""
     previous: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Adrift:
-    """An order that belongs to no case and that no lifecycle has closed, or a case whose order is not in the store."""
-
-    managed_id: str
-    name: str
-    head: str
-    why: str
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """``after``: where the next page begins, empty after the last.  ``before``: (kind, managed id, told) of what
-    differed in the last comparison.  ``heads``: everybody who is the head of IT security of some certificate.
-    ``behind``: lifecycles that hold more than the store.  ``adrift``: of the first page, as many as a page holds.
-    ``held_since``: since when our CAs sign nothing, because the store was put back; None: they may."""
+    differed before, of this page's pairs, and on the first page of what is no pair's.
+
+    Of the first page alone: ``living`` and ``running``, how many there are; ``heads``, everybody who is the head of IT
+    security of some certificate; ``behind``, lifecycles that hold more than the store.  ``held_since``: since when our
+    CAs sign nothing, because the store was put back; None: they may."""
 
     pairs: tuple[Pair, ...]
     after: str = ""
     behind: tuple[str, ...] = ()
-    adrift: tuple[Adrift, ...] = ()
     living: int = 0
     running: int = 0
     before: tuple[tuple[str, str, bool], ...] = ()
@@ -729,9 +724,9 @@ class StreamsRestored:
 
 @dataclass(frozen=True, slots=True)
 class FindLostOrders:
-    """Orders that lifecycles say were answered and that the store, put back since, does not hold."""
+    """``after``: the order key behind which this page begins."""
 
-    most: int = MOST_PAIRS
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -745,7 +740,10 @@ class LostOrder:
 
 @dataclass(frozen=True, slots=True)
 class LostOrders:
+    """At most ``MOST_PAIRS``; ``after``: where the next page begins, empty after the last."""
+
     orders: tuple[LostOrder, ...]
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -785,7 +783,9 @@ class DifferenceRow:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """How a comparison ended.  ``differences``: the first ``MOST_PAIRS``; ``counts``: of all of them, by kind."""
+    """How a comparison ended.  ``differences``: the first ``MOST_PAIRS``; ``counts``: of all of them, by kind.
+
+    ``held_since``: our CAs are held from then on, where they were not before; ``release``: they are held no longer."""
 
     id: str
     workflow_id: str
@@ -797,6 +797,15 @@ class Reconciled:
     counts: tuple[tuple[str, int], ...] = ()
     differences: tuple[DifferenceRow, ...] = ()
     held_since: datetime | None = None
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSeen:
+    """What a comparison saw that does not mend itself, with whether it is told; at most ``MOST_PAIRS`` at a time."""
+
+    comparison_id: str
+    differences: tuple[DifferenceRow, ...]
 
 
 @dataclass(frozen=True, slots=True)

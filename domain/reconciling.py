@@ -82,13 +82,20 @@ def difference(pair: Pair, now: datetime) -> Difference | None:
 
 
 def differences(pairs: Iterable[Pair], now: datetime) -> tuple[Difference, ...]:
-    return tuple(one for pair in pairs if (one := difference(pair, now)) is not None)
+    """Orders that nobody follows are told beside whatever else is wrong with their certificate."""
+    found: list[Difference] = []
+    for pair in pairs:
+        one = difference(pair, now)
+        found += (one,) if one is not None else ()
+        if pair.adrift:
+            found.append(Difference("adrift", pair.managed_id, pair.name, pair.head, "; ".join(pair.adrift)))
+    return tuple(found)
 
 
 def news(found: Sequence[Difference], before: Mapping[tuple[str, str], bool]) -> tuple[Difference, ...]:
     """``found``, each with whether it is told of by now.
 
-    ``before``: (kind, managed id) of the last comparison's differences -> whether they were told.  What is mended is
+    ``before``: (kind, managed id) of what differed in the last comparison -> whether it was told.  What is mended is
     told each time.  What is stuck or overdue is told at the second sight, and once: a worker that was away for minutes
     is behind with everything, and catches up by itself.
     """
@@ -119,20 +126,23 @@ def gaps(restored: StreamsRestored | Regained) -> tuple[Difference, ...]:
     return tuple(Difference("gap", managed_id, "", "", why) for managed_id, why in restored.lost)
 
 
-def adrift(compared: Compared) -> tuple[Difference, ...]:
-    """Orders that nobody follows: told at the second sight, for one that was just placed is recorded a moment later."""
-    return tuple(Difference("adrift", one.managed_id, one.name, one.head, one.why) for one in compared.adrift)
-
-
 def held(compared: Compared, request: Reconcile, now: datetime) -> datetime | None:
-    """Since when our CAs sign nothing, or None where they may.
+    """From when on our CAs sign nothing that signed until now, or None.
 
     A store that was put back has forgotten what they signed since: the next serial, the next CRL number and the order
     that a certificate came of are guesses until a person has read what differs and says so.
     """
-    if request.apply and request.release:
-        return None
-    return compared.held_since or (now if compared.store_was_put_back else None)
+    is_new = compared.store_was_put_back and compared.held_since is None
+    return now if is_new and request.apply and not request.release else None
+
+
+# What is seen of no certificate: that our CAs are held.  Kept as seen like a difference, so that it is told once.
+HELD = ("held", "")
+
+
+def is_held(compared: Compared, request: Reconcile) -> bool:
+    """Whether our CAs sign nothing after this comparison: because of it, of an earlier one or of `everleaf restore`."""
+    return (compared.store_was_put_back or compared.held_since is not None) and not request.release
 
 
 @dataclass(slots=True)

@@ -107,7 +107,7 @@ def events_of(engine: Engine, stream: str) -> Iterator[EventRecord]:
 
 
 def behind(engine: Engine, most: int) -> list[str]:
-    """Streams of which a lifecycle holds more than the store, the oldest first."""
+    """Streams of which a lifecycle holds more than the store; first those that nobody has tried to mend for longest."""
     c = tables.streams_behind.c
     with engine.connect() as connection:
         return list(connection.execute(sa.select(c.stream).order_by(c.at, c.stream).limit(most)).scalars())
@@ -117,6 +117,13 @@ def caught_up(engine: Engine, stream: str) -> None:
     """``stream`` holds everything again that its lifecycle had recorded."""
     with engine.begin() as connection:
         connection.execute(sa.delete(tables.streams_behind).where(tables.streams_behind.c.stream == stream))
+
+
+def still_behind(engine: Engine, stream: str, now: datetime) -> None:
+    """``stream`` could not be made whole: the others have their turn before it is tried again."""
+    c = tables.streams_behind.c
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.streams_behind).where(c.stream == stream).values(at=now))
 
 
 def heads_of(engine: Engine, streams: Sequence[str]) -> dict[str, int]:

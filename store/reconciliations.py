@@ -1,24 +1,31 @@
 """How inventory and engine compared, each time: what differed, what was told, and whether our CAs may sign."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import Reconciled
+from domain.contracts import DifferenceRow, Reconciled
 from store import tables
 from store.changes import note_change
 
 # One every five minutes.  What they said of single certificates is in the events of these.
 KEPT = timedelta(days=30)
+# Two comparisons that end at once, one by hand: the second goes on from the hold of the first.  Any number of ours.
+LOCK = 0x45564C47
 
-COLUMN = tables.reconciliations.c
+COLUMN, SEEN = tables.reconciliations.c, tables.differences.c
 
 
-def note(engine: Engine, reconciled: Reconciled, now: datetime) -> None:
-    """Keep how a comparison ended, and forget those of more than 30 days ago; a repetition changes nothing."""
+def note(engine: Engine, reconciled: Reconciled) -> None:
+    """Keep how a comparison ended, and forget those of more than 30 days ago; a repetition changes nothing.
+
+    A hold goes on from the newest that was applied, whatever this one had read before; a release ends the hold that it
+    found at its beginning, and none that began since.
+    """
     row = {
         "id": reconciled.id,
         "workflow_id": reconciled.workflow_id,
@@ -28,18 +35,40 @@ def note(engine: Engine, reconciled: Reconciled, now: datetime) -> None:
         "running": reconciled.running,
         "counts": dict(reconciled.counts),
         "differences": [asdict(one) for one in reconciled.differences],
-        "held_since": reconciled.held_since,
         "began_at": reconciled.began_at,
-        "noted_at": now,
     }
     with engine.begin() as connection:
-        written = connection.execute(insert(tables.reconciliations).values(**row).on_conflict_do_nothing()).rowcount
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        held = _newest(connection)
+        if held is None or (reconciled.applied and reconciled.release and held <= reconciled.began_at):
+            held = reconciled.held_since
+        if not _insert(connection, {**row, "held_since": held}):
+            return
         # The newest that changed something stays however old it is: the next one asks for it, and so do our CAs.
-        newest = sa.select(sa.func.max(COLUMN.noted_at)).where(COLUMN.applied).scalar_subquery()
-        old = sa.and_(COLUMN.noted_at < now - KEPT, COLUMN.noted_at < newest)
+        newest = sa.select(sa.func.max(COLUMN.number)).where(COLUMN.applied).scalar_subquery()
+        old = sa.and_(COLUMN.noted_at < sa.func.now() - KEPT, COLUMN.number < newest)
         connection.execute(sa.delete(tables.reconciliations).where(old))
-        if written and reconciled.differences:
+        if reconciled.applied:
+            connection.execute(sa.delete(tables.differences).where(SEEN.comparison_id != reconciled.id))
+        if reconciled.differences:
             note_change(connection, "certificate", reconciled.differences[0].managed_id)
+
+
+def note_seen(engine: Engine, comparison_id: str, found: Sequence[DifferenceRow]) -> None:
+    """Keep what a comparison saw, until the next one that is applied has ended."""
+    if not found:
+        return
+    rows = [
+        {"kind": one.kind, "managed_id": one.managed_id, "comparison_id": comparison_id, "told": one.told}
+        for one in {(one.kind, one.managed_id): one for one in found}.values()
+    ]
+    new = insert(tables.differences).values(sorted(rows, key=lambda row: (row["managed_id"], row["kind"])))
+    seen = new.on_conflict_do_update(
+        index_elements=[SEEN.kind, SEEN.managed_id],
+        set_={"comparison_id": new.excluded.comparison_id, "told": new.excluded.told},
+    )
+    with engine.begin() as connection:
+        connection.execute(seen)
 
 
 def note_restored(engine: Engine, backup_made_at: datetime, now: datetime) -> None:
@@ -59,7 +88,17 @@ def note_restored(engine: Engine, backup_made_at: datetime, now: datetime) -> No
         "differences": [],
         "held_since": now,
         "began_at": backup_made_at,
-        "noted_at": now,
     }
     with engine.begin() as connection:
-        connection.execute(insert(tables.reconciliations).values(**row))
+        _insert(connection, row)
+
+
+def _newest(connection: Connection) -> datetime | None:
+    """Since when our CAs are held, by the newest comparison that was applied."""
+    query = sa.select(COLUMN.held_since).where(COLUMN.applied).order_by(COLUMN.number.desc()).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _insert(connection: Connection, row: dict[str, object]) -> bool:
+    values = {**row, "noted_at": sa.func.clock_timestamp()}
+    return bool(connection.execute(insert(tables.reconciliations).values(**values).on_conflict_do_nothing()).rowcount)

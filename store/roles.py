@@ -60,6 +60,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "changes": "SELECT, INSERT, DELETE",
         "discoveries": "SELECT, UPDATE",
         "reconciliations": "SELECT, INSERT, DELETE",
+        "differences": ALL,
         "streams_behind": ALL,
         "policies": "SELECT, INSERT, UPDATE (in_force_at)",
         "requests": "SELECT, DELETE",

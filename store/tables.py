@@ -168,6 +168,7 @@ notices = Table(
     # The order of writing, which is the order of hearing; an identity column needs no right to its sequence.
     Column("number", BigInteger, Identity(), nullable=False),
     Index("unsent_notices", "number", postgresql_where=sa.text("sent_at IS NULL")),
+    Index("notices_of_one", "managed_id", "number"),
 )
 
 findings = Table(
@@ -207,6 +208,13 @@ events = Table(
     instant("at"),
     instant("recorded_at"),
     Index("events_by_time", "recorded_at"),
+    Index(
+        "orders_by_event",
+        "kind",
+        "stream",
+        "seq",
+        postgresql_where=sa.text("kind IN ('order_closed', 'certificate_issued')"),
+    ),
 )
 
 streams_behind = Table(
@@ -427,8 +435,22 @@ reconciliations = Table(
     # Since when our CAs sign nothing, because the store was put back; NULL: they may.
     instant("held_since", required=False),
     instant("began_at"),
+    # By the database's clock; which is the newest the number says, whatever any clock does.
     instant("noted_at"),
+    Column("number", BigInteger, Identity(always=True), nullable=False),
     Index("reconciliations_by_time", "noted_at"),
+    Index("reconciliations_in_order", "number", unique=True),
+)
+
+differences = Table(
+    # What the last comparison saw that does not mend itself: told at the second sight, and once.
+    "differences",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("managed_id", String, primary_key=True),
+    Column("comparison_id", String, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Index("differences_by_certificate", "managed_id"),
 )
 
 histories = Table(

@@ -32,6 +32,9 @@ EVERY = timedelta(hours=6)
 JITTER = timedelta(minutes=10)
 # After an outage one of each is enough; the server's default would run every one that was missed in a year.
 CATCH_UP = timedelta(hours=1)
+# Two restorations of everything and the pauses between attempts.  One that never ended would keep out all behind it,
+# and the watcher says after a quarter of an hour that none has ended.
+LONGEST_COMPARISON = timedelta(hours=6)
 POLICY = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP)
 
 
@@ -56,6 +59,7 @@ def reconciliation_schedule() -> Schedule:
             Reconcile(),
             id=reconciliation_workflow("schedule"),
             task_queue=LIFECYCLE_QUEUE,
+            execution_timeout=LONGEST_COMPARISON,
             static_summary="every certificate has its lifecycle, every lifecycle its certificate",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=reconciling.EVERY)]),

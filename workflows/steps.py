@@ -148,8 +148,10 @@ regain_issued = ActivityStep("regain_issued", c.LostOrders, c.Regained, ISSUE_QU
 hand_over = ActivityStep(
     "hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30), retry=SOME
 )
+# What was told must be kept as told, or it is told again: as long as the comparison itself may take.
+note_seen = ActivityStep("note_seen", c.NoteSeen, c.Noted, LIFECYCLE_QUEUE, seconds(30), None, retry=SOME)
 note_reconciliation = ActivityStep(
-    "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), retry=SOME
+    "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), None, retry=SOME
 )
 
 STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for steps of every type
@@ -179,5 +181,6 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     find_lost_orders,
     regain_issued,
     hand_over,
+    note_seen,
     note_reconciliation,
 )

@@ -48,7 +48,8 @@ async def get_reconciliation(comparison_id: str, response: Response, caller: Cal
     else:
         row = await run_in_threadpool(reconciliations.reconciliation, caller.engine, comparison_id)
     if row is not None:
-        workflow_id = reconciliation_workflow(row["id"])
+        # One of the Schedule has a name of Temporal's making, what `everleaf restore` noted has none.
+        workflow_id = row["workflow_id"]
         return ReconciliationItem.model_validate({**row, "status": "done", "workflow_id": workflow_id})
     workflow_id = reconciliation_workflow(comparison_id)
     run = await caller.gateway.discovery(workflow_id)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import Adrift, Living, LostOrder
+from domain.contracts import Living, LostOrder
 from store import tables
 from store.reader.pages import Row
 
@@ -73,8 +74,8 @@ def overdue_ids(connection: Connection, before: datetime, after: str, most: int)
     return list(connection.execute(query.order_by(READ.id).limit(most)).scalars())
 
 
-def orders_adrift(connection: Connection, before: datetime, most: int) -> list[Adrift]:
-    """What was ordered before ``before`` and is followed by nobody, by managed id.
+def orders_adrift(connection: Connection, before: datetime, after: str, most: int) -> dict[str, tuple[str, ...]]:
+    """What was ordered before ``before`` and is followed by nobody: by managed id, behind ``after``, and why.
 
     An order that belongs to no open case, was never put in use and that no event of its lifecycle has closed; and an
     open case whose order the store does not hold, as after it was put back.
@@ -82,39 +83,56 @@ def orders_adrift(connection: Connection, before: datetime, most: int) -> list[A
     order, case, life, event = tables.orders.c, tables.cases.c, tables.lives.c, tables.events.c
     key = sa.cast(sa.func.convert_from(event.body, "UTF8"), JSONB)["facts"]["order_key"].astext
     closed = sa.exists().where(event.stream == order.managed_id, event.kind == "order_closed", key == order.order_key)
-    followed = sa.exists().where(case.order_key == order.order_key, case.closed_at.is_(None))
+    followed = sa.exists().where(
+        case.managed_id == order.managed_id, case.order_key == order.order_key, case.closed_at.is_(None)
+    )
     in_use = sa.exists().where(life.managed_id == order.managed_id, life.fingerprint == order.fingerprint)
     told = sa.literal("no case follows its order ") + order.order_key
     lost = sa.select(order.managed_id, told.label("why")).where(
         order.state.in_(("placed", "issued")),
         order.placed_at < before,
-        sa.not_(followed),
+        order.managed_id > after,
         sa.not_(in_use),
+        sa.not_(followed),
         sa.not_(closed),
     )
     unknown = sa.exists().where(order.order_key == case.order_key)
     said = sa.literal("the store does not hold its order ") + case.order_key
     open_case = sa.and_(case.closed_at.is_(None), case.order_key != "", case.opened_at < before)
-    bare = sa.select(case.managed_id, said.label("why")).where(open_case, sa.not_(unknown))
+    bare = sa.select(case.managed_id, said.label("why")).where(open_case, case.managed_id > after, sa.not_(unknown))
     both = sa.union_all(lost, bare).subquery()
-    query = sa.select(
-        both.c.managed_id,
-        both.c.why,
-        sa.func.coalesce(MANAGED.names[1], "").label("name"),
-        sa.func.coalesce(MANAGED.terms["head"].astext, "").label("head"),
-    ).select_from(both.outerjoin(tables.managed, MANAGED.id == both.c.managed_id))
-    rows = connection.execute(query.order_by(both.c.managed_id, both.c.why).limit(most))
-    return [Adrift(row.managed_id, row.name[:LONGEST_NAME], row.head, row.why) for row in rows]
+    whys = sa.func.array_agg(postgresql.aggregate_order_by(both.c.why, both.c.why))
+    query = sa.select(both.c.managed_id, whys.label("whys")).group_by(both.c.managed_id)
+    rows = connection.execute(query.order_by(both.c.managed_id).limit(most))
+    return {row.managed_id: tuple(row.whys) for row in rows}
 
 
-def lost_orders(connection: Connection, most: int) -> list[LostOrder]:
-    """Certificates that lifecycles say were issued, of orders that are not in the store."""
+def of_no_pair(connection: Connection, most: int) -> list[tuple[str, str, bool]]:
+    """As ``seen_before``: whether our CAs were held, and the first ``most`` whose record was not whole."""
+    c = tables.differences.c
+    query = (
+        sa.select(c.kind, c.managed_id, c.told).where(c.kind.in_(("gap", "held"))).order_by(c.managed_id).limit(most)
+    )
+    return [(row.kind, row.managed_id, row.told) for row in connection.execute(query)]
+
+
+def seen_before(connection: Connection, managed_ids: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """(kind, managed id, told) of what the last comparison saw of ``managed_ids``."""
+    c = tables.differences.c
+    query = sa.select(c.kind, c.managed_id, c.told)
+    query = query.where(c.managed_id == sa.any_(sa.literal(list(managed_ids), sa.ARRAY(sa.String))))
+    return [(row.kind, row.managed_id, row.told) for row in connection.execute(query)]
+
+
+def lost_orders(connection: Connection, after: str, most: int) -> list[LostOrder]:
+    """Certificates that lifecycles say were issued, of orders that are not in the store, from the one behind ``after``
+    on by their keys."""
     event = tables.events.c
     facts = sa.cast(sa.func.convert_from(event.body, "UTF8"), JSONB)["facts"]
     key = facts["order_key"].astext
     known = sa.exists().where(tables.orders.c.order_key == key)
     query = sa.select(event.stream, key.label("order_key"), facts["life"].label("life"))
-    query = query.where(event.kind == "certificate_issued", sa.not_(known)).order_by(event.stream, event.seq)
+    query = query.where(event.kind == "certificate_issued", key > after, sa.not_(known)).order_by(key)
     return [
         LostOrder(row.order_key, row.stream, row.life["fingerprint"], row.life["serial"], row.life["issuer"])
         for row in connection.execute(query.limit(most))
@@ -139,7 +157,7 @@ def heads(connection: Connection) -> list[str]:
 def last_applied(connection: Connection) -> Row | None:
     """The newest comparison that was more than a question, or None before the first."""
     column = tables.reconciliations.c
-    query = sa.select(tables.reconciliations).where(column.applied).order_by(column.noted_at.desc()).limit(1)
+    query = sa.select(tables.reconciliations).where(column.applied).order_by(column.number.desc()).limit(1)
     row = connection.execute(query).mappings().one_or_none()
     return dict(row) if row is not None else None
 
@@ -147,7 +165,7 @@ def last_applied(connection: Connection) -> Row | None:
 def held_since(engine: Engine) -> datetime | None:
     """Since when our CAs sign nothing, because the store was put back; None: they may."""
     column = tables.reconciliations.c
-    query = sa.select(column.held_since).where(column.applied).order_by(column.noted_at.desc()).limit(1)
+    query = sa.select(column.held_since).where(column.applied).order_by(column.number.desc()).limit(1)
     with engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 
@@ -180,5 +198,5 @@ def differing_since(engine: Engine, since: datetime, most: int) -> list[Row]:
     told = sa.func.jsonb_path_exists(column.differences, sa.cast("$[*] ? (@.told == true)", JSONPATH))
     query = sa.select(tables.reconciliations).where(column.applied, column.noted_at > since, told)
     with engine.connect() as connection:
-        rows = connection.execute(query.order_by(column.noted_at.desc()).limit(most)).mappings()
+        rows = connection.execute(query.order_by(column.number.desc()).limit(most)).mappings()
         return [dict(row) for row in rows]

@@ -59,8 +59,8 @@ def test_nothing_is_signed_after_the_store_was_put_back_until_a_person_says_so(h
     def compared(comparison_id: str, *, held: bool) -> None:
         house.clock.advance(timedelta(minutes=5))
         now = house.clock()
-        found = Reconciled(comparison_id, "workflow", "run", now, True, 1, 1, held_since=now if held else None)
-        note(house.engine, found, now)
+        found = Reconciled(comparison_id, "workflow", "run", now, True, 1, 1)
+        note(house.engine, replace(found, held_since=now if held else None, release=not held))
 
     first = issued(house, plan)
     compared("r-1", held=True)

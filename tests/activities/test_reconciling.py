@@ -1,123 +1,35 @@
-"""Inventory against engine, on a real PostgreSQL and a real Temporal: what is found, begun again, handed over."""
+"""Inventory against engine, on a real PostgreSQL and a real Temporal: what is found."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import Client
-from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import reconciling
-from activities.notification import CHANNEL
-from activities.reconciling import FAILING, RUNNING, ReconcilingActivities, ReconcilingParts
-from domain.contracts import BeginAgain, Compare, Compared, HandOver, Message, Observation, RecordBatch
+from activities.reconciling import FAILING, ReconcilingActivities
+from domain.contracts import (
+    Compare,
+    DifferenceRow,
+    Reconciled,
+)
 from domain.lifecycle import view
-from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
-from domain.people.messages import Retire
 from domain.reconciling import EVERY, OVERDUE_AFTER
-from domain.tiers import Tier
-from store import tables
-from store.deliveries import queue_delivery
-from store.facts import record
-from store.sightings.notices import OBSERVATION, mark_sent, unsent
-from tests.activities.conftest import Clock, govern
-from tests.api.conftest import record_of
-from tests.domain.simulation import World
+from store.orders import Order, place_order
+from store.reconciliations import note, note_seen
+from tests.activities.conftest import PLAN
+from tests.activities.two_sides import Sides
 from tests.launcher.waiting import LONG_SECONDS
 from workflows.lifecycle import Start
-from workflows.messenger import Messenger
 
 pytestmark = pytest.mark.server
-
-# A queue that nobody polls: a lifecycle there runs and does nothing.
-NOBODY = "nobody"
-
-
-@dataclass
-class Sides:
-    """The store and Temporal, and what was handed over or given up."""
-
-    engine: Engine
-    client: Client
-    clock: Clock = field(default_factory=Clock)
-    handed: list[str] = field(default_factory=list)
-    given_up: list[str] = field(default_factory=list)
-
-    @property
-    def activities(self) -> ReconcilingActivities:
-        async def hand_over(message: Message) -> None:
-            self.handed.append(message.id)
-
-        async def give_up(message: Message) -> None:
-            self.given_up.append(message.id)
-
-        messenger = Messenger(self.client)
-        begin, anew, observe = messenger.begin_again, messenger.begin_anew, messenger.observe
-        return ReconcilingActivities(
-            ReconcilingParts(self.engine, self.client, self.clock, begin, anew, observe, hand_over, give_up)
-        )
-
-    def govern(self, *managed_ids: str) -> None:
-        for managed_id in managed_ids:
-            govern(self.engine, managed_id)
-
-    async def run(self, *managed_ids: str) -> None:
-        """Their lifecycles run, and the lists of Temporal say so."""
-        for managed_id in managed_ids:
-            await self.client.start_workflow(
-                LIFECYCLE_WORKFLOW, Start(managed_id), id=certificate_workflow(managed_id), task_queue=NOBODY
-            )
-        await self.listed(managed_ids)
-
-    async def listed(self, managed_ids: Iterable[str], query: str = RUNNING) -> None:
-        wanted = {certificate_workflow(one) for one in managed_ids}
-        async with asyncio.timeout(LONG_SECONDS):
-            while not wanted <= {one.id async for one in self.client.list_workflows(query)}:  # noqa: ASYNC110  # lists lag
-                await asyncio.sleep(0.05)
-
-    async def gone(self, managed_id: str) -> None:
-        query = f"{RUNNING} AND WorkflowId = '{certificate_workflow(managed_id)}'"
-        async with asyncio.timeout(LONG_SECONDS):
-            while (await self.client.count_workflows(query)).count:  # noqa: ASYNC110  # lists lag
-                await asyncio.sleep(0.05)
-
-    async def compare(self, asked: Compare | None = None) -> Compared:
-        compared: Compared = await ActivityEnvironment().run(self.activities.compare, asked or Compare())
-        return compared
-
-    async def found(self) -> dict[str, tuple[str, str]]:
-        return {pair.managed_id: (pair.living, pair.running) for pair in (await self.compare()).pairs}
-
-    def lived(self, managed_id: str, *, retired: bool = False) -> World:
-        """It has a read model: its lifecycle recorded what it did until now."""
-        world = World(tier=Tier.INTERNAL, now=self.clock(), state=LifecycleState(managed_id))
-        world.adopt()
-        world.work()
-        if retired:
-            world.send(Retire(world.code(), "decommissioned"))
-        events = tuple(record_of(fact, world.state.generation, 0) for fact in world.happened)
-        record(
-            self.engine, RecordBatch(managed_id, "run-1", events, view.snapshot(world.state, world.now)), "t", world.now
-        )
-        return world
-
-    def notice(self, managed_id: str, *notice_ids: str, sent: bool) -> None:
-        with self.engine.begin() as connection:
-            for notice_id in notice_ids:
-                said = OBSERVATION.dump_python(Observation(notice_id, "looked", self.clock()), mode="json")
-                row = {"id": notice_id, "managed_id": managed_id, "observation": said, "written_at": self.clock()}
-                connection.execute(sa.insert(tables.notices).values(**row))
-        if sent:
-            mark_sent(self.engine, notice_ids, self.clock())
 
 
 @pytest.fixture
@@ -211,6 +123,36 @@ async def test_an_overdue_one_is_handed_over_with_since_when(sides: Sides) -> No
     assert (pair.managed_id, pair.running, pair.overdue_since) == ("mc-o1", "running", due)
 
 
+async def test_one_by_hand_takes_no_lifecycle_for_one_of_an_earlier_time(sides: Sides) -> None:
+    sides.govern("mc-s1")
+    sides.lived("mc-s1")
+    await sides.run("mc-s1")
+    note(sides.engine, Reconciled("r-1", "reconciliation-of-before", str(uuid4()), sides.clock(), True, 1, 1))
+    by_hand = await sides.compare(Compare(by_hand=True))
+    assert by_hand.pairs == ()
+    [pair] = (await sides.compare(Compare())).pairs
+    assert (pair.managed_id, pair.is_stale) == ("mc-s1", True)
+
+
+async def test_what_was_seen_of_a_page_comes_with_it_and_what_is_no_pairs_with_the_first(sides: Sides) -> None:
+    sides.govern("mc-a1")
+    seen = [DifferenceRow(kind, of, "", "", True) for kind, of in (("stuck", "mc-a1"), ("gap", "mc-z"), ("held", ""))]
+    note_seen(sides.engine, "r-1", [*seen, DifferenceRow("stuck", "mc-b1", "", "", True)])
+    compared = await sides.compare()
+    assert sorted(compared.before) == [("gap", "mc-z", True), ("held", "", True), ("stuck", "mc-a1", True)]
+    assert (await sides.compare(Compare(after="mc-a1"))).before == ()
+
+
+async def test_orders_adrift_of_one_that_is_well_make_it_a_pair(sides: Sides) -> None:
+    sides.govern("mc-a1")
+    sides.lived("mc-a1")
+    await sides.run("mc-a1")
+    order = Order("mc-a1.1.1.1", "mc-a1", PLAN, "policy", "k-1", b"csr")
+    place_order(sides.engine, order, sides.clock() - timedelta(hours=1))
+    [pair] = (await sides.compare()).pairs
+    assert pair.adrift == ("no case follows its order mc-a1.1.1.1",)
+
+
 async def test_what_differs_comes_in_pages_that_lose_none(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciling, "MOST_PAIRS", 2)
     sides.govern("mc-a1", "mc-a2", "mc-a3")
@@ -218,59 +160,6 @@ async def test_what_differs_comes_in_pages_that_lose_none(sides: Sides, monkeypa
     second = await sides.compare(Compare(after=first.after))
     assert [pair.managed_id for pair in (*first.pairs, *second.pairs)] == ["mc-a1", "mc-a2", "mc-a3"]
     assert (first.after, second.after) == ("mc-a2", "")
-
-
-async def test_what_it_was_told_and_has_not_recorded_is_told_again(sides: Sides) -> None:
-    sides.govern("mc-b1")
-    sides.notice("mc-b1", "n-passed-over", sent=True)
-    # What a lifecycle records of a notice that it was sent names it as its cause.
-    sides.notice("mc-b1", "n-heard", sent=True)
-    world = World(tier=Tier.INTERNAL, now=sides.clock(), state=LifecycleState("mc-b1"))
-    world.adopt()
-    world.work()
-    heard = replace(record_of(world.happened[0], 1, 0), cause="notice/n-heard")
-    record(sides.engine, RecordBatch("mc-b1", "run-1", (heard,)), "t", world.now)
-    sides.notice("mc-b1", "n-lost", "n-lost-too", sent=True)
-    begun = await ActivityEnvironment().run(sides.activities.begin_again, BeginAgain(("mc-b1",)))
-    assert (begun.begun, begun.notices) == (1, 2)
-    assert await signals(sides, "mc-b1") == ["n-lost", "n-lost-too"]
-    assert unsent(sides.engine, 10) == []
-    # One that runs is left alone: it is the same run afterwards.
-    run = (await sides.client.get_workflow_handle(certificate_workflow("mc-b1")).describe()).run_id
-    await ActivityEnvironment().run(sides.activities.begin_again, BeginAgain(("mc-b1",)))
-    assert (await sides.client.get_workflow_handle(certificate_workflow("mc-b1")).describe()).run_id == run
-
-
-async def signals(sides: Sides, managed_id: str) -> list[str]:
-    """The notices that Temporal holds for it, in their order."""
-    found = []
-    handle = sides.client.get_workflow_handle(certificate_workflow(managed_id))
-    async for event in handle.fetch_history_events():
-        if event.HasField("workflow_execution_signaled_event_attributes"):
-            payloads = event.workflow_execution_signaled_event_attributes.input.payloads
-            found += await sides.client.data_converter.decode(payloads, [str])
-    return found
-
-
-async def test_what_waits_is_handed_over_and_what_waits_too_long_is_given_up(sides: Sides) -> None:
-    now = datetime(2026, 11, 30, tzinfo=UTC)
-    for name, age in (("fresh", 1), ("waits", 10), ("old", 60 * 25)):
-        message = Message(name, "mc-1", "p-1", "owner", "failed", now)
-        queue_delivery(sides.engine, message, CHANNEL, now - timedelta(minutes=age))
-    asked = HandOver(now - timedelta(minutes=2), now - timedelta(days=1))
-    done = await ActivityEnvironment().run(sides.activities.hand_over, asked)
-    assert (done.handed, done.given_up) == (1, 1)
-    assert (sides.handed, sides.given_up) == (["waits"], ["old"])
-    # Given up once: its lifecycle has heard it.
-    await ActivityEnvironment().run(sides.activities.hand_over, asked)
-    assert sides.given_up == ["old"]
-    with sides.engine.connect() as connection:
-        rows = connection.execute(sa.select(tables.deliveries.c.message_id, tables.deliveries.c.state))
-        assert {row.message_id: row.state for row in rows} == {
-            "fresh": "queued",
-            "waits": "queued",
-            "old": "undeliverable",
-        }
 
 
 @workflow.defn(name=LIFECYCLE_WORKFLOW, sandboxed=False)

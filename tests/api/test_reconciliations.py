@@ -7,9 +7,9 @@ from sqlalchemy.engine import Engine
 
 from api.gateway import DiscoveryRun
 from domain.contracts import DifferenceRow, Reconcile, Reconciled
-from store.reconciliations import note
 from tests.api.browsers import Browser
 from tests.api.conftest import House
+from tests.noting import note_at
 
 LOST = DifferenceRow("begun-again", "mc-1", "shop.<b>example.in", "it was terminated", True)
 
@@ -17,7 +17,7 @@ LOST = DifferenceRow("begun-again", "mc-1", "shop.<b>example.in", "it was termin
 def noted(house: House, database: Engine, comparison_id: str, **said: object) -> None:
     now = house.gateway.world.now
     row = {"applied": True, "living": 2, "running": 1, "counts": (("begun-again", 1),), "differences": (LOST,), **said}
-    note(database, Reconciled(id=comparison_id, workflow_id="workflow", run_id="run", began_at=now, **row), now)  # type: ignore[arg-type]  # a table of fields
+    note_at(database, Reconciled(id=comparison_id, workflow_id="workflow", run_id="run", began_at=now, **row), now)  # type: ignore[arg-type]  # a table of fields
 
 
 async def test_a_question_is_asked_once_and_watched_until_it_is_noted(house: House, database: Engine) -> None:

@@ -12,7 +12,7 @@ from cli.doctor import Patient
 from cli.home import Home
 from domain.contracts import Reconciled
 from store import tables
-from store.reconciliations import note
+from tests.noting import note_at
 from tests.policies import whole
 
 pytestmark = pytest.mark.server
@@ -40,7 +40,7 @@ def compared(engine: Engine, *counts: tuple[str, int], at: datetime | None = Non
         counts=counts,
         held_since=now if held else None,
     )
-    note(engine, row, now)
+    note_at(engine, row, now)
 
 
 @pytest.mark.parametrize(

@@ -442,7 +442,7 @@ DEFECTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "a released number edited": (
         "test_rules",
-        ((L + "rules.py", "            wrong_looks=3,", "            wrong_looks=2,"),),
+        ((L + "rules.py", "    wrong_looks=3,\n", "    wrong_looks=2,\n"),),
     ),
 }
 EVERY_DAY = sorted(DEFECTS)[::8]

@@ -18,6 +18,7 @@ from domain.reconciling import (
     differences,
     fresh,
     held,
+    is_held,
     listed_whole,
     messages,
     news,
@@ -127,10 +128,22 @@ def test_a_store_that_was_put_back_holds_our_cas_until_a_person_releases_them() 
     well, back = Compared(()), Compared((), store_was_put_back=True)
     assert held(well, Reconcile(), NOW) is None
     assert held(back, Reconcile(), NOW) == NOW
+    assert held(back, Reconcile(apply=False), NOW) is None, "a question changes nothing"
+    assert held(back, Reconcile(release=True), NOW) is None
     since = replace(well, held_since=NOW - timedelta(days=1))
-    assert held(since, Reconcile(), NOW) == NOW - timedelta(days=1)
-    assert held(since, Reconcile(apply=False, release=True), NOW) == NOW - timedelta(days=1)
-    assert held(replace(back, held_since=NOW), Reconcile(release=True), NOW) is None
+    # Since when it goes on to be held the store knows best.
+    assert held(since, Reconcile(), NOW) is None
+    assert [is_held(one, Reconcile()) for one in (well, back, since)] == [False, True, True]
+    assert not is_held(since, Reconcile(release=True))
+
+
+def test_orders_that_nobody_follows_are_told_beside_what_is_wrong_with_their_lifecycle() -> None:
+    well = Pair("mc-a", "living", "running", adrift=("no case follows its order x", "nor y"))
+    assert [(one.kind, one.detail) for one in differences([well], NOW)] == [
+        ("adrift", "no case follows its order x; nor y")
+    ]
+    assert [one.kind for one in differences([replace(well, running="failing")], NOW)] == ["stuck", "adrift"]
+    assert [one.kind for one in differences([replace(well, living="retired")], NOW)] == ["adrift"]
 
 
 def test_a_store_that_was_put_back_is_said_to_every_head_with_what_to_do() -> None:

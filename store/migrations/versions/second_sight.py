@@ -1,0 +1,27 @@
+"""What a comparison of any size needs: which is the newest whatever a clock says, and what it has seen before."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE reconciliations ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY")
+    op.create_index("reconciliations_in_order", "reconciliations", ["number"], unique=True)
+    op.create_table(
+        "differences",
+        sa.Column("kind", sa.String, primary_key=True),
+        sa.Column("managed_id", sa.String, primary_key=True),
+        sa.Column("comparison_id", sa.String, nullable=False),
+        sa.Column("told", sa.Boolean, nullable=False),
+    )
+    op.create_index("differences_by_certificate", "differences", ["managed_id"])
+    op.create_index("notices_of_one", "notices", ["managed_id", "number"])
+    op.create_index(
+        "orders_by_event",
+        "events",
+        ["kind", "stream", "seq"],
+        postgresql_where=sa.text("kind IN ('order_closed', 'certificate_issued')"),
+    )
