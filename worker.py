@@ -156,6 +156,7 @@ def lifecycle(parts: Parts) -> list[Any]:
         mending.begin_again,
         restoring.restore_streams,
         restoring.find_lost_orders,
+        restoring.find_revoked_orders,
         mending.hand_over,
         reconciling.note_seen,
         reconciling.note_reconciliation,
@@ -183,8 +184,8 @@ def issue(parts: Parts) -> list[Any]:
     )
     issuers = {kind: make(made_of) for kind, make in ISSUERS.items()}
     issuance = IssuanceActivities(parts.engine, issuers, now, lambda: parts.load_policy().roots)
-    regaining = RegainingActivities(parts.engine, now)
-    return [issuance.collect_order, issuance.revoke_order, regaining.regain_issued]
+    regaining = RegainingActivities(parts.engine, kek, now)
+    return [issuance.collect_order, issuance.revoke_order, regaining.regain_issued, regaining.revoke_again]
 
 
 def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> None:

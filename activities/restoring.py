@@ -12,14 +12,22 @@ from temporalio.client import Client, WorkflowHistory, WorkflowQueryFailedError,
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery import heartbeat
-from domain.contracts import MOST_PAIRS, FindLostOrders, LostOrders, RecordBatch, RestoreStreams, StreamsRestored
+from domain.contracts import (
+    MOST_PAIRS,
+    FindLostOrders,
+    LostOrders,
+    LostRevocations,
+    RecordBatch,
+    RestoreStreams,
+    StreamsRestored,
+)
 from domain.errors import Conflict, EverleafError, NotReady
 from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from store.facts import caught_up, events_of, heads_of, record, still_behind
-from store.reader.reconciliations import lost_orders
+from store.reader.reconciliations import lost_orders, revoked_orders
 from store.sightings.regaining import regain
 
 log = logging.getLogger(__name__)
@@ -67,6 +75,13 @@ class RestoringActivities:
         with self._parts.engine.connect() as connection:
             found = lost_orders(connection, asked.after, MOST_PAIRS)
         return LostOrders(tuple(found), found[-1].order_key if len(found) == MOST_PAIRS else "")
+
+    @activity.defn
+    async def find_revoked_orders(self, asked: FindLostOrders) -> LostRevocations:
+        """What was revoked, which a store that was put back may have forgotten, page by page."""
+        with self._parts.engine.connect() as connection:
+            found = revoked_orders(connection, asked.after, MOST_PAIRS)
+        return LostRevocations(tuple(found), found[-1].order_key if len(found) == MOST_PAIRS else "")
 
     async def _asked(self, asked: RestoreStreams) -> AsyncIterator[str]:
         if not asked.everything:

@@ -747,6 +747,23 @@ class LostOrders:
 
 
 @dataclass(frozen=True, slots=True)
+class LostRevocation:
+    """``at``: when its lifecycle heard that it was revoked."""
+
+    order_key: str
+    reason: RevocationReason
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LostRevocations:
+    """At most ``MOST_PAIRS``; ``after``: where the next page begins, empty after the last."""
+
+    orders: tuple[LostRevocation, ...]
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Regained:
     """``orders``: how many certificates stand among those that our CAs signed again; ``lost``: (managed id, what is
     missing for ever) of the others."""

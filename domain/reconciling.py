@@ -151,6 +151,7 @@ class Tally:
 
     put_back: bool = False
     made_again: str = ""
+    revoked_again: int = 0
     counts: dict[Kind, int] = field(default_factory=dict)
     names: dict[Kind, list[str]] = field(default_factory=dict)
     first: str = ""
@@ -206,6 +207,8 @@ def messages(told: Mapping[str, Tally], comparison_id: str, now: datetime) -> tu
         facts: list[tuple[str, str]] = [("store", PUT_BACK)] if heard.put_back else []
         if heard.made_again:
             facts.append(("made-again", heard.made_again))
+        if heard.revoked_again:
+            facts.append(("revoked-again", f"{heard.revoked_again:,} that our CAs had forgotten to be revoked"))
         for kind, count in heard.counts.items():
             named = ", ".join(heard.names[kind])
             more = f" and {count - len(heard.names[kind])} more" if count > len(heard.names[kind]) else ""

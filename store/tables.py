@@ -213,7 +213,7 @@ events = Table(
         "kind",
         "stream",
         "seq",
-        postgresql_where=sa.text("kind IN ('order_closed', 'certificate_issued')"),
+        postgresql_where=sa.text("kind IN ('order_closed', 'order_revoked', 'certificate_issued')"),
     ),
 )
 

@@ -59,6 +59,7 @@ class Reconciliation:
         # What was mended so far, which must be told whatever becomes of the rest; of whom no head is known.
         self.mended: list[Difference] = []
         self.heads: Sequence[str] = ()
+        self.revoked_again = 0
         self.began = workflow.now()
 
     @workflow.run
@@ -129,8 +130,22 @@ class Reconciliation:
                 regained = await steps.regain_issued(lost, summary="what our CAs have forgotten")
                 self.keep_gaps(regained, compared)
             if not lost.after:
-                return
+                break
             after = lost.after
+        await self.revoke_again()
+
+    async def revoke_again(self) -> None:
+        """What they signed and have forgotten stands among it by now, so nothing that was revoked is left out."""
+        after = ""
+        while True:
+            revoked = await steps.find_revoked_orders(FindLostOrders(after))
+            again = await steps.revoke_again(revoked, summary="what our CAs have forgotten to be revoked")
+            self.revoked_again += again.orders
+            if not revoked.after:
+                break
+            after = revoked.after
+        for head in self.heads if self.revoked_again else ():
+            self.told.setdefault(head, Tally()).revoked_again = self.revoked_again
 
     def keep_gaps(self, about: StreamsRestored | Regained, first: Compared) -> None:
         before = was_told(first)

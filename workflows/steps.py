@@ -143,6 +143,10 @@ restore_streams = ActivityStep(
 find_lost_orders = ActivityStep(
     "find_lost_orders", c.FindLostOrders, c.LostOrders, LIFECYCLE_QUEUE, seconds(60), retry=SOME
 )
+find_revoked_orders = ActivityStep(
+    "find_revoked_orders", c.FindLostOrders, c.LostRevocations, LIFECYCLE_QUEUE, seconds(60), retry=SOME
+)
+revoke_again = ActivityStep("revoke_again", c.LostRevocations, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
 regain_issued = ActivityStep("regain_issued", c.LostOrders, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
 # Beside workers of an older release, which do not know it, three attempts could all be theirs.
 hand_over = ActivityStep(
@@ -180,6 +184,8 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     restore_streams,
     find_lost_orders,
     regain_issued,
+    find_revoked_orders,
+    revoke_again,
     hand_over,
     note_seen,
     note_reconciliation,

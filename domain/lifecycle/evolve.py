@@ -34,6 +34,11 @@ from domain.people.telling import messages_for
 REVOKED_FOR: dict[str, RevocationReason] = {"retired": "cessationOfOperation", "superseded": "superseded"}
 
 
+def revocation_reason(ended: str) -> RevocationReason:
+    """``ended``: an OrderEnd."""
+    return REVOKED_FOR.get(ended, "unusable")
+
+
 def evolve(state: LifecycleState, happened: e.Happened) -> LifecycleState:
     """``state`` after ``happened``; its number must be the next one, but for the fork that jumps behind the store's."""
     assert happened.seq == state.seq or isinstance(happened.event, e.Forked)
@@ -230,8 +235,7 @@ def _revoking(state: LifecycleState, happened: e.Happened) -> LifecycleState:
 
     match happened.event:
         case e.OrderClosed(order_key=key, reason=reason, revoke=True, collected=collected, fingerprint=fingerprint):
-            why = REVOKED_FOR.get(reason, "unusable")
-            order = OrderToRevoke(key, why, collected, fingerprint=fingerprint, since=at)
+            order = OrderToRevoke(key, revocation_reason(reason), collected, fingerprint=fingerprint, since=at)
             return replace(state, to_revoke=(*state.to_revoke, order))
         case e.RevocationDelayed(order_key=key, collected=collected, retry_at=retry_at, fingerprint=fingerprint):
             return on(

@@ -9,7 +9,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import Living, LostOrder
+from domain.contracts import Living, LostOrder, LostRevocation
+from domain.lifecycle.evolve import revocation_reason
 from store import tables
 from store.reader.pages import Row
 
@@ -137,6 +138,26 @@ def lost_orders(connection: Connection, after: str, most: int) -> list[LostOrder
         LostOrder(row.order_key, row.stream, row.life["fingerprint"], row.life["serial"], row.life["issuer"])
         for row in connection.execute(query.limit(most))
     ]
+
+
+def revoked_orders(connection: Connection, after: str, most: int) -> list[LostRevocation]:
+    """What lifecycles say was revoked, from the order behind ``after`` on by their keys.  Whether our CAs still know it
+    only they can say."""
+    ended, revoked = tables.events.alias("ended").c, tables.events.c
+    facts, why = (sa.cast(sa.func.convert_from(one.body, "UTF8"), JSONB)["facts"] for one in (revoked, ended))
+    key = facts["order_key"].astext
+    reason = (
+        sa.select(why["reason"].astext)
+        .where(ended.stream == revoked.stream, ended.kind == "order_closed", why["order_key"].astext == key)
+        .order_by(ended.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = sa.select(key.label("order_key"), reason.label("reason"), revoked.at)
+    query = query.ext(postgresql.distinct_on(key))
+    query = query.where(revoked.kind == "order_revoked", facts["done"].astext == "true", key > after)
+    rows = connection.execute(query.order_by(key, revoked.at).limit(most))
+    return [LostRevocation(row.order_key, revocation_reason(row.reason or ""), row.at) for row in rows]
 
 
 def recorded_since(connection: Connection, since: datetime, after: str, most: int) -> list[str]:

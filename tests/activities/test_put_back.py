@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from domain.contracts import (
     CollectOrder,
     LostOrder,
     LostOrders,
+    LostRevocation,
+    LostRevocations,
     OrderOutcome,
     PlaceOrder,
     Plan,
@@ -70,9 +72,12 @@ def test_nothing_is_signed_after_the_store_was_put_back_until_a_person_says_so(h
     with house.engine.connect() as connection:
         signed = connection.execute(sa.select(tables.ca_issued.c.order_key)).scalars().all()
     assert signed == [first.order_key]
-    # What was signed before is still given, and still revoked.
+    # What was signed before is still given, and still revoked; the list waits for what else was.
+    house.clock.advance(timedelta(hours=1))
+    before = newest_crl(house.engine, "Everleaf NMS Server CA")
     assert house.issuance.collect_order(CollectOrder(first.order_key)) == first
     assert house.issuance.revoke_order(RevokeOrder(first.order_key, "superseded")).done
+    assert newest_crl(house.engine, "Everleaf NMS Server CA") == before
     compared("r-2", held=False)
     assert house.issuance.collect_order(CollectOrder("mc-2.1.1.1")).state == "issued"
 
@@ -90,7 +95,7 @@ def test_what_our_ca_signed_and_forgot_is_entered_again_where_a_look_has_met_it(
     outcome = issued(house, plan)
     der = order_of(house.engine, outcome.order_key).chain[0]
     lost = forgotten(house, outcome)
-    regaining = RegainingActivities(house.engine, house.clock)
+    regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
 
     gone = regaining.regain_issued(LostOrders((lost,)))
     assert gone.orders == 0
@@ -118,4 +123,47 @@ def rows(house: House) -> Sequence[sa.Row[tuple[object, ...]]]:
 def test_a_certificate_of_another_ca_is_none_that_ours_forgot(house: House, plan: Plan) -> None:
     outcome = issued(house, plan)
     lost = replace(forgotten(house, outcome), issuer="CN=Somebody else")
-    assert RegainingActivities(house.engine, house.clock).regain_issued(LostOrders((lost,))) == Regained(0)
+    assert RegainingActivities(house.engine, CA_KEK, house.clock).regain_issued(LostOrders((lost,))) == Regained(0)
+
+
+def listed(house: House) -> dict[str, tuple[datetime, str]]:
+    """Serial -> when and why it was revoked, by the newest list of the CA of ``plan``."""
+    der = newest_crl(house.engine, "Everleaf NMS Server CA")
+    assert der is not None
+    return {
+        f"{one.serial_number:x}": (
+            one.revocation_date_utc,
+            one.extensions.get_extension_for_class(x509.CRLReason).value.reason.value,
+        )
+        for one in x509.load_der_x509_crl(der)
+    }
+
+
+def test_what_our_ca_forgot_to_be_revoked_is_revoked_with_its_reason_and_stands_on_the_list(
+    house: House, plan: Plan
+) -> None:
+    outcome = issued(house, plan)
+    at = house.clock().replace(microsecond=0)
+    lost = LostRevocation(outcome.order_key, "cessationOfOperation", at)
+    assert house.issuance.revoke_order(RevokeOrder(lost.order_key, lost.reason)).done
+    [serial] = listed(house)
+    with house.engine.begin() as connection:
+        connection.execute(sa.update(tables.ca_issued).values(revoked_at=None, revocation_reason=""))
+    house.clock.advance(timedelta(days=1))
+    regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
+    unknown = LostRevocation("mc-9.1.1.1", "superseded", at)
+    assert regaining.revoke_again(LostRevocations((lost, unknown), after="more")) == Regained(1)
+    assert regaining.revoke_again(LostRevocations((lost,))) == Regained(0)
+    assert listed(house) == {serial: (at, "cessationOfOperation")}
+
+
+def test_a_held_ca_makes_a_list_only_where_the_present_one_would_end(house: House) -> None:
+    renew_old_crls(house.engine, CA_KEK, house.clock())
+    now = house.clock()
+    note(house.engine, Reconciled("r-1", "workflow", "run", now, True, 1, 1, held_since=now))
+    before = _number(house)
+    house.clock.advance(timedelta(days=5, hours=23))
+    assert renew_old_crls(house.engine, CA_KEK, house.clock()) == 0
+    house.clock.advance(timedelta(hours=1))
+    assert renew_old_crls(house.engine, CA_KEK, house.clock()) > 0
+    assert _number(house) > before

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.certificate import Slot
-from domain.contracts import DifferenceRow, EventRecord, Reconciled, RecordBatch
+from domain.contracts import DifferenceRow, EventRecord, LostRevocation, Reconciled, RecordBatch
 from store import tables
 from store.facts import record
 from store.orders import Order, issue_order, place_order
@@ -18,6 +18,7 @@ from store.reader.reconciliations import (
     lost_orders,
     of_no_pair,
     orders_adrift,
+    revoked_orders,
     seen_before,
 )
 from store.reconciliations import KEPT, note, note_seen
@@ -167,3 +168,18 @@ def test_orders_that_were_forgotten_come_in_pages_that_lose_none(database: Engin
         first = lost_orders(connection, "", 2)
         second = lost_orders(connection, first[-1].order_key, 2)
     assert [one.order_key for one in (*first, *second)] == ["mc-1.2.1.1", "mc-1.3.1.1"]
+
+
+def test_what_was_revoked_comes_with_why_and_when_once_each(database: Engine) -> None:
+    ordered(database)
+    facts = {"order_key": KEY, "reason": "retired", "revoke": True}
+    closed = EventRecord(0, "order_closed", NOW, "Retire", 1, 1, "everleaf", facts)
+    tried = EventRecord(1, "order_revoked", NOW, "x", 1, 1, "everleaf", {"order_key": "mc-1.9.9.9", "done": False})
+    at = NOW + timedelta(minutes=1)
+    done = [
+        EventRecord(seq, "order_revoked", at, "x", 1, 1, "everleaf", {"order_key": KEY, "done": True}) for seq in (2, 3)
+    ]
+    record(database, RecordBatch("mc-1", "run", (closed, tried, *done)), "test", NOW)
+    with database.connect() as connection:
+        assert revoked_orders(connection, "", 9) == [LostRevocation(KEY, "cessationOfOperation", at)]
+        assert revoked_orders(connection, KEY, 9) == []

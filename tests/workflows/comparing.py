@@ -35,6 +35,8 @@ class Seen:
     lost: tuple[tuple[str, str], ...] = ()
     forgotten: tuple[c.LostOrder, ...] = ()
     regained: list[c.LostOrders] = field(default_factory=list)
+    revoked: tuple[c.LostRevocation, ...] = ()
+    revoked_again: list[c.LostRevocations] = field(default_factory=list)
     held_when_restored: list[bool] = field(default_factory=list)
     restored: list[c.RestoreStreams] = field(default_factory=list)
     asked: list[c.Compare] = field(default_factory=list)
@@ -87,6 +89,16 @@ class Seen:
         return c.Regained(len(lost.orders), (("mc-a", "the key of order mc-a.1.1.1 is lost"),))
 
     @activity.defn
+    async def find_revoked_orders(self, asked: c.FindLostOrders) -> c.LostRevocations:
+        page = int(asked.after or "0")
+        return c.LostRevocations(self.revoked[page : page + 1], str(page + 1) if page + 1 < len(self.revoked) else "")
+
+    @activity.defn
+    async def revoke_again(self, lost: c.LostRevocations) -> c.Regained:
+        self.revoked_again.append(lost)
+        return c.Regained(len(lost.orders))
+
+    @activity.defn
     async def hand_over(self, asked: c.HandOver) -> c.HandedOver:
         if not self.mail_waits:
             raise ApplicationError("no Courier can be begun", non_retryable=True)
@@ -135,6 +147,8 @@ async def office(env: WorkflowEnvironment, seen: Seen) -> AsyncIterator[Office]:
         seen.restore_streams,
         seen.find_lost_orders,
         seen.regain_issued,
+        seen.find_revoked_orders,
+        seen.revoke_again,
         seen.hand_over,
         seen.note_seen,
         seen.note_reconciliation,

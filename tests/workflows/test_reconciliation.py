@@ -16,6 +16,7 @@ from tests.workflows.comparing import Seen, office
 from workflows.reconciliation import Reconciliation
 
 LOST = c.Pair("mc-a", "living", "absent", "a.example.in", "p-head")
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 STUCK = c.Pair("mc-b", "living", "failing", "b.example.in", "p-head")
 
 
@@ -96,6 +97,22 @@ async def test_what_our_cas_have_forgotten_is_entered_before_they_sign_again(env
     assert [one.orders for one in seen.regained] == [(one,) for one in forgotten], "to the last page"
     assert [dict(message.facts) for message in seen.sent] == [{"gap": "3 records are not whole: mc-a, mc-a, mc-a"}]
     assert [one.detail for one in seen.noted[-1].differences] == ["the key of order mc-a.1.1.1 is lost"] * 3
+
+
+async def test_what_our_cas_have_forgotten_to_be_revoked_is_revoked_before_they_sign_again(
+    env: WorkflowEnvironment,
+) -> None:
+    revoked = [c.LostRevocation(f"mc-a.{number}.1.1", "superseded", NOW) for number in (1, 2)]
+    seen = Seen([()], revoked=tuple(revoked))
+    async with office(env, seen) as here:
+        await here.compare()
+        assert seen.revoked_again == []
+        await here.compare(c.Reconcile(release=True))
+    assert [one.orders for one in seen.revoked_again] == [(one,) for one in revoked]
+    assert [one.after for one in seen.revoked_again] == ["1", ""], "with the last the lists are made"
+    assert [dict(message.facts) for message in seen.sent] == [
+        {"revoked-again": "2 that our CAs had forgotten to be revoked"}
+    ]
 
 
 async def test_what_was_begun_again_is_told_though_the_rest_breaks_off(env: WorkflowEnvironment) -> None:

@@ -62,7 +62,9 @@ class PrivateCA:
             return "our CA never heard of this order: there is nothing to revoke"
         authority = ca.find_authority(self._parts.engine, revoked.ca)
         assert authority is not None
-        renew_crl(self._parts.engine, authority, self._parts.kek, self._parts.clock())
+        # Held, our CAs have maybe forgotten what stood on the list before: this one stands on the first one after.
+        if held_since(self._parts.engine) is None:
+            renew_crl(self._parts.engine, authority, self._parts.kek, self._parts.clock())
         return ""
 
     def _intend(self, order: Order, authority: Authority) -> Issued:

@@ -8,7 +8,8 @@ from cryptography.exceptions import InvalidSignature
 from sqlalchemy.engine import Engine
 from temporalio import activity
 
-from domain.contracts import LostOrder, LostOrders, Regained
+from activities.issuers.private_ca.revocation import renew_crl
+from domain.contracts import LostOrder, LostOrders, LostRevocations, Regained
 from formats.x509 import parse_certificate
 from store import ca
 from store.ca import Authority, Issued
@@ -19,8 +20,8 @@ NO_REQUEST = "0" * 64
 
 
 class RegainingActivities:
-    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, engine: Engine, kek: bytes, clock: Callable[[], datetime]) -> None:
+        self._engine, self._kek, self._clock = engine, kek, clock
 
     @activity.defn
     def regain_issued(self, lost: LostOrders) -> Regained:
@@ -49,6 +50,24 @@ class RegainingActivities:
             regained += 1
             missing.append((one.managed_id, f"the key and the request of order {one.order_key} are lost"))
         return Regained(regained, tuple(missing))
+
+    @activity.defn
+    def revoke_again(self, lost: LostRevocations) -> Regained:
+        """Revoke whatever of ``lost`` our CAs signed and have forgotten to be revoked; idempotent.
+
+        With the last page every list is made anew, although our CAs are held until all of them are: on the one before
+        stands nothing that was forgotten.  A certificate that they have forgotten as well was told with its serial.
+        """
+        again = 0
+        for one in lost.orders:
+            found = ca.find_issued(self._engine, one.order_key)
+            if found is not None and found.revoked_at is None:
+                ca.revoke(self._engine, one.order_key, one.reason, one.at)
+                again += 1
+        if not lost.after:
+            for authority in ca.authorities(self._engine):
+                renew_crl(self._engine, authority, self._kek, self._clock())
+        return Regained(again)
 
 
 def _signer(authorities: Sequence[Authority], lost: LostOrder, der: bytes | None) -> Authority | None:

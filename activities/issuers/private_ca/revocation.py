@@ -11,6 +11,7 @@ from activities.issuers.private_ca.authority import open_key
 from activities.issuers.private_ca.extensions import authority_key
 from store import ca
 from store.ca import Authority, Issued
+from store.reader.reconciliations import held_since
 
 # A reader whose clock is behind refuses a list from its future, and every client with it.
 BEGINS_EARLIER = timedelta(hours=1)
@@ -52,13 +53,19 @@ def renew_crl(engine: Engine, authority: Authority, kek: bytes, now: datetime) -
 
 
 def renew_old_crls(engine: Engine, kek: bytes, now: datetime) -> int:
-    """Renew every list that is missing or older than a day; gives how many.  An expired list stops every client."""
-    renewed = 0
+    """Renew every list that is missing or older than a day; gives how many.
+
+    While our CAs are held, for they may have forgotten what they revoked, only what would end within that day: a list
+    without what was forgotten lets it in again, and an expired one stops every client.
+    """
+    renewed, is_held = 0, held_since(engine) is not None
     for authority in ca.authorities(engine):
         newest = ca.newest_crl(engine, authority.name)
         if newest is not None:
-            begins = x509.load_der_x509_crl(newest).last_update_utc
-            if begins + BEGINS_EARLIER > now - RENEWED_AFTER:
+            listed = x509.load_der_x509_crl(newest)
+            ends = listed.next_update_utc
+            may_wait = is_held and ends is not None and ends > now + RENEWED_AFTER
+            if may_wait or listed.last_update_utc + BEGINS_EARLIER > now - RENEWED_AFTER:
                 continue
         renew_crl(engine, authority, kek, now)
         renewed += 1

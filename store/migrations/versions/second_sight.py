@@ -23,5 +23,5 @@ def upgrade() -> None:
         "orders_by_event",
         "events",
         ["kind", "stream", "seq"],
-        postgresql_where=sa.text("kind IN ('order_closed', 'certificate_issued')"),
+        postgresql_where=sa.text("kind IN ('order_closed', 'order_revoked', 'certificate_issued')"),
     )
