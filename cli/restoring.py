@@ -132,26 +132,44 @@ def _database(home: Home) -> Iterator[str]:
 
 
 def _load(url: str, source: Path, manifest: Manifest) -> None:
-    _check_empty(url)
+    check_empty(url)
     pg_programs.load(url, source / DUMP)
-    # Forward only: a backup of an older release is brought to the schema of this one.
-    upgrade(url)
     engine = create_engine(url)
     try:
+        # Before anything else: what breaks off from here on leaves a database whose CAs sign nothing.
         note_restored(engine, datetime.fromisoformat(manifest.made_at), datetime.now(UTC))
     finally:
         engine.dispose()
+    # Forward only: a backup of an older release is brought to the schema of this one.
+    upgrade(url)
 
 
-def _check_empty(url: str) -> None:
+# Whatever somebody made there, in any schema; what came with an extension is nobody's.
+MADE_BY_SOMEBODY = """
+WITH schemas AS (
+    SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+), made AS (
+    SELECT 'pg_class'::regclass::oid AS of, oid, relname::text AS name FROM pg_class
+    WHERE relnamespace IN (SELECT oid FROM schemas)
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proname::text FROM pg_proc
+    WHERE pronamespace IN (SELECT oid FROM schemas)
+    UNION ALL SELECT 'pg_type'::regclass, oid, typname::text FROM pg_type
+    WHERE typnamespace IN (SELECT oid FROM schemas)
+    UNION ALL SELECT 'pg_namespace'::regclass, oid, nspname::text FROM schemas WHERE nspname <> 'public'
+)
+SELECT count(*), min(name) FROM made
+WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = made.of AND objid = made.oid AND deptype = 'e')
+"""
+
+
+def check_empty(url: str) -> None:
     """Raises BadInput where the database holds anything."""
-    query = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     try:
         with psycopg.connect(conninfo(url), connect_timeout=5) as connection:
-            tables = connection.execute(query).fetchone()
+            found = connection.execute(MADE_BY_SOMEBODY).fetchone()
     except psycopg.Error as problem:
         reason = str(problem).strip().splitlines()[0]
         raise NotReady(f"the database does not answer: {reason}. Start it, or check EVERLEAF_DATABASE_URL.") from None
-    if tables is not None and tables[0]:
+    if found is not None and found[0]:
         remedy = "Make a new one (CREATE DATABASE): nothing is ever written over."
-        raise BadInput("EVERLEAF_DATABASE_URL", f"that database holds {tables[0]} tables already", remedy)
+        raise BadInput("EVERLEAF_DATABASE_URL", f"that database is not empty, it holds {found[1]}", remedy)

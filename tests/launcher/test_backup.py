@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -17,7 +18,7 @@ from cli.backup import DUMP, MANIFEST, backup
 from cli.checksums import NAME as SUMS
 from cli.home import PROJECT, Home
 from cli.postgres import EmbeddedPostgres
-from cli.restoring import MARKER, check_keys, restore
+from cli.restoring import MARKER, check_empty, check_keys, restore
 from domain.errors import BadInput, NotReady
 from store.changes import note_change
 from store.engine import conninfo, create_engine
@@ -196,10 +197,30 @@ def test_nothing_is_written_over(
     assert changes(database_url) and empty
     monkeypatch.setenv("EVERLEAF_DATABASE_URL", database_url)
     home = Home(tmp_path / "restored")
-    with pytest.raises(BadInput, match=r"EVERLEAF_DATABASE_URL: that database holds \d+ tables already"):
+    with pytest.raises(BadInput, match="EVERLEAF_DATABASE_URL: that database is not empty"):
         restore(made, home, wrapping, without_keys=False)
     assert not home.path.exists()
     assert not list(tmp_path.glob(".*partial"))
+
+
+@pytest.mark.parametrize(
+    ("made", "holds"),
+    [
+        ("CREATE SCHEMA theirs", "theirs"),
+        ("CREATE SEQUENCE numbers", "numbers"),
+        ("CREATE TYPE mood AS ENUM ('good')", "_mood"),
+        ("CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'", "one"),
+        ("CREATE VIEW seen AS SELECT 1", "_seen"),
+    ],
+)
+def test_whatever_somebody_made_in_a_database_keeps_it_from_being_restored_into(
+    empty: str, made: LiteralString, holds: str
+) -> None:
+    with psycopg.connect(conninfo(empty), autocommit=True) as connection:
+        check_empty(empty)
+        connection.execute(made)
+    with pytest.raises(BadInput, match=f"is not empty, it holds {holds}"):
+        check_empty(empty)
 
 
 def test_a_backup_of_a_newer_release_is_refused(made: Path, wrapping: Path, tmp_path: Path) -> None:
