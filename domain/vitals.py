@@ -1,6 +1,7 @@
 """What the watcher sees in one round, and which faults that amounts to.
 
 To watch one more thing: a ``Kind``, a line in ``BEHIND`` if another fault explains it, a place in ``faults_in``.
+Longer than 300 lines because every fault that is told must stand beside those that explain it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,10 @@ OVERDUE_AFTER = timedelta(minutes=15)
 CLOCKS_APART = timedelta(seconds=60)
 # Lists are made anew every day and live a week: half a day late is a stopped job, with days left to mend it.
 LIST_OLDEST = timedelta(hours=36)
+LIST_REMEDY = (
+    "See the log of the issue worker: it makes the lists. Where the store was put back it waits for "
+    "`everleaf reconcile --apply`."
+)
 SNAPSHOT_OLDEST = timedelta(hours=24)
 # A message goes out in seconds, and a Courier waits at most 15 minutes to put several into one letter.
 UNSENT_AFTER = timedelta(minutes=45)
@@ -42,6 +47,7 @@ class Kind(StrEnum):
     API_UNREADY = "api not ready"
     MAIL = "mail"
     UNSENT = "messages"
+    UNHEARD = "nobody hears"
     ROUTE = "way of alarms"
     CLOCK = "clock"
     DISK = "disk"
@@ -71,6 +77,7 @@ BEHIND: Mapping[Kind, tuple[Kind, ...]] = {
     Kind.SNAPSHOT: (Kind.DATABASE,),
     Kind.ROUTE: (Kind.MAIL,),
     Kind.UNSENT: (*_ENGINE, Kind.MAIL),
+    Kind.UNHEARD: (Kind.MAIL,),
     Kind.RECONCILER: _ENGINE,
     Kind.ENDED: _ENGINE,
     Kind.MISSING: _ENGINE,
@@ -138,7 +145,8 @@ class Late(Named):
 class Vitals:
     """What the database said in this round.  ``now``: its clock; ``living``: managed certificates that are not
     retired; ``lists``: (CA, when its newest revocation list was made); ``unsent_since``: of messages that wait to be
-    sent the oldest; ``last_reconciled``: None before inventory and engine were compared for the first time."""
+    sent the oldest; ``unheard``: heads of IT security whose last letter reached nobody; ``last_reconciled``: None
+    before inventory and engine were compared for the first time."""
 
     now: datetime
     heartbeats: tuple[Heartbeat, ...] = ()
@@ -147,6 +155,7 @@ class Vitals:
     without_agenda: tuple[Named, ...] = ()
     lists: tuple[tuple[str, datetime], ...] = ()
     unsent_since: datetime | None = None
+    unheard: tuple[str, ...] = ()
     last_reconciled: datetime | None = None
 
 
@@ -291,10 +300,13 @@ def _of_jobs(vitals: Vitals) -> Iterator[Fault]:
     for authority, made_at in vitals.lists:
         if vitals.now - made_at > LIST_OLDEST:
             told = f"the newest list of {authority} is of {made_at:%d %b %H:%M} UTC; one is due every day"
-            yield Fault(Kind.REVOCATION_LIST, authority, told, "See the log of the issue worker: it makes the lists.")
+            yield Fault(Kind.REVOCATION_LIST, authority, told, LIST_REMEDY)
     if vitals.unsent_since is not None and vitals.now - vitals.unsent_since > UNSENT_AFTER:
         told = f"a message waits to be sent since {vitals.unsent_since:%d %b %H:%M} UTC"
         yield Fault(Kind.UNSENT, "", told, "See the lifecycle worker's log and its mail server.")
+    for person in vitals.unheard:
+        told = f"no letter reaches {person}, the head of IT security: behind that rung is nobody"
+        yield Fault(Kind.UNHEARD, person, told, "Mend the address in the policy; what waits is told again.")
     if vitals.last_reconciled is not None and vitals.now - vitals.last_reconciled > STALE_AFTER:
         told = f"inventory and engine were compared last at {vitals.last_reconciled:%d %b %H:%M} UTC"
         yield Fault(Kind.RECONCILER, "", told, "See the log of the lifecycle worker: its own loop compares them.")

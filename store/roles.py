@@ -117,7 +117,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     "everleaf_watch": {
         **dict.fromkeys(("heartbeats", "managed_certificates", "slots"), READ),
         "ca_crls": "SELECT (ca, number, made_at)",
-        "deliveries": "SELECT (state, queued_at)",
+        "deliveries": "SELECT (state, queued_at, level, person)",
         "managed": "SELECT (id, names, adopted_at)",
         "reconciliations": "SELECT (applied, noted_at)",
     },

@@ -111,8 +111,24 @@ def watched(engine: Engine) -> Vitals:
             without_agenda=_bare(connection, now),
             lists=tuple((name, made_at) for name, made_at in connection.execute(newest)),
             unsent_since=connection.execute(unsent).scalar(),
+            unheard=_unheard(connection),
             last_reconciled=last_reconciled(connection),
         )
+
+
+def _unheard(connection: Connection) -> tuple[str, ...]:
+    """Heads whose last letter reached nobody: of a comparison, or at the end of a ladder, where nothing climbs on."""
+    c = tables.deliveries.c
+    ended = sa.select(c.person).where(c.level == "security-head", c.state != "queued").subquery()
+    last = (
+        sa.select(c.state)
+        .where(c.person == ended.c.person, c.level == "security-head", c.state != "queued")
+        .order_by(c.queued_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = sa.select(ended.c.person).distinct().where(last == "undeliverable").order_by(ended.c.person)
+    return tuple(connection.execute(query).scalars())
 
 
 def last_reconciled(connection: Connection) -> datetime | None:

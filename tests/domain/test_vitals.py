@@ -31,6 +31,7 @@ def test_each_fault_of_a_round_is_seen_and_named() -> None:
         without_agenda=(Named("mc-3", "c.in"),),
         lists=(("issuing", ago),),
         unsent_since=ago,
+        unheard=("p-head",),
         last_reconciled=NOW - timedelta(minutes=16),
         living=5,
     )
@@ -42,6 +43,7 @@ def test_each_fault_of_a_round_is_seen_and_named() -> None:
         (Kind.NO_AGENDA, "mc-3"),
         (Kind.REVOCATION_LIST, "issuing"),
         (Kind.UNSENT, ""),
+        (Kind.UNHEARD, "p-head"),
         (Kind.RECONCILER, ""),
         (Kind.MISSING, ""),
         (Kind.NEARER, "tls://10.0.0.1:443"),

@@ -7,8 +7,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from activities.notification import CHANNEL
 from domain import vitals
+from domain.contracts import Delivery, Message
 from store import reader, tables
+from store.deliveries import finish_deliveries, queue_delivery
 from store.facts import record
 from store.heartbeats import Beat, beat, leave
 from tests.store.test_facts import batch, event, snapshot
@@ -75,3 +78,21 @@ def test_a_living_certificate_without_a_next_moment_is_named(database: Engine) -
     record(database, batch(event(0), read_model=snapshot(next_action_at=None)), "0.3.0", NOW)
 
     assert [one.managed_id for one in reader.watched(database).without_agenda] == ["mc-1"]
+
+
+def test_a_head_whose_last_letter_reached_nobody_is_named_until_one_does(database: Engine) -> None:
+    undeliverable, delivered = (Delivery(state, "why") for state in ("undeliverable", "delivered"))
+
+    def told(message_id: str, level: str, at: datetime, outcome: Delivery | None) -> None:
+        message = Message(message_id, "mc-1", "p-head", level, "failed", at)  # type: ignore[arg-type]  # a level
+        queue_delivery(database, message, CHANNEL, at)
+        if outcome is not None:
+            finish_deliveries(database, [message_id], CHANNEL, (outcome, at))
+
+    told("m-1", "owner", NOW, undeliverable)
+    assert reader.watched(database).unheard == ()
+    told("m-2", "security-head", NOW, undeliverable)
+    told("m-3", "security-head", NOW + timedelta(minutes=1), None)
+    assert reader.watched(database).unheard == ("p-head",)
+    told("m-4", "security-head", NOW + timedelta(minutes=2), delivered)
+    assert reader.watched(database).unheard == ()
