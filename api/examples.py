@@ -188,6 +188,7 @@ RECONCILIATION: dict[str, Any] = {
     "held_since": None,
     "began_at": OPENED,
     "noted_at": OPENED,
+    "asked_by": "",
     "workflow_id": "reconciliation/3f2a91c07be4",
 }
 CODE: dict[str, Any] = {

@@ -65,7 +65,8 @@ class DifferenceItem(BaseModel):
 class ReconciliationItem(BaseModel):
     """``living`` certificates by the store, ``running`` lifecycles by Temporal; ``counts``: differences by kind, of
     which ``differences`` names the first.  ``held_since``: since when our CAs sign nothing, as the store was put back;
-    null where they may.  ``applied`` false: nothing was changed."""
+    null where they may.  ``applied`` false: nothing was changed.  ``asked_by``: who asked for it, empty where the
+    Schedule did."""
 
     id: str
     status: Literal["running", "done", "failed"]
@@ -78,4 +79,5 @@ class ReconciliationItem(BaseModel):
     held_since: datetime | None = None
     began_at: datetime | None = None
     noted_at: datetime | None = None
+    asked_by: str = ""
     workflow_id: str

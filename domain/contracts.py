@@ -647,12 +647,13 @@ class Reconcile:
     """What starts a ``Reconciliation``.  Not ``apply``: say what differs, change nothing, tell nobody.
 
     ``release``: a person has read what differs after the store was put back; our CAs may sign again.  ``id`` empty: of
-    the Schedule, whose comparisons know of each other; the workflow's own run is taken.
+    the Schedule, whose comparisons know of each other; the workflow's own run is taken.  ``by``: who asked for it.
     """
 
     id: str = ""
     apply: bool = True
     release: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -815,6 +816,7 @@ class Reconciled:
     differences: tuple[DifferenceRow, ...] = ()
     held_since: datetime | None = None
     release: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ COLUMN, SEEN = tables.reconciliations.c, tables.differences.c
 
 
 def note(engine: Engine, reconciled: Reconciled) -> None:
-    """Keep how a comparison ended, and forget those of more than 30 days ago; a repetition changes nothing.
+    """Keep how a comparison ended, and forget those of more than 30 days ago that found no gap; a repetition changes
+    nothing.
 
     A hold goes on from the newest that was applied, whatever this one had read before; a release ends the hold that it
     found at its beginning, and none that began since.
@@ -36,6 +37,7 @@ def note(engine: Engine, reconciled: Reconciled) -> None:
         "counts": dict(reconciled.counts),
         "differences": [asdict(one) for one in reconciled.differences],
         "began_at": reconciled.began_at,
+        "asked_by": reconciled.by,
     }
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
@@ -46,7 +48,9 @@ def note(engine: Engine, reconciled: Reconciled) -> None:
             return
         # The newest that changed something stays however old it is: the next one asks for it, and so do our CAs.
         newest = sa.select(sa.func.max(COLUMN.number)).where(COLUMN.applied).scalar_subquery()
-        old = sa.and_(COLUMN.noted_at < sa.func.now() - KEPT, COLUMN.number < newest)
+        # What cannot be known any more, and who let our CAs sign in spite of it, is evidence.
+        is_whole = sa.not_(COLUMN.counts.has_key("gap"))
+        old = sa.and_(COLUMN.noted_at < sa.func.now() - KEPT, COLUMN.number < newest, is_whole)
         connection.execute(sa.delete(tables.reconciliations).where(old))
         if reconciled.applied:
             connection.execute(sa.delete(tables.differences).where(SEEN.comparison_id != reconciled.id))

@@ -435,6 +435,8 @@ reconciliations = Table(
     # Since when our CAs sign nothing, because the store was put back; NULL: they may.
     instant("held_since", required=False),
     instant("began_at"),
+    # The person, or the machine, that asked for it; empty: the Schedule.
+    Column("asked_by", String, nullable=False, server_default=""),
     # By the database's clock; which is the newest the number says, whatever any clock does.
     instant("noted_at"),
     Column("number", BigInteger, Identity(always=True), nullable=False),

@@ -204,6 +204,7 @@ class Reconciliation:
             differences=tuple(row(one) for one in self.found[:MOST_PAIRS]),
             held_since=held_since,
             release=request.release,
+            by=request.by,
         )
 
     async def tell(self, comparison: str) -> None:

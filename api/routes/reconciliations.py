@@ -35,7 +35,7 @@ async def start_reconciliation(
     if asked.release and caller.actor.role not in ACCESS_KEEPERS:
         raise NotAllowed("Only a security head or an administrator lets our CAs sign again.")
     comparison_id = (await claim(caller, "reconciliation", idempotency_key, asked.model_dump_json()))[:12]
-    await caller.gateway.start_reconciliation(Reconcile(comparison_id, asked.apply, asked.release))
+    await caller.gateway.start_reconciliation(Reconcile(comparison_id, asked.apply, asked.release, caller.actor.id))
     resource = f"/v1/reconciliations/{comparison_id}"
     return under_way(response, "reconciliation", resource, reconciliation_workflow(comparison_id))
 

@@ -27,7 +27,8 @@ async def test_a_question_is_asked_once_and_watched_until_it_is_noted(house: Hou
     assert first.status_code == again.status_code == 202
     assert first.json()["resource"] == again.json()["resource"] == first.headers["location"]
     asked = first.json()["id"]
-    assert house.gateway.compared == [Reconcile(asked, apply=False)]
+    assert house.gateway.compared == [Reconcile(asked, apply=False, by=house.gateway.compared[0].by)]
+    assert house.gateway.compared[0].by.startswith("token/"), "who lets our CAs sign again is evidence"
 
     running = await house.ask("GET", first.json()["resource"], "noc")
     assert (running.json()["status"], "retry-after" in running.headers) == ("running", True)

@@ -114,7 +114,7 @@ FORBIDDEN = {
         "SELECT * FROM events",
         "SELECT * FROM people",
         "SELECT * FROM tokens",
-        "SELECT person FROM deliveries",
+        "SELECT message FROM deliveries",
         "SELECT terms FROM managed",
         "INSERT INTO heartbeats SELECT * FROM heartbeats",
         "UPDATE slots SET managed_id = 'mc-mine'",

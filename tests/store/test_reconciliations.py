@@ -116,6 +116,17 @@ def test_comparisons_are_kept_for_a_month_and_the_newest_for_ever(database: Engi
     assert differing_since(database, NOW, 5) == []
 
 
+def test_what_found_a_gap_is_kept_for_ever_with_who_asked(database: Engine) -> None:
+    note(database, compared(NOW, "r-1", counts=(("gap", 1),), by="person/p-head", release=True))
+    age(database, 300 * KEPT)
+    note(database, compared(NOW, "r-2"))
+    note(database, compared(NOW, "r-3"))
+    c = tables.reconciliations.c
+    with database.connect() as connection:
+        rows = connection.execute(sa.select(c.id, c.asked_by).order_by(c.number)).all()
+    assert [tuple(row) for row in rows] == [("r-1", "person/p-head"), ("r-2", ""), ("r-3", "")]
+
+
 def test_the_newest_is_the_one_noted_last_whatever_a_clock_said(database: Engine) -> None:
     note(database, compared(NOW, "r-1"))
     age(database, timedelta(days=-100))

@@ -9,6 +9,7 @@ down_revision = "0007"
 
 def upgrade() -> None:
     op.execute("ALTER TABLE reconciliations ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY")
+    op.add_column("reconciliations", sa.Column("asked_by", sa.String, nullable=False, server_default=""))
     op.create_index("reconciliations_in_order", "reconciliations", ["number"], unique=True)
     op.create_table(
         "differences",
