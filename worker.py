@@ -185,7 +185,13 @@ def issue(parts: Parts) -> list[Any]:
     issuers = {kind: make(made_of) for kind, make in ISSUERS.items()}
     issuance = IssuanceActivities(parts.engine, issuers, now, lambda: parts.load_policy().roots)
     regaining = RegainingActivities(parts.engine, kek, now)
-    return [issuance.collect_order, issuance.revoke_order, regaining.regain_issued, regaining.revoke_again]
+    return [
+        issuance.collect_order,
+        issuance.revoke_order,
+        regaining.regain_issued,
+        regaining.find_forgotten,
+        regaining.revoke_again,
+    ]
 
 
 def ready_authorities(settings: Settings, engine: Engine, policy: Policy) -> None:

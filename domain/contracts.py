@@ -765,6 +765,21 @@ class LostRevocations:
 
 
 @dataclass(frozen=True, slots=True)
+class FindForgotten:
+    """``regain``: enter them among what our CAs signed."""
+
+    regain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """(name, what is known of it) of certificates that our CAs signed, that a look has met and that they do not
+    remember; at most ``MOST_PAIRS``."""
+
+    found: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Regained:
     """``orders``: how many certificates stand among those that our CAs signed again; ``lost``: (managed id, what is
     missing for ever) of the others."""

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from domain.contracts import COMPARISON, Compared, Message, Pair, Reconcile, Regained, RestoreStreams, StreamsRestored
+from domain.contracts import (
+    COMPARISON,
+    Compared,
+    Forgotten,
+    Message,
+    Pair,
+    Reconcile,
+    Regained,
+    RestoreStreams,
+    StreamsRestored,
+)
 
 # The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.
 EVERY = timedelta(minutes=5)
@@ -25,7 +35,7 @@ HANDED_AFTER = timedelta(minutes=2)
 # Names in one message; the rest are counted.
 NAMED = 20
 
-Kind = Literal["begun-again", "put-back", "stuck", "overdue", "orphan", "gap", "adrift"]
+Kind = Literal["begun-again", "put-back", "stuck", "overdue", "orphan", "gap", "adrift", "forgotten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,7 @@ def news(found: Sequence[Difference], before: Mapping[tuple[str, str], bool]) ->
     """
 
     def is_told(one: Difference) -> bool:
-        return one.mends_itself or one.kind in ("orphan", "gap") or (one.kind, one.managed_id) in before
+        return one.mends_itself or one.kind in ("orphan", "gap", "forgotten") or (one.kind, one.managed_id) in before
 
     return tuple(replace(one, told=is_told(one)) for one in found)
 
@@ -124,6 +134,11 @@ def gaps(restored: StreamsRestored | Regained) -> tuple[Difference, ...]:
     """What cannot be known any more: Temporal has forgotten the runs that the store had recorded, or the bytes of a
     certificate are served nowhere."""
     return tuple(Difference("gap", managed_id, "", "", why) for managed_id, why in restored.lost)
+
+
+def forgotten(found: Forgotten) -> tuple[Difference, ...]:
+    """What our CAs signed and do not remember: their table was put back, whatever Temporal says."""
+    return tuple(Difference("forgotten", "", name, "", detail) for name, detail in found.found)
 
 
 def held(compared: Compared, request: Reconcile, now: datetime) -> datetime | None:
@@ -185,6 +200,10 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     "overdue": ("lifecycle is overdue", "lifecycles are overdue"),
     "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),
     "gap": ("record is not whole", "records are not whole"),
+    "forgotten": (
+        "certificate of our CAs is served that they do not remember",
+        "certificates of our CAs are served that they do not remember",
+    ),
     "adrift": ("order is followed by nobody", "orders are followed by nobody"),
 }
 

@@ -1,5 +1,6 @@
 """What our CAs signed and revoked, and their lists; written by the issue worker alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -146,6 +147,20 @@ def regain(engine: Engine, issued: Issued, signed_at: datetime, now: datetime) -
             "signed_at": signed_at,
         }
         connection.execute(insert(tables.ca_issued).values(**row).on_conflict_do_nothing(index_elements=["order_key"]))
+
+
+def unremembered(engine: Engine, subjects: Sequence[str], now: datetime, most: int) -> list[bytes]:
+    """DER of certificates that a look has met, that do not end before ``now``, whose issuer is one of ``subjects`` and
+    whose serial is none that was intended; by fingerprint.  Whether one of our CAs signed them its key must say."""
+    seen, issued, authority = tables.certificates.c, tables.ca_issued.c, tables.ca_authorities.c
+    serial = sa.func.ltrim(sa.func.lower(seen.facts["serial"].astext), "0")
+    known = sa.exists().where(sa.func.ltrim(issued.serial, "0") == serial)
+    ours = sa.exists().where(authority.certificate == seen.der)
+    query = sa.select(seen.der).where(
+        seen.facts["issuer"].astext.in_(subjects), seen.not_after > now, sa.not_(known), sa.not_(ours)
+    )
+    with engine.connect() as connection:
+        return [bytes(der) for der in connection.execute(query.order_by(seen.fingerprint).limit(most)).scalars()]
 
 
 def revoke(engine: Engine, order_key: str, reason: str, now: datetime) -> Issued:

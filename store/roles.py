@@ -91,7 +91,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "ca_crls": APPEND,
         "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
         # Which CA made what an order replaces: what a person brings is held against it.
-        "certificates": "SELECT (fingerprint, der)",
+        "certificates": "SELECT (fingerprint, der, facts, not_after)",
         "lives": "SELECT (managed_id, generation, fingerprint)",
         "heartbeats": ALL,
         "orders": "SELECT, UPDATE (state, chain, fingerprint, detail, cause, closed_at)",

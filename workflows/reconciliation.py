@@ -13,6 +13,7 @@ from domain.contracts import (
     Compare,
     Compared,
     DifferenceRow,
+    FindForgotten,
     FindLostOrders,
     HandOver,
     Noted,
@@ -31,6 +32,7 @@ from domain.reconciling import (
     Difference,
     Tally,
     differences,
+    forgotten,
     fresh,
     gaps,
     held,
@@ -74,6 +76,9 @@ class Reconciliation:
             raise
         if request.apply and request.release:
             await self.regain(compared)
+        elif await self.has_forgotten(compared):
+            # As where the store was put back: it was, and Temporal with it.
+            compared = replace(compared, store_was_put_back=True)
         held_since = held(compared, request, self.began)
         if is_held(compared, request) and not was_told(compared).get(HELD, False):
             for head in compared.heads:
@@ -121,6 +126,18 @@ class Reconciliation:
                 heard = self.told.setdefault(head, Tally())
                 heard.made_again = f"{restored.events} events of {restored.streams} certificates were made again"
 
+    async def has_forgotten(self, compared: Compared) -> bool:
+        try:
+            asked = await steps.find_forgotten(FindForgotten(), summary="what our CAs signed and do not remember")
+        except ActivityError as error:
+            # The next comparison, in five minutes, asks again; this one still says what it found.
+            workflow.logger.warning("our CAs could not be asked", extra={"error": str(error.cause)})
+            return False
+        before = was_told(compared)
+        found = news(forgotten(asked), before)
+        self.keep(found, fresh(found, before))
+        return bool(found)
+
     async def regain(self, compared: Compared) -> None:
         """Before our CAs sign again: what they signed and have forgotten, as far as it is served somewhere."""
         after = ""
@@ -132,6 +149,8 @@ class Reconciliation:
             if not lost.after:
                 break
             after = lost.after
+        while (await steps.find_forgotten(FindForgotten(regain=True))).found:
+            pass
         await self.revoke_again()
 
     async def revoke_again(self) -> None:

@@ -147,6 +147,10 @@ find_revoked_orders = ActivityStep(
     "find_revoked_orders", c.FindLostOrders, c.LostRevocations, LIFECYCLE_QUEUE, seconds(60), retry=SOME
 )
 revoke_again = ActivityStep("revoke_again", c.LostRevocations, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
+# An issue worker that is away keeps no comparison waiting: the next one asks again.
+find_forgotten = ActivityStep(
+    "find_forgotten", c.FindForgotten, c.Forgotten, ISSUE_QUEUE, seconds(60), seconds(60), retry=SOME
+)
 regain_issued = ActivityStep("regain_issued", c.LostOrders, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
 # Beside workers of an older release, which do not know it, three attempts could all be theirs.
 hand_over = ActivityStep(
@@ -183,6 +187,7 @@ STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for s
     begin_again,
     restore_streams,
     find_lost_orders,
+    find_forgotten,
     regain_issued,
     find_revoked_orders,
     revoke_again,

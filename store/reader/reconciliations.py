@@ -112,7 +112,10 @@ def of_no_pair(connection: Connection, most: int) -> list[tuple[str, str, bool]]
     """As ``seen_before``: whether our CAs were held, and the first ``most`` whose record was not whole."""
     c = tables.differences.c
     query = (
-        sa.select(c.kind, c.managed_id, c.told).where(c.kind.in_(("gap", "held"))).order_by(c.managed_id).limit(most)
+        sa.select(c.kind, c.managed_id, c.told)
+        .where(c.kind.in_(("gap", "held", "forgotten")))
+        .order_by(c.managed_id)
+        .limit(most)
     )
     return [(row.kind, row.managed_id, row.told) for row in connection.execute(query)]
 

@@ -7,12 +7,18 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from activities.issuers.private_ca import renew_old_crls
 from activities.issuers.private_ca.regaining import RegainingActivities
 from activities.scanners.sweep import seen_certificate
 from domain.contracts import (
     CollectOrder,
+    FindForgotten,
+    Forgotten,
     LostOrder,
     LostOrders,
     LostRevocation,
@@ -167,3 +173,44 @@ def test_a_held_ca_makes_a_list_only_where_the_present_one_would_end(house: Hous
     house.clock.advance(timedelta(hours=1))
     assert renew_old_crls(house.engine, CA_KEK, house.clock()) > 0
     assert _number(house) > before
+
+
+def test_what_our_ca_signed_and_does_not_remember_is_found_by_its_key_where_a_look_has_met_it(
+    house: House, plan: Plan
+) -> None:
+    outcome = issued(house, plan)
+    der = order_of(house.engine, outcome.order_key).chain[0]
+    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
+    assert regaining.find_forgotten(FindForgotten()) == Forgotten()
+    lost = forgotten(house, outcome)
+    [(name, told)] = regaining.find_forgotten(FindForgotten()).found
+    assert (name, lost.serial in told, "does not remember" in told) == (plan.names[0], True, True)
+    assert rows(house) == []
+    assert len(regaining.find_forgotten(FindForgotten(regain=True)).found) == 1
+    assert regaining.find_forgotten(FindForgotten()) == Forgotten()
+    [row] = rows(house)
+    assert (bytes(row.der), row.ca) == (der, "Everleaf NMS Server CA")
+    # Past its end it is nobody's concern.
+    forgotten(house, outcome)
+    house.clock.advance(timedelta(days=1000))
+    assert regaining.find_forgotten(FindForgotten()) == Forgotten()
+
+
+def test_who_merely_names_our_ca_as_issuer_stops_nobody(house: House) -> None:
+    authority = next(one for one in ca.authorities(house.engine) if one.name == "Everleaf NMS Server CA")
+    ours = x509.load_der_x509_certificate(authority.certificate)
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = house.clock()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example.in")]))
+        .issuer_name(ours.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=30))
+        .sign(key, hashes.SHA256())
+    )
+    keep_certificates(house.engine, [seen_certificate(made.public_bytes(Encoding.DER))], now)
+    assert RegainingActivities(house.engine, CA_KEK, house.clock).find_forgotten(FindForgotten()) == Forgotten()

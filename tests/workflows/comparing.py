@@ -37,6 +37,7 @@ class Seen:
     regained: list[c.LostOrders] = field(default_factory=list)
     revoked: tuple[c.LostRevocation, ...] = ()
     revoked_again: list[c.LostRevocations] = field(default_factory=list)
+    unremembered: tuple[tuple[str, str], ...] = ()
     held_when_restored: list[bool] = field(default_factory=list)
     restored: list[c.RestoreStreams] = field(default_factory=list)
     asked: list[c.Compare] = field(default_factory=list)
@@ -87,6 +88,11 @@ class Seen:
     async def regain_issued(self, lost: c.LostOrders) -> c.Regained:
         self.regained.append(lost)
         return c.Regained(len(lost.orders), (("mc-a", "the key of order mc-a.1.1.1 is lost"),))
+
+    @activity.defn
+    async def find_forgotten(self, asked: c.FindForgotten) -> c.Forgotten:
+        found, self.unremembered = self.unremembered, () if asked.regain else self.unremembered
+        return c.Forgotten(found)
 
     @activity.defn
     async def find_revoked_orders(self, asked: c.FindLostOrders) -> c.LostRevocations:
@@ -147,6 +153,7 @@ async def office(env: WorkflowEnvironment, seen: Seen) -> AsyncIterator[Office]:
         seen.restore_streams,
         seen.find_lost_orders,
         seen.regain_issued,
+        seen.find_forgotten,
         seen.find_revoked_orders,
         seen.revoke_again,
         seen.hand_over,

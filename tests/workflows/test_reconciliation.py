@@ -115,6 +115,24 @@ async def test_what_our_cas_have_forgotten_to_be_revoked_is_revoked_before_they_
     ]
 
 
+async def test_a_ca_that_does_not_remember_what_is_served_is_held_though_temporal_says_nothing(
+    env: WorkflowEnvironment,
+) -> None:
+    seen = Seen([()], unremembered=(("nms.example.in", "serial 0a of ours"),))
+    async with office(env, seen) as here:
+        await here.compare(c.Reconcile(apply=False))
+        assert (seen.held_since, seen.sent) == (None, [])
+        for _ in range(2):
+            await here.compare()
+            assert seen.held_since is not None
+        await here.compare(c.Reconcile(release=True))
+        await here.compare()
+    assert (seen.held_since, seen.unremembered) == (None, ())
+    [message] = seen.sent
+    assert sorted(dict(message.facts)) == ["forgotten", "store"]
+    assert "nms.example.in" in dict(message.facts)["forgotten"]
+
+
 async def test_what_was_begun_again_is_told_though_the_rest_breaks_off(env: WorkflowEnvironment) -> None:
     seen = Seen([(LOST, STUCK), ()], breaks_at=1)
     async with office(env, seen) as here:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.issuers.private_ca.revocation import renew_crl
-from domain.contracts import LostOrder, LostOrders, LostRevocations, Regained
+from domain.contracts import MOST_PAIRS, FindForgotten, Forgotten, LostOrders, LostRevocations, Regained
 from formats.x509 import parse_certificate
 from store import ca
 from store.ca import Authority, Issued
@@ -17,6 +17,7 @@ from store.sightings.looks import ders_of
 
 # Of an order whose request is forgotten with it: no request has this hash, so none is ever answered by it.
 NO_REQUEST = "0" * 64
+LONGEST_NAME = 100
 
 
 class RegainingActivities:
@@ -35,7 +36,7 @@ class RegainingActivities:
         regained, missing = 0, list[tuple[str, str]]()
         for one in lost.orders:
             der = ders.get(one.fingerprint)
-            signer = _signer(authorities, one, der)
+            signer = _signer(authorities, one.issuer, der)
             if signer is None:
                 continue
             if der is None:
@@ -69,12 +70,37 @@ class RegainingActivities:
                 renew_crl(self._engine, authority, self._kek, self._clock())
         return Regained(again)
 
+    @activity.defn
+    def find_forgotten(self, asked: FindForgotten) -> Forgotten:
+        """What our CAs signed and do not remember, by what a look has met: their table was put back.
 
-def _signer(authorities: Sequence[Authority], lost: LostOrder, der: bytes | None) -> Authority | None:
+        Also where Temporal was put back with it, so that no lifecycle knows of the orders.  A certificate that merely
+        names one of ours as its issuer is nobody's reason to stop: the key says who signed.
+        """
+        authorities = ca.authorities(self._engine)
+        subjects = [parse_certificate(one.certificate).subject for one in authorities]
+        found: list[tuple[str, str]] = []
+        for der in ca.unremembered(self._engine, subjects, self._clock(), MOST_PAIRS):
+            seen = parse_certificate(der)
+            signer = _signer(authorities, seen.issuer, der)
+            if signer is None:
+                continue
+            told = f"serial {seen.serial} of {signer.name} is served, and {signer.name} does not remember it"
+            found.append((next(iter(seen.names), seen.subject)[:LONGEST_NAME], told))
+            if asked.regain:
+                made = x509.load_der_x509_certificate(der)
+                # Of no order that anybody knows, and of no lifecycle.
+                key, tbs = f"forgotten.{seen.fingerprint}", made.tbs_certificate_bytes
+                issued = Issued(key, signer.name, f"{made.serial_number:x}", NO_REQUEST, tbs, der)
+                ca.regain(self._engine, issued, made.not_valid_before_utc, self._clock())
+        return Forgotten(tuple(found))
+
+
+def _signer(authorities: Sequence[Authority], issuer: str, der: bytes | None) -> Authority | None:
     """Which of our CAs signed it: by its key where the bytes are known, else by its name."""
     for authority in authorities:
         if der is None:
-            if parse_certificate(authority.certificate).subject == lost.issuer:
+            if parse_certificate(authority.certificate).subject == issuer:
                 return authority
             continue
         try:
