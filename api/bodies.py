@@ -80,9 +80,9 @@ class AcknowledgementAsked(_Asked):
 
 class AnswerAsked(_Asked):
     """unseen: retired, moved or broken; taken: retired or moved; moved-to: nowhere; repair: repaired or retired;
-    different: take or keep; revocation: revoked; forked: resume; undeliverable: mended; drift and foreign-certificate:
-    known.  ``about``: what the question that was read is about; without one, what it is about as the request begins,
-    where one of its kind alone is open.  About anything else an answer is stale (412)."""
+    different: take or keep; revocation: revoked; forked: resume or gap; undeliverable: mended; drift and
+    foreign-certificate: known.  ``about``: what the question that was read is about; without one, what it is about as
+    the request begins, where one of its kind alone is open.  About anything else an answer is stale (412)."""
 
     question: Answerable
     answer: Annotated[str, Field(min_length=1, max_length=200)]

@@ -135,7 +135,7 @@ def answer(
 ) -> None:
     """Answer what a certificate's lifecycle asks: unseen with retired, moved or broken; taken with retired or moved;
     moved-to with nowhere; repair with repaired or retired; different with take or keep; revocation with revoked;
-    forked with resume; undeliverable with mended; drift and foreign-certificate with known."""
+    forked with resume or gap; undeliverable with mended; drift and foreign-certificate with known."""
     api = api_client.reached(chosen(data_dir), url, token)
     path = f"/v1/certificates/{api_client.segment(certificate_id)}/answers"
     said = {"question": question, "answer": word} | ({"about": about} if about else {})

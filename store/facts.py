@@ -75,6 +75,10 @@ def _record(engine: Engine, batch: RecordBatch, release: str, now: datetime) -> 
                 raise Refused(f"{batch.managed_id}: event {event.seq} came, {place} is missing; nothing was written.")
             previous = _append(connection, batch, event, (previous, release, now))
         last = head + len(new)
+        if any(event.kind == "record_gap" for event in new):
+            # Signed for: nothing of it may be made again over what stands there now.
+            behind_no_more = tables.streams_behind.c.stream == batch.managed_id
+            connection.execute(sa.delete(tables.streams_behind).where(behind_no_more))
         if new:
             moved = sa.update(tables.stream_heads).where(tables.stream_heads.c.stream == batch.managed_id)
             connection.execute(moved.values(seq=last, leaf_hash=previous))

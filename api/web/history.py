@@ -82,6 +82,7 @@ SENTENCES: dict[str, str] = {
     "question_changed": "",
     "delivery_mended": "Messages to {person} are said to arrive again.",
     "record_was_refused": "The store did not take what was recorded: {detail}",
+    "record_gap": "A gap for ever: what was recorded as events {first} to {last} is lost. The store had said: {why}",
     "record_was_taken": "The store has taken what it had refused.",
     "retired": "Retired: {reason}.",
 }

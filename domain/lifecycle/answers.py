@@ -23,7 +23,7 @@ def answered(turn: Turn, message: Answer) -> tuple[str, str]:
         # It was open when the message was accepted, and something changed while its warrant was redeemed.
         return "refused", "stale: that question is not asked any more; read it again"
     if question.kind == "forked":
-        return resumed(turn)
+        return sign_gap(turn) if message.answer == "gap" else resumed(turn)
     _follow(turn, question, message.answer)
     return "accepted", "answered"
 
@@ -123,6 +123,14 @@ def resumed(turn: Turn) -> tuple[str, str]:
     turn.emit(e.Resumed())
     go_on(turn)
     return "accepted", "resumed"
+
+
+def sign_gap(turn: Turn) -> tuple[str, str]:
+    """Go on from what the store holds, and say for ever what it lacks; only where it lacks something."""
+    if turn.state.forked or not turn.state.record_refused:
+        return "refused", "nothing is missing: the store holds other events under these numbers; resume it"
+    recovery.ask_store(turn, "gap")
+    return "accepted", "answered: it goes on from what the store holds, and what that lacks stays a gap for ever"
 
 
 def go_on(turn: Turn) -> None:

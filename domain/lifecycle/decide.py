@@ -268,7 +268,7 @@ def _recalled(turn: Turn, recalled: Recalled) -> tuple[str, str]:
     """The store's truth is ours; what a person resumed goes on at once, as after any other resumption."""
     if turn.state.recall is None:
         return "accepted", "moot"
-    was_resumed = turn.state.forked
+    was_resumed = turn.state.forked or turn.state.recall.why == "gap"
     if recovery.recalled(turn, recalled) and was_resumed:
         _as_everleaf(turn)
         go_on(turn)

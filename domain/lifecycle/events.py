@@ -589,6 +589,20 @@ class StateRecalled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordGap(Event):
+    """What a lifecycle had made as events ``first`` to ``last`` is not in the store, which was put back, and cannot be
+    made again; ``by`` signs for it.  Other events stand under these numbers from here on.
+
+    ``fingerprints``: certificates of ours that only the lost events knew.  ``why``: what the store had said."""
+
+    kind: ClassVar[str] = "record_gap"
+    first: int
+    last: int
+    why: str
+    fingerprints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RollAsked(Event):
     """``rules``: the rule set that the next run takes; empty: its own."""
 

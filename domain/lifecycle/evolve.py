@@ -113,12 +113,17 @@ def _whole(state: LifecycleState, happened: e.Happened) -> LifecycleState:
             return replace(state, record_refused=detail)
         case e.RecordWasTaken():
             return replace(state, record_refused="")
+        case e.RecallAsked(why="gap"):
+            asked = Recalling(happened.by, "gap", refused=state.record_refused)
+            return replace(state, recall=asked, record_refused="")
         case e.RecallAsked(why=why, notice_id=notice):
             return replace(state, recall=Recalling(happened.by, why, notice))
         case e.RecallDelayed(retry_at=retry_at) if state.recall is not None:
             return replace(state, recall=replace(state.recall, retry_at=retry_at))
-        case e.StateRecalled():
-            return replace(state, forked=False, recall=None, roll=True)
+        case e.StateRecalled(why=why):
+            # What was refused before a gap was signed for is offered to nobody any more.
+            refused = "" if why == "gap" else state.record_refused
+            return replace(state, forked=False, recall=None, roll=True, record_refused=refused)
         case e.RollAsked(rules=wanted):
             return replace(state, roll=True, rules_wanted=wanted)
         case old.EndMoved(ends_at=ends) if state.life is not None:

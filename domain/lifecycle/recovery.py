@@ -54,11 +54,18 @@ def recalled(turn: Turn, outcome: Recalled) -> bool:
     state = stands_on(before, outcome)
     if state is None:
         turn.emit(e.RecallDelayed(turn.now + turn.rules.store_under_way, "what was recorded last is on its way"))
+        asked = before.recall
+        if asked is not None and asked.why == "gap" and not before.record_refused:
+            # The store does not even know its adoption: nothing was gained by the answer, and it is asked again.
+            turn.emit(e.RecordWasRefused(asked.refused))
         return False
     assert before.recall is not None
     everleaf, turn.by = turn.by, before.recall.by
     turn.state = state
     turn.emit(e.StateRecalled(outcome.head, before.recall.why))
+    if before.recall.why == "gap" and outcome.head + 1 < before.seq:
+        gone = tuple(one for one in _ours(before) if one not in _ours(state))
+        turn.emit(e.RecordGap(outcome.head + 1, before.seq - 1, before.recall.refused, gone))
     turn.by = everleaf
     if turn.state.rules != before.rules:
         # The run goes on under the set that it began with, whatever the life was led under before.
@@ -70,6 +77,13 @@ def recalled(turn: Turn, outcome: Recalled) -> bool:
         lives = lives[len(some) :]
     _bring_along(turn, before)
     return not turn.state.retired and turn.state.life is not None
+
+
+def _ours(state: LifecycleState) -> tuple[str, ...]:
+    """Fingerprints of what it had, has and was issued."""
+    issued = state.case.issued if state.case is not None else None
+    lives = [one.fingerprint for one in (state.life, issued) if one is not None]
+    return tuple(dict.fromkeys((*state.earlier, *lives)))
 
 
 def _bring_along(turn: Turn, before: LifecycleState) -> None:

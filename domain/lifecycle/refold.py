@@ -49,7 +49,12 @@ def stands_on(state: LifecycleState, recalled: Recalled) -> LifecycleState | Non
     A lifecycle without a life knows nothing that counts.  Otherwise whatever it recorded is in the store's fold, or
     will be, and the fold is asked for again.
     """
-    if state.recall is None or (state.life is not None and recalled.head + 1 < state.seq):
+    if state.recall is None:
+        return None
+    if state.recall.why == "gap":
+        # What the store lacks is given up by a person's word; without a life there is nothing to go on from.
+        return recalled.state if recalled.state is not None and recalled.state.life is not None else None
+    if state.life is not None and recalled.head + 1 < state.seq:
         return None
     return recalled.state or LifecycleState(state.managed_id)
 

@@ -30,6 +30,7 @@ SAID: dict[tuple[str, str], str] = {
     ("undeliverable", "mended"): f"{ON_YOUR_WORD}: who missed something is told again what is open, and where a "
     "message does not arrive this is asked again",
     ("forked", "resume"): "it goes on as the store says",
+    ("forked", "gap"): "it goes on from what the store holds, and what that lacks stays a gap for ever",
 }
 AT_THE_STORE = "it goes on as the store says once that answers and holds all of it; until then this stays asked"
 
@@ -37,6 +38,8 @@ AT_THE_STORE = "it goes on as the store says once that answers and holds all of 
 def said(before: LifecycleState, after: LifecycleState, message: Warranted, now: datetime) -> str:
     """What ``message``, which was accepted, came to; empty where its own answer says it (a decision, say)."""
     match message:
+        case Answer(question="forked", answer="gap"):
+            return ""
         case Answer(question="forked") | Resume() | Supply():
             return _resumed(before, after, now)
         case Answer(question=kind, answer=answer, about=about):

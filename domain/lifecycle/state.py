@@ -37,7 +37,7 @@ QuestionKind = Literal["tier", "owner", Answerable, "names-changed"]
 Verdict = Literal["known", "keep", "take"]
 
 # forked: a reset by hand re-made events; ended: terminated or deleted in Temporal, and begun again by a notice.
-RecallReason = Literal["forked", "ended"]
+RecallReason = Literal["forked", "ended", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +237,8 @@ class Recalling:
     why: RecallReason
     notice_id: str = ""
     retry_at: datetime | None = None
+    # What the store had said when somebody signed for a gap.
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "foreign-certificate": ("known",),
     "drift": ("known",),
     "revocation": ("revoked",),
-    "forked": ("resume",),
+    "forked": ("gap", "resume"),
     "undeliverable": ("mended",),
 }
 
@@ -75,7 +75,8 @@ class Answer:
 
     unseen, taken: what became of those places; moved-to: ``nowhere``, or bring the new place into the scope; repair:
     look again now, or they are gone; different: ``take`` exactly that certificate with exactly those differences, or
-    ``keep`` ours; foreign-certificate and drift: it is ``known``; revocation: a person ``revoked`` it.
+    ``keep`` ours; foreign-certificate and drift: it is ``known``; revocation: a person ``revoked`` it; forked: what
+    the store lacks is a ``gap`` for ever, which whoever answers signs for, or ``resume``.
     ``about``: what the question is about, as it stands beside it; about anything else an answer is stale.
     """
 

@@ -201,6 +201,9 @@ class World:
         if self.state.life is None and self.state.recall is not None:
             return
         for event in self.outbox:
+            if event.seq > len(self.happened):
+                # A number is missing: it was put back, and takes nothing.
+                return
             if event.seq == len(self.happened):
                 self.happened.append(event)
             elif self.happened[event.seq].event != event.event:
@@ -263,7 +266,9 @@ class World:
             for message in () if self.mail_is_away else self.state.untold:
                 self.tell(MessageSent(message.id))
             step = next_step(self.state, self.now)
-            if isinstance(step, Recall) and (self.store_is_away or (self.outbox and self.state.life is not None)):
+            recall, waits = self.state.recall, bool(self.outbox) and self.state.life is not None
+            waits = waits and (recall is None or recall.why != "gap")
+            if isinstance(step, Recall) and (self.store_is_away or waits):
                 step = None
             if step is None:
                 return

@@ -156,6 +156,7 @@ LEFT: dict[tuple[str, str], str] = {
     ("foreign-certificate", "known"): "look",
     ("drift", "known"): "look",
     ("revocation", "revoked"): "over",
+    ("forked", "gap"): "settled",
     ("forked", "resume"): "settled",
     ("undeliverable", "mended"): "settled",
 }

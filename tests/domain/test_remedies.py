@@ -72,6 +72,7 @@ AFTER: dict[tuple[str, str], After] = {
     ),
     ("drift", "known"): After("stays a finding", holds=lambda world: bool(world.finding("drift"))),
     ("revocation", "revoked"): After(f"{ON_YOUR_WORD}: nobody has asked its CA", holds=lambda w: w.state.is_over),
+    ("forked", "gap"): After("stays a gap for ever", holds=lambda world: not world.state.record_refused),
     ("forked", "resume"): After("refused again, it is asked again", holds=refused_again),
     ("undeliverable", "mended"): After("this is asked again", holds=lost_again),
 }
