@@ -356,8 +356,6 @@ async def serve(watcher: Watcher, listen: str) -> None:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # It names the addresses that did not take a mail; we say so ourselves, without them.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)
     parser = argparse.ArgumentParser(prog="watch.py", description="Tells people when Everleaf is unwell.")
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--peer", action="append", default=[])

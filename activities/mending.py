@@ -12,6 +12,7 @@ from activities.discovery import heartbeat
 from activities.notification import CHANNEL
 from activities.telling import AT_ONCE, Awake
 from domain.contracts import BeginAgain, BegunAgain, Delivery, HandedOver, HandOver, Message
+from domain.reconciling import is_given_up
 from store import deliveries
 from store.batches import batches
 from store.facts import heads_of
@@ -76,7 +77,7 @@ class MendingActivities:
         )
         for message, queued_at in waiting:
             heartbeat()
-            if queued_at >= asked.given_up_before:
+            if not is_given_up(message, queued_at, asked):
                 await self._parts.hand_over(message)
                 handed += 1
                 continue

@@ -339,6 +339,7 @@ class Message:
 
     ``facts`` are ids, times and words of ours; the text is made where it is sent.  ``subject``: what tells two messages
     of one topic apart, a fingerprint or a question; of one subject only the newest waits to be sent.
+    ``useful_until``: when the next rung is due; what waits until then has reached nobody.  None: of an older release.
     """
 
     id: str
@@ -350,6 +351,7 @@ class Message:
     ends_at: datetime | None = None
     facts: tuple[tuple[str, str], ...] = ()
     subject: str = ""
+    useful_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -792,11 +794,13 @@ class Regained:
 class HandOver:
     """Give every message that was queued before ``queued_before`` to its Courier once more, who takes each id once.
 
-    What was queued before ``given_up_before`` is given up, and its lifecycle is told.
+    What was queued before ``given_up_before``, or is of no use any more ``at`` that time, is given up, which its
+    lifecycle hears.
     """
 
     queued_before: datetime
     given_up_before: datetime
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

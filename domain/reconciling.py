@@ -13,6 +13,7 @@ from domain.contracts import (
     COMPARISON,
     Compared,
     Forgotten,
+    HandOver,
     Message,
     Pair,
     Reconcile,
@@ -20,6 +21,7 @@ from domain.contracts import (
     RestoreStreams,
     StreamsRestored,
 )
+from domain.people.telling import is_late
 
 # The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.
 EVERY = timedelta(minutes=5)
@@ -27,8 +29,8 @@ EVERY = timedelta(minutes=5)
 OVERDUE_AFTER = timedelta(minutes=15)
 # A watcher alarms when the last comparison is older than this: two were missed, and a third is due.
 STALE_AFTER = timedelta(minutes=15)
-# Longer than any Courier has patience (15 minutes) and as long as the shortest pause between two rungs: what is queued
-# for longer than that was told to nobody when the next one is due.
+# Of what does not say itself until when it is of use: longer than any Courier has patience (15 minutes), and as long as
+# the pause between two repeats.
 UNDELIVERED_AFTER = timedelta(days=1)
 # A Courier gathers for seconds and posts within a minute where all is well; what waits longer it is given once more.
 HANDED_AFTER = timedelta(minutes=2)
@@ -213,6 +215,11 @@ PUT_BACK = (
     "(everleaf discover --wait), read what differs (everleaf reconcile --dry-run) and says so "
     "(everleaf reconcile --apply)."
 )
+
+
+def is_given_up(message: Message, queued_at: datetime, asked: HandOver) -> bool:
+    """Whether ``message`` has waited too long to be handed over once more."""
+    return queued_at < asked.given_up_before or is_late(message, asked.at)
 
 
 def counted(kind: Kind, count: int) -> str:

@@ -9,7 +9,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from domain.contracts import Deliver, Delivery, Message, Undelivered
 from domain.names import COURIER_WORKFLOW, DELIVERED_SIGNAL, TELL_SIGNAL, certificate_workflow
+from domain.people.telling import is_late
 from workflows import steps
+from workflows.patches import LATE_IS_UNDELIVERABLE
 
 # Long enough that one discovery's questions arrive as one mail, short enough for a rung.
 GATHER_FOR = timedelta(seconds=5)
@@ -25,6 +27,7 @@ MOST_CARRIED = 200
 LONGEST_RUN = 20_000
 # Temporal takes no more than 2,000 signals to others that are under way at once.
 REPORTED_AT_ONCE = 500
+TOO_LATE = "it was not sent before the next rung was due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,26 @@ class Courier:
         return Route(self.route.person, self.route.channel, tuple(self.waiting), tuple(self.taken)[-IDS_KEPT:])
 
     async def send_batch(self) -> None:
+        late = await self.give_up_what_is_late()
         batch = tuple(self.waiting[:MOST_AT_ONCE])
+        if batch:
+            await self.send(batch)
+        # After the letter: people hear of it first, and the store's word may wait.
+        for start in range(0, len(late), MOST_AT_ONCE):
+            some = Deliver(self.route.person, self.route.channel, late[start : start + MOST_AT_ONCE])
+            await self.note(Undelivered(some, TOO_LATE))
+
+    async def give_up_what_is_late(self) -> tuple[Message, ...]:
+        """Seen between two batches: what is being sent is heard of within the patience for one letter."""
+        late = tuple(message for message in self.waiting if is_late(message, workflow.now()))
+        if not late or not workflow.patched(LATE_IS_UNDELIVERABLE):
+            return ()
+        given_up = {message.id for message in late}
+        self.waiting = [message for message in self.waiting if message.id not in given_up]
+        await self.report(late)
+        return late
+
+    async def send(self, batch: tuple[Message, ...]) -> None:
         delivery = await self.deliver(Deliver(self.route.person, self.route.channel, batch))
         self.waiting = self.waiting[len(batch) :]
         if delivery.state == "undeliverable":

@@ -201,7 +201,7 @@ class Reconciliation:
             await steps.note_seen(page, summary=f"{len(stays)} that do not mend themselves")
 
     async def hand_over(self) -> None:
-        asked = HandOver(self.began - HANDED_AFTER, self.began - UNDELIVERED_AFTER)
+        asked = HandOver(self.began - HANDED_AFTER, self.began - UNDELIVERED_AFTER, workflow.now())
         try:
             await steps.hand_over(asked, summary="messages that nobody has sent yet")
         except ActivityError as error:

@@ -52,7 +52,7 @@ MESSAGE_IN_TEXT = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 SHOWN = 300
 # Fields that a later release added to an input (``domain.contracts``: with defaults, never removed or renamed).  An
 # older history lacks them, and that is no difference; a field that is not named here is never passed over.
-ADDED: frozenset[str] = frozenset()
+ADDED: frozenset[str] = frozenset({"useful_until"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -48,11 +48,11 @@ class Mail:
         addresses = self.recipients()
         if not addresses:
             raise NotReady("nobody is named to be told: set EVERLEAF_WATCH_MAIL_TO")
-        notifier = EmailNotifier(self.post)
+        notifier, known = EmailNotifier(self.post), replace(letter, id=key)
         refused = []
         for number, address in enumerate(addresses, 1):
             try:
-                notifier.send(letter, Person(f"recipient {number}", "", address, Role.SECURITY_HEAD))
+                notifier.send(known, Person(f"recipient {number}", "", address, Role.SECURITY_HEAD))
             except AddressRefused as problem:
                 refused.append(str(problem))
         if len(refused) == len(addresses):

@@ -15,10 +15,16 @@ class AddressRefused(EverleafError):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Plain text, ready to send."""
+    """Plain text, ready to send.
+
+    ``id``: the same at each attempt to send this letter, and no other's; empty: its words are what it is known by.
+    ``thread``: the same for every letter to one reader about one matter; empty: it stands alone.
+    """
 
     subject: str
     body: str
+    id: str = ""
+    thread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

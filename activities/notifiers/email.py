@@ -1,9 +1,14 @@
-"""E-mail through apprise; where that says no, the server is asked whether it will ever say yes."""
+"""E-mail, each letter with an id and a thread of its own making: what arrives twice folds in a mailbox."""
 
 import smtplib
-from urllib.parse import quote, urlencode, urlsplit
-
-import apprise
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from hashlib import sha256
+from urllib.parse import urlsplit
 
 from activities.notifiers.base import AddressRefused, Letter, Post
 from domain.errors import BadInput, NotReady
@@ -11,6 +16,8 @@ from domain.tiers import Person
 
 # A worker's thread waits for one server no longer than this for each answer.
 TIMEOUT_SECONDS = 15
+# What the standard library's parser raises over text that is no address.
+NO_ADDRESS = (MessageError, ValueError, IndexError)
 
 
 class EmailNotifier:
@@ -23,36 +30,72 @@ class EmailNotifier:
         self._host = parts.hostname or ""
         self._port = parts.port or 25
         self._sender = post.sender
+        try:
+            self._from = Address("Everleaf", addr_spec=post.sender)
+        except NO_ADDRESS as error:
+            raise BadInput("EVERLEAF_MAIL_FROM", f"{post.sender!r} is no e-mail address") from error
 
     def send(self, letter: Letter, to: Person) -> None:
         if not self._host:
             raise AddressRefused("No mail server is configured: set EVERLEAF_SMTP_URL.")
         if to.email.count("@") != 1:
             raise AddressRefused(f"{to.id} has no e-mail address: correct the policy.")
-        options = {
-            "from": f"Everleaf <{self._sender}>",
-            "mode": "insecure",
-            "format": "text",
-            "cto": str(TIMEOUT_SECONDS),
-            "rto": str(TIMEOUT_SECONDS),
-        }
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        url = f"mailto://{host}:{self._port}/{quote(to.email, safe='')}?{urlencode(options)}"
-        service = apprise.Apprise()
-        if not service.add(url):
-            raise AddressRefused(f"{to.id} has an e-mail address that no server would take: correct the policy.")
-        if not service.notify(title=letter.subject, body=letter.body, body_format=apprise.NotifyFormat.TEXT):
-            self._say_why(to)
-
-    def _say_why(self, to: Person) -> None:
-        """apprise says only yes or no: ask for the code (RFC 5321 4.2.1: 5yz will not get better by waiting)."""
+        mail = self._mail(letter, to)
         try:
-            with smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS) as server:
-                server.ehlo_or_helo_if_needed()
-                for code, said in (server.mail(self._sender), server.rcpt(to.email)):
-                    if 500 <= code < 600:
-                        words = said.decode(errors="replace")[:200].replace(to.email, "<address>")
-                        raise AddressRefused(f"The mail server refuses {to.id}: {code} {words}")
+            self._post(mail, to)
+        # Their words and causes hold addresses, which must be in no history and no log: nothing is raised from them.
+        except smtplib.SMTPRecipientsRefused as refused:
+            # Of one recipient, one answer.
+            raise _refusal(*refused.recipients[to.email], to) from None
+        except smtplib.SMTPSenderRefused as refused:
+            raise _refusal(refused.smtp_code, refused.smtp_error, to) from None
+        except smtplib.SMTPNotSupportedError:
+            raise AddressRefused(f"The mail server takes no address like {to.id}'s: correct the policy.") from None
+        except smtplib.SMTPDataError:
+            # This letter, not its reader: whatever the code, another server or a freed disk may take it.
+            raise NotReady("The mail server did not take the mail; it is tried again.") from None
         except (OSError, smtplib.SMTPException) as error:
             raise NotReady(f"The mail server does not answer: {type(error).__name__}.") from error
-        raise NotReady("The mail server did not take the mail; it is tried again.")
+
+    def _post(self, mail: EmailMessage, to: Person) -> None:
+        server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            server.send_message(mail, self._sender, [to.email])
+            # It was taken: a farewell that goes wrong must not send it once more.
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()
+        finally:
+            server.close()
+
+    def _mail(self, letter: Letter, to: Person) -> EmailMessage:
+        mail = EmailMessage()
+        mail["Subject"] = letter.subject
+        mail["From"] = self._from
+        try:
+            mail["To"] = Address(addr_spec=to.email)
+        except NO_ADDRESS:
+            words = "has an e-mail address that no server would take: correct the policy."
+            raise AddressRefused(f"{to.id} {words}") from None
+        mail["Date"] = format_datetime(datetime.now(UTC))
+        mail["Message-ID"] = self._id(letter.id or f"{letter.subject}\n{letter.body}", to)
+        if letter.thread:
+            # RFC 5322 3.6.4.  It names a letter that was never sent, so that nobody must know which one arrived first:
+            # a first letter that was dropped, or sent twice, takes no thread with it.
+            mail["In-Reply-To"] = mail["References"] = self._id(letter.thread, to)
+        # Seven bits and short lines, whatever names strangers chose: no server must be asked what it can take.
+        mail.set_content(letter.body, cte="quoted-printable")
+        return mail
+
+    def _id(self, of: str, to: Person) -> str:
+        """The same of the same, for one reader; tells nobody what it was made of."""
+        digest = sha256(f"{to.id}\n{of}".encode()).hexdigest()[:32]
+        return f"<{digest}@{self._sender.rpartition('@')[2]}>"
+
+
+def _refusal(code: int, said: bytes | str, to: Person) -> AddressRefused | NotReady:
+    """RFC 5321 4.2.1: what is refused with 5yz will not get better by waiting."""
+    if not 500 <= code < 600:
+        return NotReady("The mail server did not take the mail; it is tried again.")
+    told = said.decode(errors="replace") if isinstance(said, bytes) else said
+    words = told[:200].replace(to.email, "<address>")
+    return AddressRefused(f"The mail server refuses {to.id}: {code} {words}")

@@ -79,7 +79,30 @@ def compose(messages: Sequence[tuple[Message, Code | None]], api_url: str, *, wh
     parts = [_part(message, code, api_url) for message, code in ordered]
     foot = "Everleaf sends this because the policy names you. Codes work once; do not forward them."
     body = ("" if whole else NOT_WHOLE) + "\n\n---\n\n".join(parts)
-    return Letter(line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n")
+    told = [message for message, _ in messages]
+    return Letter(line(f"[Everleaf] {subject}")[:200], f"{body}\n\n-- \n{foot}\n", _id(told), _thread(told))
+
+
+def _id(told: Sequence[Message]) -> str:
+    """Of the messages, not of the words: each attempt has a code of its own."""
+    return " ".join(sorted(message.id for message in told))
+
+
+def _thread(told: Sequence[Message]) -> str:
+    """What a letter is about: one case, or exactly the same few; so what is told daily of the same is one thread.
+
+    Each comparison of inventory and engine is a matter of its own, and so is a letter that has one among others.
+    """
+    if any(message.subject == COMPARISON for message in told):
+        return ""
+    return " ".join(sorted({_matter(message) for message in told}))
+
+
+def _matter(message: Message) -> str:
+    """Of a case everything is one matter; without one, each question and each life apart."""
+    facts = dict(message.facts)
+    of = f"case {facts['case']}" if "case" in facts else f"{message.topic} {message.subject}"
+    return f"{message.managed_id}/{facts.get('generation', '')}/{of}"
 
 
 def _urgency(message: Message) -> int:

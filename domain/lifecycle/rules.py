@@ -19,7 +19,8 @@ from domain.errors import BadInput
 # "remedies-say": a receipt says what a remedy came to; what the store refused is offered to it again at once when a
 # person resumes, and the question ends by itself once the store took it; who could not be reached is told again what is
 # open.
-Flag = Literal["verified-is-valid", "unroutable-told-once", "remedies-say"]
+# "rungs-say-who-was-missed": a rung's message names whom an earlier message did not reach.
+Flag = Literal["verified-is-valid", "unroutable-told-once", "remedies-say", "rungs-say-who-was-missed"]
 
 
 def _days(count: float) -> timedelta:
@@ -239,7 +240,13 @@ RULES: dict[str, RuleSet] = {
     rules.name: rules
     for rules in (
         _FIRST,
-        replace(_FIRST, name="0.3", flags=frozenset({"verified-is-valid", "unroutable-told-once", "remedies-say"})),
+        replace(
+            _FIRST,
+            name="0.3",
+            flags=frozenset(
+                {"verified-is-valid", "unroutable-told-once", "remedies-say", "rungs-say-who-was-missed"},
+            ),
+        ),
     )
 }
 

@@ -1,11 +1,12 @@
 """Which event must be told to whom: messages of ids, times and our own words; the text is made where it is sent."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from domain.contracts import Message, Topic
 from domain.lifecycle import events as e
-from domain.lifecycle.ladder import failure_about
-from domain.lifecycle.served import present
+from domain.lifecycle.ladder import Span, failure_about, ladder, moved
+from domain.lifecycle.served import lives, present
 from domain.lifecycle.state import LifecycleState
 from domain.lifecycle.succession import blocked_by
 
@@ -27,7 +28,8 @@ def messages_for(state: LifecycleState, happened: e.Happened) -> tuple[Message, 
             return (_message(state, happened, "owner", "failed", (("why", why), ("about", about))),)
         case e.QuestionAsked(question=question, to=to, detail=detail, about=about, subject=subject):
             facts = (("question", question), ("detail", detail), ("about", about))
-            return (_message(state, happened, to, "question", facts, subject=f"{question}/{subject}"),)
+            message = _message(state, happened, to, "question", facts, subject=f"{question}/{subject}")
+            return (_at_the_latest(message, event.climbs_at),)
         case e.BecameUnroutable(why=why, quiet=quiet) if not quiet:
             return (_message(state, happened, "owner", "unroutable", (("why", why),)),)
         case e.CaseClosed() as closed if any(one.to == "security-head" for one in state.climbs):
@@ -39,10 +41,10 @@ def messages_for(state: LifecycleState, happened: e.Happened) -> tuple[Message, 
 
 
 def _rung(state: LifecycleState, happened: e.Happened, fired: e.RungFired) -> Message:
-    """Which life a rung stands on, and where that is served, is said with it."""
+    """Which life a rung stands on, and where that is served, is said with it; and whom a message did not reach."""
     fingerprint = fired.fingerprint or present(state).fingerprint
     whose = "present" if state.life is not None and fingerprint == state.life.fingerprint else "other"
-    facts = (
+    facts: Facts = (
         ("rung", str(fired.rung)),
         ("mark", fired.mark),
         ("again", "yes" if fired.again else "no"),
@@ -50,7 +52,33 @@ def _rung(state: LifecycleState, happened: e.Happened, fired: e.RungFired) -> Me
         ("whose", whose),
         ("place", fired.place),
     )
-    return _message(state, happened, fired.to, "rung", facts, ends_at=fired.ends_at, subject=fingerprint[:16])
+    if state.unreachable and "rungs-say-who-was-missed" in state.led_by.flags:
+        facts = (*facts, ("not_reached", ", ".join(state.unreachable)))
+    message = _message(state, happened, fired.to, "rung", facts, ends_at=fired.ends_at, subject=fingerprint[:16])
+    life = next((one for one in lives(state) if one.fingerprint == fingerprint), None)
+    return message if life is None else _at_the_latest(message, _useful_until(state, life, happened.at))
+
+
+def is_late(message: Message, now: datetime) -> bool:
+    """Whether the next rung has come, so that telling ``message`` now would be telling it too late."""
+    return message.useful_until is not None and message.useful_until <= now
+
+
+def _useful_until(state: LifecycleState, life: Span, at: datetime) -> datetime:
+    """When more is to be told than ``at``: at the next rung of ``life``, to whomever, and the next day at the latest.
+
+    At least a minute: the rungs of a life of hours are seconds apart, and a Courier gathers for seconds.
+    """
+    assert state.terms is not None  # nothing is told before the first notice was read
+    rules = state.led_by
+    daily = moved(at, rules.repeat_after)
+    following = next((rung.at for rung in ladder(life, state.terms.table) if rung.at > at), daily)
+    return max(min(following, daily), moved(at, rules.least_question_pause))
+
+
+def _at_the_latest(message: Message, until: datetime) -> Message:
+    assert message.useful_until is not None
+    return replace(message, useful_until=min(message.useful_until, until))
 
 
 def _message(
@@ -94,4 +122,5 @@ def _message(
         ends_at=ends_at or life.ends_at,
         facts=(*about, *facts),
         subject=subject,
+        useful_until=_useful_until(state, life, happened.at),
     )

@@ -66,12 +66,22 @@ async def signals(sides: Sides, managed_id: str) -> list[str]:
     return found
 
 
+async def test_what_waits_until_the_next_rung_is_due_is_given_up(sides: Sides) -> None:
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    for name, until in (("useful", now + timedelta(seconds=1)), ("late", now)):
+        message = Message(name, "mc-1", "p-1", "owner", "rung", now, useful_until=until)
+        queue_delivery(sides.engine, message, CHANNEL, now - timedelta(minutes=10))
+    asked = HandOver(now - timedelta(minutes=2), now - timedelta(days=1), now)
+    await ActivityEnvironment().run(sides.mending.hand_over, asked)
+    assert (sides.handed, sides.given_up) == (["useful"], ["late"])
+
+
 async def test_what_waits_is_handed_over_and_what_waits_too_long_is_given_up(sides: Sides) -> None:
     now = datetime(2026, 11, 30, tzinfo=UTC)
     for name, age in (("fresh", 1), ("waits", 10), ("old", 60 * 25)):
         message = Message(name, "mc-1", "p-1", "owner", "failed", now)
         queue_delivery(sides.engine, message, CHANNEL, now - timedelta(minutes=age))
-    asked = HandOver(now - timedelta(minutes=2), now - timedelta(days=1))
+    asked = HandOver(now - timedelta(minutes=2), now - timedelta(days=1), now)
     done = await ActivityEnvironment().run(sides.mending.hand_over, asked)
     assert (done.handed, done.given_up) == (1, 1)
     assert (sides.handed, sides.given_up) == (["waits"], ["old"])

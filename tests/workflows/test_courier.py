@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -171,6 +171,31 @@ async def test_what_a_courier_gives_up_is_noted_after_its_lifecycle_has_heard_of
     names = [event.activity_task_scheduled_event_attributes.activity_type.name for event in history.events]
     told = kinds.index("signal_external_workflow_execution_initiated_event_attributes")
     assert told < names.index("note_undelivered")
+
+
+async def test_what_waits_until_the_next_rung_is_due_is_given_up_and_the_rest_is_sent(env: WorkflowEnvironment) -> None:
+    began = await env.get_current_time()
+
+    async def answer(batch: c.Deliver) -> c.Delivery:
+        """The mail server takes half a minute for the first letter; two messages come meanwhile."""
+        if len(desk.batches) == 1:
+            soon, later = began + timedelta(seconds=20), began + timedelta(days=1)
+            await desk.tell(
+                replace(MESSAGE, id="late", useful_until=soon), replace(MESSAGE, id="l", useful_until=later)
+            )
+            await env.sleep(30)
+        return c.Delivery("delivered")
+
+    async with at_work(env, answer) as desk:
+        listener = await desk.listener(1)
+        await desk.tell(MESSAGE)
+        assert await asyncio.wait_for(listener.result(), LONG_SECONDS) == ["late undeliverable"]
+        await desk.until(lambda: bool(desk.noted))
+        await desk.end("what-is-late-is-given-up")
+    assert desk.batches == [("mc-1.4",), ("l",)]
+    assert [(one.id, given_up.detail) for given_up in desk.noted for one in given_up.batch.messages] == [
+        ("late", "it was not sent before the next rung was due")
+    ]
 
 
 async def test_an_outcome_that_cannot_be_noted_stops_nothing(env: WorkflowEnvironment) -> None:

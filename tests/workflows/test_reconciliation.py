@@ -200,3 +200,4 @@ async def test_messages_are_handed_over_after_minutes_and_given_up_after_a_day(e
         await here.compare()
     [asked] = seen.handed
     assert asked.queued_before - asked.given_up_before == UNDELIVERED_AFTER - HANDED_AFTER
+    assert asked.at - asked.queued_before >= HANDED_AFTER
