@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -44,6 +44,7 @@ from activities.keys.envelope import load_kek
 from activities.mending import MendingActivities, MendingParts
 from activities.notification import NotificationActivities, NotificationParts
 from activities.notifiers import NOTIFIERS, Post
+from activities.ntp import TimeServer
 from activities.policy_file import PolicyFile, recalling
 from activities.reconciling import ReconcilingActivities, ReconcilingParts
 from activities.recording import RecordingActivities, RecordingParts
@@ -53,6 +54,7 @@ from activities.telling import TellingActivities
 from activities.verification import VerificationActivities
 from activities.warrants import WarrantActivities
 from cli import engine as temporal_engine
+from domain.clocks import DATABASE, TEMPORAL, is_here
 from domain.errors import EverleafError, NotReady
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
 from domain.settings import Settings, parse
@@ -98,6 +100,7 @@ class Parts:
     load_policy: Callable[[], Policy]
     failpoint: Callable[[str], None]
     every_minute: list[Callable[[], object]]
+    elsewhere: Callable[[], Mapping[str, datetime]] = dict
 
 
 def lifecycle(parts: Parts) -> list[Any]:
@@ -276,7 +279,7 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         activities=QUEUES[queue](parts),
         activity_executor=executor,
         workflow_runner=Sandbox(),
-        interceptors=[Boundary(), Witnessed(parts.engine, now)],
+        interceptors=[Boundary(), Witnessed(parts.engine, now, parts.elsewhere, on_this_machine(parts.settings))],
         max_cached_workflows=1000,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=THREADS,
@@ -285,6 +288,15 @@ def build(parts: Parts, queue: str, executor: ThreadPoolExecutor) -> Worker:
         graceful_shutdown_timeout=GRACE,
         deployment_config=deployment(parts.settings),
     )
+
+
+def on_this_machine(settings: Settings) -> list[str]:
+    """Which witnesses repeat this machine's clock.  A container's name says nothing of where it runs."""
+    hosts = {
+        TEMPORAL: settings.temporal_address.rpartition(":")[0],
+        DATABASE: make_url(settings.database_url).host or "",
+    }
+    return [name for name, host in hosts.items() if is_here(host)]
 
 
 def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -307,7 +319,11 @@ async def serve(settings: Settings, queues: list[str]) -> None:
         await keep_schedules(client)
     engine = create_engine(settings.database_url)
     policy = PolicyFile(Path(settings.policy), *follow(settings, engine, queues), recalling(engine))
-    parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint), [policy.load])
+    # Before the first step, whose clock it is to confirm.
+    ntp = TimeServer(lambda: policy.load().ntp)
+    await asyncio.to_thread(ntp.ask)
+    every_minute: list[Callable[[], object]] = [policy.load, ntp.ask]
+    parts = Parts(settings, client, engine, policy.load, failpoint(settings.failpoint), every_minute, ntp.says)
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)

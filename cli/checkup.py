@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from activities.ntp import asked
 from cli import database, doctor
 from cli.doctor import Finding, Patient
 from domain.certificate import TrustClass
@@ -69,6 +70,22 @@ def workers_clocks(patient: Patient) -> Finding:
     return Finding("bad" if problem else "good", problem or f"{len(witnesses) + 1} agree within a minute", remedy)
 
 
+def third_witness(patient: Patient) -> Finding:
+    policy = _policy(patient)
+    if policy is None:
+        return Finding("skipped", "there is no policy that could be read")
+    if not policy.ntp:
+        return Finding("skipped", "the policy names no time server (`ntp`): parts on one machine share its clock")
+    try:
+        said = asked(policy.ntp)
+    except NotReady as problem:
+        remedy = "Open UDP to it, or name another; meanwhile clocks have Temporal and the database as witnesses."
+        return Finding("warned", f"there is none: {problem}", remedy)
+    differs = wrong_clock(datetime.now(UTC), {f"the NTP server {policy.ntp}": said})
+    remedy = "Let NTP set this machine's clock; meanwhile nothing is signed, deployed or verified."
+    return Finding("bad" if differs else "good", differs or f"{policy.ntp} agrees within a minute", remedy)
+
+
 def mail_route(patient: Patient) -> Finding:
     if patient.setting("EVERLEAF_SMTP_URL"):
         return Finding("good", "EVERLEAF_SMTP_URL is set")
@@ -97,6 +114,7 @@ def roots(patient: Patient) -> Finding:
 CHECKS: doctor.Checks = (
     ("lifecycles", lifecycles),
     ("workers' clocks", workers_clocks),
+    ("third witness", third_witness),
     ("mail route", mail_route),
     ("roots", roots),
 )

@@ -199,6 +199,8 @@ class Policy:
     ``longest_private``: how long a certificate of a private CA may live before that is a finding.
 
     ``retention``: how long what can be forgotten is kept.
+
+    ``ntp``: host or host:port of a time server, the third witness of our clocks; empty: none.
     """
 
     version: str
@@ -216,6 +218,7 @@ class Policy:
     longest_private: timedelta = LONGEST_PRIVATE
     changed_by: str = ""
     retention: Retention = KEPT
+    ntp: str = ""
 
     def tier(self, tier: Tier) -> TierPolicy:
         return next(row for row in self.tiers if row.tier is tier)

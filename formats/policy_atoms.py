@@ -42,6 +42,12 @@ def _printable(value: str) -> str:
     raise ValueError("holds a line break or another control character; write it on one line")
 
 
+def _time_server(value: str) -> str:
+    if not value or re.fullmatch(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[1-9][0-9]{0,4})?", value):
+        return value
+    raise ValueError(f"{_shown(value)} is no time server; write ntp.example.in, 192.0.2.1:123 or [2001:db8::1]")
+
+
 def _mode(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
         return int(value, 8)
@@ -54,6 +60,10 @@ Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema(_TEXT_
 Validity = Annotated[timedelta, BeforeValidator(_validity), WithJsonSchema(_SAME)]
 Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
 Printable = Annotated[str, AfterValidator(_printable)]
+# A name or address and perhaps a port; nothing of a URL.
+TimeServer = Annotated[
+    str, AfterValidator(_time_server), WithJsonSchema({"type": "string", "examples": ["ntp.example.in"]})
+]
 # The length first: what is told of it then speaks of characters.
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Texts = tuple[Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_printable)], ...]

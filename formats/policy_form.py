@@ -28,7 +28,7 @@ from domain.tiers import (
     Tier,
     TierPolicy,
 )
-from formats.policy_atoms import Duration, Mode, Name, Pems, Printable, Texts, Validity
+from formats.policy_atoms import Duration, Mode, Name, Pems, Printable, Texts, TimeServer, Validity
 
 
 def _shown(default: str) -> Any:
@@ -161,6 +161,7 @@ class PolicyFile(_Part):
     longest_private: Annotated[Duration, _shown("825d")] = LONGEST_PRIVATE
     changed_by: Printable = ""
     retention: _Retention = _Retention()
+    ntp: TimeServer = ""
 
 
 # Part -> how it is written where there is nothing to say.
@@ -189,6 +190,7 @@ def to_domain(read: PolicyFile, version: str) -> Policy:
         longest_private=read.longest_private,
         changed_by=read.changed_by,
         retention=Retention(**dict(read.retention)),
+        ntp=read.ntp,
     )
 
 

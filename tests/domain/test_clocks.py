@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clocks import OURS, TOLERANCE, wrong_clock
+from domain.clocks import OURS, TOLERANCE, is_here, wrong_clock
 from domain.lifecycle.rules import RULES
 from domain.lifecycle.state import Stage
 from domain.tiers import Tier
@@ -43,6 +43,31 @@ def test_the_one_that_the_others_agree_against_is_named(temporal: timedelta, dat
     found = wrong_clock(NOW, {"Temporal": NOW + temporal, "the database": NOW + database})
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+HERE = ("Temporal", "the database")
+WITNESSED = {"Temporal": NOW, "the database": NOW, "the NTP server n": NOW}
+
+
+def test_parts_of_one_machine_are_one_witness() -> None:
+    apart = {**WITNESSED, "the NTP server n": NOW + DAY}
+    assert wrong_clock(NOW, apart).startswith("a clock is wrong: the NTP server n is 24 h ahead of")
+    said = wrong_clock(NOW, apart, HERE)
+    assert said == f"clocks differ, and nobody can say which is wrong: the NTP server n is 24 h ahead of {OURS}"
+    # The process of one part alone is off: two clocks that are not its own agree against it.
+    one = wrong_clock(NOW, {**WITNESSED, "Temporal": NOW + DAY}, HERE)
+    assert one == f"a clock is wrong: Temporal is 24 h ahead of {OURS}, the database, the NTP server n"
+    ours = wrong_clock(NOW - 2 * DAY, WITNESSED, HERE)
+    assert ours == f"a clock is wrong: {OURS} is 2 days behind Temporal, the NTP server n, the database"
+    assert wrong_clock(NOW, {"Temporal": NOW + DAY, "the database": NOW}, HERE).startswith("a clock is wrong: Temporal")
+    assert wrong_clock(NOW, WITNESSED, HERE) == ""
+
+
+@pytest.mark.parametrize("host", ["", "/run/postgresql", "localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
+def test_what_loops_back_is_here(host: str) -> None:
+    assert is_here(host)
+    assert not is_here("192.0.2.1")
+    assert not is_here("temporal.example.in")
 
 
 def test_one_witness_alone_cannot_say_which_is_wrong() -> None:

@@ -83,6 +83,16 @@ def test_how_long_things_are_kept_is_a_part_with_defaults_and_bounds() -> None:
         read(f"{GOOD}retention:\n  events: 1d\n")
 
 
+@pytest.mark.parametrize("server", ["ntp.example.in", "192.0.2.1:1123", "'[2001:db8::1]:123'"])
+def test_a_time_server_is_a_host_and_perhaps_a_port(server: str) -> None:
+    assert read(GOOD).ntp == ""
+    assert read(f"{GOOD}ntp: {server}\n").ntp == server.strip("'")
+    for wrong in ("ntp://a", "a b", "me@a", "a:0", "a/b", "2001:db8::1"):
+        with pytest.raises(BadPolicy) as refused:
+            read(f"{GOOD}ntp: '{wrong}'\n")
+        assert (refused.value.line, refused.value.field) == (GOOD.count("\n") + 1, "ntp")
+
+
 def test_names_are_asked_for_at_their_address_or_where_dns_says() -> None:
     names = "ports: [443]\n  names: [pay.example.in, PAY.example.in@10.0.0.7, localhost]"
     assert len(read(GOOD.replace("ports: [443]", names)).scope.names) == 3
