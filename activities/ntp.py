@@ -69,7 +69,8 @@ def asked(server: str) -> datetime:
             packet = channel.recv(LONGEST_ANSWER)
             took = time.monotonic() - before
         return answered(packet, nonce) + timedelta(seconds=took / 2)
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
+        # ValueError: no name or port that could be asked.
         raise NotReady(f"the NTP server {server} does not answer: {type(problem).__name__}") from problem
     except BadInput as problem:
         raise NotReady(f"the NTP server {server}: {problem}") from problem

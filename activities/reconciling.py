@@ -103,7 +103,7 @@ class ReconcilingActivities:
             return compared
         behind_now = await asyncio.to_thread(behind, self._parts.engine, MOST_PAIRS)
         running = await self._parts.client.count_workflows(RUNNING)
-        others = await self._ask(reader.of_no_pair, MOST_PAIRS + 2)
+        others = await self._ask(reader.of_no_pair, 2 * MOST_PAIRS + 1)
         return replace(
             compared,
             behind=tuple(behind_now),

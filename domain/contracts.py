@@ -751,11 +751,12 @@ class LostOrders:
 
 @dataclass(frozen=True, slots=True)
 class LostRevocation:
-    """``at``: when its lifecycle heard that it was revoked."""
+    """``at``: when its lifecycle heard that it was revoked; ``fingerprint``: empty where its events do not say it."""
 
     order_key: str
     reason: RevocationReason
     at: datetime
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -775,10 +776,10 @@ class FindForgotten:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """(name, what is known of it) of certificates that our CAs signed, that a look has met and that they do not
-    remember; at most ``MOST_PAIRS``."""
+    """(fingerprint, name, what is known of it) of certificates that our CAs signed, that a look has met and that they
+    do not remember; at most ``MOST_PAIRS``."""
 
-    found: tuple[tuple[str, str], ...] = ()
+    found: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ STALE_AFTER = timedelta(minutes=15)
 # Of what does not say itself until when it is of use: longer than any Courier has patience (15 minutes), and as long as
 # the pause between two repeats.
 UNDELIVERED_AFTER = timedelta(days=1)
+# For so long a Courier may be sending a letter: what is late only since then may be in it.
+PATIENCE = timedelta(minutes=15)
 # A Courier gathers for seconds and posts within a minute where all is well; what waits longer it is given once more.
 HANDED_AFTER = timedelta(minutes=2)
 # Names in one message; the rest are counted.
@@ -140,7 +142,7 @@ def gaps(restored: StreamsRestored | Regained) -> tuple[Difference, ...]:
 
 def forgotten(found: Forgotten) -> tuple[Difference, ...]:
     """What our CAs signed and do not remember: their table was put back, whatever Temporal says."""
-    return tuple(Difference("forgotten", "", name, "", detail) for name, detail in found.found)
+    return tuple(Difference("forgotten", fingerprint, name, "", detail) for fingerprint, name, detail in found.found)
 
 
 def held(compared: Compared, request: Reconcile, now: datetime) -> datetime | None:
@@ -174,7 +176,7 @@ class Tally:
     first: str = ""
 
     def add(self, one: Difference) -> None:
-        self.first = self.first or one.managed_id
+        self.first = self.first or (one.managed_id if one.kind != "forgotten" else "")
         self.counts[one.kind] = self.counts.get(one.kind, 0) + 1
         named = self.names.setdefault(one.kind, [])
         if len(named) < NAMED:
@@ -203,8 +205,8 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     "orphan": ("lifecycle is unknown to the store", "lifecycles are unknown to the store"),
     "gap": ("record is not whole", "records are not whole"),
     "forgotten": (
-        "certificate of our CAs is served that they do not remember",
-        "certificates of our CAs are served that they do not remember",
+        "certificate of our CAs was met that they do not remember",
+        "certificates of our CAs were met that they do not remember",
     ),
     "adrift": ("order is followed by nobody", "orders are followed by nobody"),
 }
@@ -219,7 +221,7 @@ PUT_BACK = (
 
 def is_given_up(message: Message, queued_at: datetime, asked: HandOver) -> bool:
     """Whether ``message`` has waited too long to be handed over once more."""
-    return queued_at < asked.given_up_before or is_late(message, asked.at)
+    return queued_at < asked.given_up_before or is_late(message, asked.at - PATIENCE)
 
 
 def counted(kind: Kind, count: int) -> str:

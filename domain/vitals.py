@@ -306,7 +306,7 @@ def _of_jobs(vitals: Vitals) -> Iterator[Fault]:
         yield Fault(Kind.UNSENT, "", told, "See the lifecycle worker's log and its mail server.")
     for person in vitals.unheard:
         told = f"no letter reaches {person}, the head of IT security: behind that rung is nobody"
-        yield Fault(Kind.UNHEARD, person, told, "Mend the address in the policy; what waits is told again.")
+        yield Fault(Kind.UNHEARD, person, told, "Mend the mail server, or the address in the policy.")
     if vitals.last_reconciled is not None and vitals.now - vitals.last_reconciled > STALE_AFTER:
         told = f"inventory and engine were compared last at {vitals.last_reconciled:%d %b %H:%M} UTC"
         yield Fault(Kind.RECONCILER, "", told, "See the log of the lifecycle worker: its own loop compares them.")

@@ -1,7 +1,9 @@
 """The smallest parts of a policy file: durations, file modes, texts; each refuses what cannot be meant."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
+from ipaddress import IPv6Address
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -43,8 +45,16 @@ def _printable(value: str) -> str:
 
 
 def _time_server(value: str) -> str:
-    if not value or re.fullmatch(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[1-9][0-9]{0,4})?", value):
+    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    parts = re.fullmatch(rf"(?P<name>{label}(\.{label})*)?(\[(?P<six>[^\]]+)\])?(:(?P<port>[1-9][0-9]{{0,4}}))?", value)
+    if not value:
         return value
+    if parts and int(parts["port"] or 1) <= 65535 and bool(parts["name"]) != bool(parts["six"]):
+        with suppress(ValueError):
+            if parts["six"]:
+                IPv6Address(parts["six"])
+            if len(parts["name"] or "") <= 253:
+                return value
     raise ValueError(f"{_shown(value)} is no time server; write ntp.example.in, 192.0.2.1:123 or [2001:db8::1]")
 
 

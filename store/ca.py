@@ -132,35 +132,55 @@ def release(engine: Engine, order_key: str, der: bytes, now: datetime) -> Issued
     return issued_of(engine, order_key)
 
 
+FORGOTTEN = "forgotten."
+
+
 def regain(engine: Engine, issued: Issued, signed_at: datetime, now: datetime) -> None:
-    """Write what was signed and forgotten, as the store was put back since; an order that is there stays as it is."""
+    """Write what was signed and forgotten, as the store was put back since; an order that is there stays as it is.
+
+    What was found by its certificate before anybody knew of its order gets that order's key.
+    """
+    column = tables.ca_issued.c
+    same = sa.and_(column.ca == issued.ca, column.serial == issued.serial, column.order_key.startswith(FORGOTTEN))
     with engine.begin() as connection:
+        number = _next_number(connection, issued.ca)
+        if connection.execute(sa.update(tables.ca_issued).where(same).values(order_key=issued.order_key)).rowcount:
+            return
         row = {
             "order_key": issued.order_key,
             "ca": issued.ca,
             "serial": issued.serial,
-            "number": _next_number(connection, issued.ca),
+            "number": number,
             "csr_sha256": issued.csr_sha256,
             "tbs": issued.tbs,
             "der": issued.der,
             "intended_at": now,
             "signed_at": signed_at,
         }
-        connection.execute(insert(tables.ca_issued).values(**row).on_conflict_do_nothing(index_elements=["order_key"]))
+        connection.execute(insert(tables.ca_issued).values(**row).on_conflict_do_nothing())
 
 
-def unremembered(engine: Engine, subjects: Sequence[str], now: datetime, most: int) -> list[bytes]:
-    """DER of certificates that a look has met, that do not end before ``now``, whose issuer is one of ``subjects`` and
-    whose serial is none that was intended; by fingerprint.  Whether one of our CAs signed them its key must say."""
+def unremembered(
+    engine: Engine, subjects: Sequence[str], now: datetime, after: str, most: int
+) -> list[tuple[str, bytes]]:
+    """(fingerprint, DER) of certificates that a look has met, from the one behind ``after`` on, that do not end before
+    ``now``, whose issuer is one of ``subjects`` and whose serial is none that was intended.
+
+    Whether one of our CAs signed them its key must say."""
     seen, issued, authority = tables.certificates.c, tables.ca_issued.c, tables.ca_authorities.c
     serial = sa.func.ltrim(sa.func.lower(seen.facts["serial"].astext), "0")
     known = sa.exists().where(sa.func.ltrim(issued.serial, "0") == serial)
     ours = sa.exists().where(authority.certificate == seen.der)
-    query = sa.select(seen.der).where(
-        seen.facts["issuer"].astext.in_(subjects), seen.not_after > now, sa.not_(known), sa.not_(ours)
+    query = sa.select(seen.fingerprint, seen.der).where(
+        seen.facts["issuer"].astext.in_(subjects),
+        seen.fingerprint > after,
+        seen.not_after > now,
+        sa.not_(known),
+        sa.not_(ours),
     )
     with engine.connect() as connection:
-        return [bytes(der) for der in connection.execute(query.order_by(seen.fingerprint).limit(most)).scalars()]
+        rows = connection.execute(query.order_by(seen.fingerprint).limit(most))
+        return [(row.fingerprint, bytes(row.der)) for row in rows]
 
 
 def revoke(engine: Engine, order_key: str, reason: str, now: datetime) -> Issued:

@@ -21,8 +21,8 @@ COLUMN, SEEN = tables.reconciliations.c, tables.differences.c
 
 
 def note(engine: Engine, reconciled: Reconciled) -> None:
-    """Keep how a comparison ended, and forget those of more than 30 days ago that found no gap; a repetition changes
-    nothing.
+    """Keep how a comparison ended, and forget those of more than 30 days ago, but not who went on in spite of a gap; a
+    repetition changes nothing.
 
     A hold goes on from the newest that was applied, whatever this one had read before; a release ends the hold that it
     found at its beginning, and none that began since.
@@ -48,11 +48,13 @@ def note(engine: Engine, reconciled: Reconciled) -> None:
             return
         # The newest that changed something stays however old it is: the next one asks for it, and so do our CAs.
         newest = sa.select(sa.func.max(COLUMN.number)).where(COLUMN.applied).scalar_subquery()
-        # What cannot be known any more, and who let our CAs sign in spite of it, is evidence.
-        is_whole = sa.not_(COLUMN.counts.has_key("gap"))
+        # What cannot be known any more, and who let our CAs sign in spite of it, is evidence; of the Schedule there is
+        # one every five minutes for as long as a gap is there.
+        is_whole = sa.or_(sa.not_(COLUMN.counts.has_key("gap")), COLUMN.asked_by == "")
         old = sa.and_(COLUMN.noted_at < sa.func.now() - KEPT, COLUMN.number < newest, is_whole)
         connection.execute(sa.delete(tables.reconciliations).where(old))
-        if reconciled.applied:
+        # One by hand ends beside one of the Schedule, which has kept what it saw for the next of its kind.
+        if reconciled.applied and not reconciled.by:
             connection.execute(sa.delete(tables.differences).where(SEEN.comparison_id != reconciled.id))
         if reconciled.differences:
             note_change(connection, "certificate", reconciled.differences[0].managed_id)

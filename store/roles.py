@@ -89,7 +89,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     "everleaf_issue": {
         "ca_authorities": "SELECT, INSERT, UPDATE (crl_number)",
         "ca_crls": APPEND,
-        "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason)",
+        "ca_issued": "SELECT, INSERT, UPDATE (der, signed_at, revoked_at, revocation_reason, order_key)",
         # Which CA made what an order replaces: what a person brings is held against it.
         "certificates": "SELECT (fingerprint, der, facts, not_after)",
         "lives": "SELECT (managed_id, generation, fingerprint)",

@@ -161,9 +161,13 @@ class CertificateLifecycle:
             self.asked_of, self.next = asked, next_step(*asked)
         step = self.next
         # What the store is asked for must be there; but nothing of a lifecycle without a life will ever be taken.
-        if isinstance(step, Recall) and self.outbox and self.state.life is not None:
+        if isinstance(step, Recall) and self.outbox and self.state.life is not None and not self.gives_up_what_waits():
             return None
         return step
+
+    def gives_up_what_waits(self) -> bool:
+        """Whether somebody has signed for a gap: what the store refuses is offered to it no more."""
+        return self.state.recall is not None and self.state.recall.why == "gap"
 
     async def perform(self, step: do.Step) -> do.StepDone | do.StepBroke:
         urgent = view.is_escalated(self.state)
@@ -227,7 +231,7 @@ class CertificateLifecycle:
         state = self.state
         is_looked_up = bool(state.unread) and state.consult_at is None
         is_void = state.life is None and (state.recall is not None or is_looked_up)
-        return bool(self.unarchived) or (bool(self.outbox) and not is_void)
+        return bool(self.unarchived) or (bool(self.outbox) and not is_void and not self.gives_up_what_waits())
 
     async def archive(self, run: ArchiveRun) -> None:
         try:

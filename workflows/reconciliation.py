@@ -62,6 +62,7 @@ class Reconciliation:
         self.mended: list[Difference] = []
         self.heads: Sequence[str] = ()
         self.revoked_again = 0
+        self.was_held_at_once = False
         self.began = workflow.now()
 
     @workflow.run
@@ -71,15 +72,16 @@ class Reconciliation:
         asked = Compare(previous=last.id if last is not None else "", by_hand=bool(request.id))
         try:
             compared = await self.compare_all(request, asked)
+            if request.apply and request.release:
+                await self.regain(compared)
+            elif await self.has_forgotten(compared):
+                # As where the store was put back: it was, and Temporal with it.
+                compared = replace(compared, store_was_put_back=True)
         except ActivityError:
             await self.tell_what_was_mended(comparison)
             raise
-        if request.apply and request.release:
-            await self.regain(compared)
-        elif await self.has_forgotten(compared):
-            # As where the store was put back: it was, and Temporal with it.
-            compared = replace(compared, store_was_put_back=True)
-        held_since = held(compared, request, self.began)
+        # Where it was noted at once, somebody may have released our CAs since.
+        held_since = None if self.was_held_at_once else held(compared, request, self.began)
         if is_held(compared, request) and not was_told(compared).get(HELD, False):
             for head in compared.heads:
                 self.told.setdefault(head, Tally()).put_back = True
@@ -117,6 +119,7 @@ class Reconciliation:
         """Making thousands of streams again takes long and may break off; until it ends our CAs would go on signing."""
         hold = self.reconciled(request, first, f"{workflow.info().run_id}-hold", held(first, request, self.began))
         await steps.note_reconciliation(hold, summary="our CAs sign nothing from now on")
+        self.was_held_at_once = True
 
     async def restore(self, wanted: RestoreStreams, first: Compared) -> None:
         restored = await steps.restore_streams(wanted, summary="make again what the store lacks")
@@ -188,7 +191,8 @@ class Reconciliation:
 
     async def tell_what_was_mended(self, comparison: str) -> None:
         """The next comparison finds all of it well, and would say nothing."""
-        self.told = {}
+        made_again = {head: heard.made_again for head, heard in self.told.items() if heard.made_again}
+        self.told = {head: Tally(made_again=said) for head, said in made_again.items()}
         tally(self.mended, self.heads, self.told)
         await self.tell(comparison)
 

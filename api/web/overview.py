@@ -161,14 +161,15 @@ def lost(comparisons: Sequence[Row]) -> list[Lost]:
         for kind in WORDS:
             told = [one for one in row["differences"] if one["kind"] == kind and one["told"]]
             if told:
-                named = [(one["name"] or one["managed_id"], _page_of(one["managed_id"])) for one in told]
+                named = [(one["name"] or one["managed_id"], _page_of(one)) for one in told]
                 count_of_all = max(row["counts"].get(kind, 0), len(told))
                 found.append(Lost(row["noted_at"], counted(kind, count_of_all), named[:NAMED], count_of_all - NAMED))
     return found
 
 
-def _page_of(managed_id: str) -> str:
-    return f"/certificates/{managed_id}" if managed_id else "/certificates"
+def _page_of(one: dict[str, str]) -> str:
+    # What our CAs have forgotten is of no certificate that is managed.
+    return "/certificates" if one["kind"] == "forgotten" else f"/certificates/{one['managed_id']}"
 
 
 def watcher(said: Status | None, reader: Reader) -> Part:

@@ -149,18 +149,21 @@ def revoked_orders(connection: Connection, after: str, most: int) -> list[LostRe
     ended, revoked = tables.events.alias("ended").c, tables.events.c
     facts, why = (sa.cast(sa.func.convert_from(one.body, "UTF8"), JSONB)["facts"] for one in (revoked, ended))
     key = facts["order_key"].astext
-    reason = (
-        sa.select(why["reason"].astext)
+    closed = (
+        sa.select(why["reason"].astext.label("reason"), why["fingerprint"].astext.label("fingerprint"))
         .where(ended.stream == revoked.stream, ended.kind == "order_closed", why["order_key"].astext == key)
         .order_by(ended.seq.desc())
         .limit(1)
-        .scalar_subquery()
+        .lateral("closed")
     )
-    query = sa.select(key.label("order_key"), reason.label("reason"), revoked.at)
-    query = query.ext(postgresql.distinct_on(key))
+    query = sa.select(key.label("order_key"), closed.c.reason, closed.c.fingerprint, revoked.at)
+    query = query.select_from(tables.events.outerjoin(closed, sa.true())).ext(postgresql.distinct_on(key))
     query = query.where(revoked.kind == "order_revoked", facts["done"].astext == "true", key > after)
     rows = connection.execute(query.order_by(key, revoked.at).limit(most))
-    return [LostRevocation(row.order_key, revocation_reason(row.reason or ""), row.at) for row in rows]
+    return [
+        LostRevocation(row.order_key, revocation_reason(row.reason or ""), row.at, row.fingerprint or "")
+        for row in rows
+    ]
 
 
 def recorded_since(connection: Connection, since: datetime, after: str, most: int) -> list[str]:

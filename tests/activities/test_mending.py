@@ -17,6 +17,7 @@ from domain.contracts import (
 )
 from domain.lifecycle.state import LifecycleState
 from domain.names import certificate_workflow
+from domain.reconciling import PATIENCE
 from domain.tiers import Tier
 from store import tables
 from store.deliveries import queue_delivery
@@ -68,12 +69,12 @@ async def signals(sides: Sides, managed_id: str) -> list[str]:
 
 async def test_what_waits_until_the_next_rung_is_due_is_given_up(sides: Sides) -> None:
     now = datetime(2026, 11, 30, tzinfo=UTC)
-    for name, until in (("useful", now + timedelta(seconds=1)), ("late", now)):
+    for name, until in (("useful", now + timedelta(seconds=1)), ("late", now - PATIENCE), ("in a letter", now)):
         message = Message(name, "mc-1", "p-1", "owner", "rung", now, useful_until=until)
         queue_delivery(sides.engine, message, CHANNEL, now - timedelta(minutes=10))
     asked = HandOver(now - timedelta(minutes=2), now - timedelta(days=1), now)
     await ActivityEnvironment().run(sides.mending.hand_over, asked)
-    assert (sides.handed, sides.given_up) == (["useful"], ["late"])
+    assert (sides.handed, sides.given_up) == (["useful", "in a letter"], ["late"])
 
 
 async def test_what_waits_is_handed_over_and_what_waits_too_long_is_given_up(sides: Sides) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from activities.issuers.private_ca import regaining as regaining_module
 from activities.issuers.private_ca import renew_old_crls
 from activities.issuers.private_ca.regaining import RegainingActivities
 from activities.scanners.sweep import seen_certificate
@@ -184,7 +185,7 @@ def test_what_our_ca_signed_and_does_not_remember_is_found_by_its_key_where_a_lo
     regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
     assert regaining.find_forgotten(FindForgotten()) == Forgotten()
     lost = forgotten(house, outcome)
-    [(name, told)] = regaining.find_forgotten(FindForgotten()).found
+    [(_, name, told)] = regaining.find_forgotten(FindForgotten()).found
     assert (name, lost.serial in told, "does not remember" in told) == (plan.names[0], True, True)
     assert rows(house) == []
     assert len(regaining.find_forgotten(FindForgotten(regain=True)).found) == 1
@@ -197,7 +198,7 @@ def test_what_our_ca_signed_and_does_not_remember_is_found_by_its_key_where_a_lo
     assert regaining.find_forgotten(FindForgotten()) == Forgotten()
 
 
-def test_who_merely_names_our_ca_as_issuer_stops_nobody(house: House) -> None:
+def named_after_ours(house: House) -> bytes:
     authority = next(one for one in ca.authorities(house.engine) if one.name == "Everleaf NMS Server CA")
     ours = x509.load_der_x509_certificate(authority.certificate)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -212,5 +213,54 @@ def test_who_merely_names_our_ca_as_issuer_stops_nobody(house: House) -> None:
         .not_valid_after(now + timedelta(days=30))
         .sign(key, hashes.SHA256())
     )
-    keep_certificates(house.engine, [seen_certificate(made.public_bytes(Encoding.DER))], now)
+    return made.public_bytes(Encoding.DER)
+
+
+def test_who_merely_names_our_ca_as_issuer_stops_nobody(house: House) -> None:
+    keep_certificates(house.engine, [seen_certificate(named_after_ours(house))], house.clock())
     assert RegainingActivities(house.engine, CA_KEK, house.clock).find_forgotten(FindForgotten()) == Forgotten()
+
+
+def test_what_was_found_by_its_certificate_gets_the_key_of_its_order_once_that_is_known(
+    house: House, plan: Plan
+) -> None:
+    outcome = issued(house, plan)
+    der = order_of(house.engine, outcome.order_key).chain[0]
+    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    lost = forgotten(house, outcome)
+    regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
+    regaining.find_forgotten(FindForgotten(regain=True))
+    for _ in range(2):
+        assert regaining.regain_issued(LostOrders((lost,))).orders == 1
+    [row] = rows(house)
+    assert row.order_key == lost.order_key
+
+
+def test_what_was_revoked_without_ever_being_in_use_is_revoked_again_where_a_look_has_met_it(
+    house: House, plan: Plan
+) -> None:
+    outcome = issued(house, plan)
+    der = order_of(house.engine, outcome.order_key).chain[0]
+    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    lost = forgotten(house, outcome)
+    regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
+    regaining.find_forgotten(FindForgotten(regain=True))
+    at = house.clock().replace(microsecond=0)
+    revoked = LostRevocation(lost.order_key, "superseded", at, lost.fingerprint)
+    assert regaining.revoke_again(LostRevocations((revoked,))) == Regained(1)
+    assert list(listed(house).values()) == [(at, "superseded")]
+    assert len(rows(house)) == 1
+
+
+def test_many_that_merely_name_our_ca_hide_none_that_it_signed(
+    house: House, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regaining_module, "PAGE", 1)
+    outcome = issued(house, plan)
+    der = order_of(house.engine, outcome.order_key).chain[0]
+    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    for _ in range(4):
+        keep_certificates(house.engine, [seen_certificate(named_after_ours(house))], house.clock())
+    forgotten(house, outcome)
+    found = RegainingActivities(house.engine, CA_KEK, house.clock).find_forgotten(FindForgotten())
+    assert [one[0] for one in found.found] == [outcome.life.fingerprint if outcome.life else ""]

@@ -87,7 +87,18 @@ def test_how_long_things_are_kept_is_a_part_with_defaults_and_bounds() -> None:
 def test_a_time_server_is_a_host_and_perhaps_a_port(server: str) -> None:
     assert read(GOOD).ntp == ""
     assert read(f"{GOOD}ntp: {server}\n").ntp == server.strip("'")
-    for wrong in ("ntp://a", "a b", "me@a", "a:0", "a/b", "2001:db8::1"):
+    for wrong in (
+        "ntp://a",
+        "a b",
+        "me@a",
+        "a:0",
+        "a/b",
+        "2001:db8::1",
+        "127.0.0.1:99999",
+        "[:::::]",
+        "a..b",
+        "a" * 64,
+    ):
         with pytest.raises(BadPolicy) as refused:
             read(f"{GOOD}ntp: '{wrong}'\n")
         assert (refused.value.line, refused.value.field) == (GOOD.count("\n") + 1, "ntp")

@@ -60,7 +60,7 @@ def test_an_order_is_followed_by_its_open_case_and_by_nothing_else(database: Eng
 def test_what_its_lifecycle_has_closed_or_put_in_use_is_not_adrift(database: Engine) -> None:
     ordered(database)
     late = NOW + timedelta(hours=1)
-    facts = {"order_key": KEY, "reason": "retired", "revoke": True}
+    facts = {"order_key": KEY, "reason": "retired", "revoke": True, "fingerprint": "ff"}
     closed = EventRecord(0, "order_closed", NOW, "Retire", 1, 1, "everleaf", facts)
     record(database, RecordBatch("mc-1", "run", (closed,)), "test", NOW)
     assert adrift(database, late) == []
@@ -183,7 +183,7 @@ def test_orders_that_were_forgotten_come_in_pages_that_lose_none(database: Engin
 
 def test_what_was_revoked_comes_with_why_and_when_once_each(database: Engine) -> None:
     ordered(database)
-    facts = {"order_key": KEY, "reason": "retired", "revoke": True}
+    facts = {"order_key": KEY, "reason": "retired", "revoke": True, "fingerprint": "ff"}
     closed = EventRecord(0, "order_closed", NOW, "Retire", 1, 1, "everleaf", facts)
     tried = EventRecord(1, "order_revoked", NOW, "x", 1, 1, "everleaf", {"order_key": "mc-1.9.9.9", "done": False})
     at = NOW + timedelta(minutes=1)
@@ -192,5 +192,5 @@ def test_what_was_revoked_comes_with_why_and_when_once_each(database: Engine) ->
     ]
     record(database, RecordBatch("mc-1", "run", (closed, tried, *done)), "test", NOW)
     with database.connect() as connection:
-        assert revoked_orders(connection, "", 9) == [LostRevocation(KEY, "cessationOfOperation", at)]
+        assert revoked_orders(connection, "", 9) == [LostRevocation(KEY, "cessationOfOperation", at, "ff")]
         assert revoked_orders(connection, KEY, 9) == []

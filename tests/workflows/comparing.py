@@ -27,6 +27,7 @@ class Seen:
     pages: list[tuple[c.Pair, ...]]
     store_was_put_back: bool = False
     held_since: datetime | None = None
+    regains: bool = True
     breaks_at: int | None = None
     seen: list[c.NoteSeen] = field(default_factory=list)
     heard_when_seen: list[int] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Seen:
     regained: list[c.LostOrders] = field(default_factory=list)
     revoked: tuple[c.LostRevocation, ...] = ()
     revoked_again: list[c.LostRevocations] = field(default_factory=list)
-    unremembered: tuple[tuple[str, str], ...] = ()
+    unremembered: tuple[tuple[str, str, str], ...] = ()
     held_when_restored: list[bool] = field(default_factory=list)
     restored: list[c.RestoreStreams] = field(default_factory=list)
     asked: list[c.Compare] = field(default_factory=list)
@@ -86,6 +87,8 @@ class Seen:
 
     @activity.defn
     async def regain_issued(self, lost: c.LostOrders) -> c.Regained:
+        if not self.regains:
+            raise ApplicationError("the issue worker is away", non_retryable=True)
         self.regained.append(lost)
         return c.Regained(len(lost.orders), (("mc-a", "the key of order mc-a.1.1.1 is lost"),))
 

@@ -118,7 +118,7 @@ async def test_what_our_cas_have_forgotten_to_be_revoked_is_revoked_before_they_
 async def test_a_ca_that_does_not_remember_what_is_served_is_held_though_temporal_says_nothing(
     env: WorkflowEnvironment,
 ) -> None:
-    seen = Seen([()], unremembered=(("nms.example.in", "serial 0a of ours"),))
+    seen = Seen([()], unremembered=(("ff", "nms.example.in", "serial 0a of ours"),))
     async with office(env, seen) as here:
         await here.compare(c.Reconcile(apply=False))
         assert (seen.held_since, seen.sent) == (None, [])
@@ -201,3 +201,13 @@ async def test_messages_are_handed_over_after_minutes_and_given_up_after_a_day(e
     [asked] = seen.handed
     assert asked.queued_before - asked.given_up_before == UNDELIVERED_AFTER - HANDED_AFTER
     assert asked.at - asked.queued_before >= HANDED_AFTER
+
+
+async def test_what_was_begun_again_is_told_though_our_cas_cannot_be_asked(env: WorkflowEnvironment) -> None:
+    seen = Seen([(LOST,)], forgotten=(c.LostOrder("mc-a.1.1.1", "mc-a", "ff", "0a", "CN=Ours"),), regains=False)
+    async with office(env, seen) as here:
+        with pytest.raises(WorkflowFailureError):
+            await here.compare(c.Reconcile(release=True))
+    [message] = seen.sent
+    assert dict(message.facts) == {"begun-again": f"{counted('begun-again', 1)}: a.example.in"}
+    assert seen.noted == []

@@ -7,7 +7,7 @@ from temporalio.client import WorkflowHandle
 from domain.contracts import CollectOrder, Deploy, Observation
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow
-from domain.people.messages import Retire
+from domain.people.messages import Answer, Retire
 from domain.tiers import Tier
 from tests.domain.simulation import World, broken
 from tests.workflows.conftest import Stage, Theatre
@@ -121,3 +121,25 @@ async def begin(stage: Stage, state: LifecycleState | None) -> WorkflowHandle[Ce
         id=certificate_workflow("mc-1"),
         task_queue=LIFECYCLE_QUEUE,
     )
+
+
+async def test_a_gap_that_is_signed_for_lets_a_lifecycle_go_on_that_the_store_refuses(theatre: Theatre) -> None:
+    stage = await mid_case(theatre)
+    kept = max(stage.activities.recorded) - 4
+    # Put back: what follows a number that is missing is refused, as the store does.
+    for seq in [seq for seq in stage.activities.recorded if seq > kept]:
+        del stage.activities.recorded[seq]
+    stage.activities.refusing = "mc-1: event 40 came, 12 is missing; nothing was written."
+    await late_notice(stage, "n-late")
+    asked = await until_state(stage, lambda state: bool(state.record_refused) and bool(state.questions))
+    about = next(one.about for one in asked.questions if one.kind == "forked")
+    assert await stage.send("answer", Answer(stage.world.code(), "forked", "gap", about=about))
+    stage.activities.refusing = ""
+    await until(stage, "record_gap")
+    gap = stage.first("record_gap")
+    assert (gap.by, gap.facts["first"]) == ("person/head", kept + 1)
+    stage.world.fail = lambda step: None
+    await stage.pass_time(2 * DAY)
+    state = await until_state(stage, lambda state: is_the_truth(stage, state))
+    assert not state.questions
+    assert sorted(stage.activities.recorded) == list(range(len(stage.activities.recorded)))

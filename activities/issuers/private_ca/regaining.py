@@ -18,6 +18,7 @@ from store.sightings.looks import ders_of
 # Of an order whose request is forgotten with it: no request has this hash, so none is ever answered by it.
 NO_REQUEST = "0" * 64
 LONGEST_NAME = 100
+PAGE = 500
 
 
 class RegainingActivities:
@@ -44,10 +45,7 @@ class RegainingActivities:
                     (one.managed_id, f"serial {one.serial} of {signer.name} was signed and is served nowhere")
                 )
                 continue
-            made = x509.load_der_x509_certificate(der)
-            tbs = made.tbs_certificate_bytes
-            issued = Issued(one.order_key, signer.name, f"{made.serial_number:x}", NO_REQUEST, tbs, der)
-            ca.regain(self._engine, issued, made.not_valid_before_utc, self._clock())
+            self._enter(signer, one.order_key, der)
             regained += 1
             missing.append((one.managed_id, f"the key and the request of order {one.order_key} are lost"))
         return Regained(regained, tuple(missing))
@@ -57,16 +55,23 @@ class RegainingActivities:
         """Revoke whatever of ``lost`` our CAs signed and have forgotten to be revoked; idempotent.
 
         With the last page every list is made anew, although our CAs are held until all of them are: on the one before
-        stands nothing that was forgotten.  A certificate that they have forgotten as well was told with its serial.
+        stands nothing that was forgotten.  What they have forgotten as well is entered where a look has met it; of what
+        nobody has met it cannot be said whose it was.
         """
-        again = 0
+        again, authorities = 0, ca.authorities(self._engine)
+        ders = ders_of(self._engine, [one.fingerprint for one in lost.orders if one.fingerprint])
         for one in lost.orders:
+            der = ders.get(one.fingerprint)
+            signer = _signer(authorities, "", der) if der is not None else None
+            if signer is not None and der is not None:
+                # Its lifecycle never had it in use, so that no event says that it was issued.
+                self._enter(signer, one.order_key, der)
             found = ca.find_issued(self._engine, one.order_key)
             if found is not None and found.revoked_at is None:
                 ca.revoke(self._engine, one.order_key, one.reason, one.at)
                 again += 1
         if not lost.after:
-            for authority in ca.authorities(self._engine):
+            for authority in authorities:
                 renew_crl(self._engine, authority, self._kek, self._clock())
         return Regained(again)
 
@@ -79,21 +84,28 @@ class RegainingActivities:
         """
         authorities = ca.authorities(self._engine)
         subjects = [parse_certificate(one.certificate).subject for one in authorities]
-        found: list[tuple[str, str]] = []
-        for der in ca.unremembered(self._engine, subjects, self._clock(), MOST_PAIRS):
-            seen = parse_certificate(der)
-            signer = _signer(authorities, seen.issuer, der)
-            if signer is None:
-                continue
-            told = f"serial {seen.serial} of {signer.name} is served, and {signer.name} does not remember it"
-            found.append((next(iter(seen.names), seen.subject)[:LONGEST_NAME], told))
-            if asked.regain:
-                made = x509.load_der_x509_certificate(der)
-                # Of no order that anybody knows, and of no lifecycle.
-                key, tbs = f"forgotten.{seen.fingerprint}", made.tbs_certificate_bytes
-                issued = Issued(key, signer.name, f"{made.serial_number:x}", NO_REQUEST, tbs, der)
-                ca.regain(self._engine, issued, made.not_valid_before_utc, self._clock())
-        return Forgotten(tuple(found))
+        found: list[tuple[str, str, str]] = []
+        after = ""
+        while len(found) < MOST_PAIRS:
+            page = ca.unremembered(self._engine, subjects, self._clock(), after, PAGE)
+            for after, der in page:
+                seen = parse_certificate(der)
+                signer = _signer(authorities, seen.issuer, der)
+                if signer is None:
+                    continue
+                told = f"{signer.name} signed serial {seen.serial}, which a look has met, and does not remember it"
+                found.append((after, next(iter(seen.names), seen.subject)[:LONGEST_NAME], told))
+                if asked.regain:
+                    # Of no order that anybody knows, and of no lifecycle.
+                    self._enter(signer, ca.FORGOTTEN + after, der)
+            if len(page) < PAGE:
+                break
+        return Forgotten(tuple(found[:MOST_PAIRS]))
+
+    def _enter(self, signer: Authority, order_key: str, der: bytes) -> None:
+        made = x509.load_der_x509_certificate(der)
+        issued = Issued(order_key, signer.name, f"{made.serial_number:x}", NO_REQUEST, made.tbs_certificate_bytes, der)
+        ca.regain(self._engine, issued, made.not_valid_before_utc, self._clock())
 
 
 def _signer(authorities: Sequence[Authority], issuer: str, der: bytes | None) -> Authority | None:

@@ -8,7 +8,19 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE reconciliations ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY")
+    # In the order in which they were noted: that of the rows on the disk may be any.
+    op.execute("ALTER TABLE reconciliations ADD COLUMN number bigint")
+    op.execute(
+        "UPDATE reconciliations SET number = counted.number FROM "
+        "(SELECT id, row_number() OVER (ORDER BY noted_at, id) AS number FROM reconciliations) AS counted "
+        "WHERE counted.id = reconciliations.id"
+    )
+    op.execute("ALTER TABLE reconciliations ALTER COLUMN number SET NOT NULL")
+    op.execute("ALTER TABLE reconciliations ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY")
+    op.execute(
+        "SELECT setval(pg_get_serial_sequence('reconciliations', 'number'), "
+        "(SELECT coalesce(max(number), 0) + 1 FROM reconciliations), false)"
+    )
     op.add_column("reconciliations", sa.Column("asked_by", sa.String, nullable=False, server_default=""))
     op.create_index("reconciliations_in_order", "reconciliations", ["number"], unique=True)
     op.create_table(
