@@ -1,4 +1,4 @@
-"""The clock of the worker that signs is 100 days ahead: nothing is signed, and once it is mended all goes on."""
+"""The clock of one worker is 100 days wrong: it does nothing, says so, and once it is mended all goes on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from store import tables
 from tests.chaos.conftest import shaken
+from tests.chaos.oracle import is_at_rest, judge
 from tests.chaos.product import Shaken
 from tests.faults.worlds import end
 from tests.launcher.waiting import until
@@ -18,12 +19,12 @@ from tests.servers import Cluster
 
 pytestmark = [pytest.mark.e2e]
 
-LIBRARIES = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+LIBRARIES = tuple(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
 @pytest.fixture
 def library() -> str:
-    found = next(LIBRARIES, None)
+    found = next(iter(LIBRARIES), None)
     if found is None:
         lacks("faketime", "no clock was put forward", "install Debian's faketime")
     return str(found)
@@ -62,3 +63,40 @@ def test_a_signer_whose_clock_is_ahead_signs_nothing_and_goes_on_once_it_is_mend
     finally:
         end(mended)
     assert len(signed(product)) == 2
+
+
+WRONG = [("deploy", "+100d", "100 days ahead of"), ("deploy", "-100d", "100 days behind"),
+         ("scan", "+100d", "100 days ahead of"), ("scan", "-100d", "100 days behind"),
+         ("issue", "-100d", "100 days behind")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("queue", "by", "said"),
+    [pytest.param(*one, marks=() if number == 0 else pytest.mark.long) for number, one in enumerate(WRONG)],
+)
+def test_whoever_deploys_looks_or_signs_by_a_wrong_clock_does_nothing_and_goes_on_once_it_is_mended(
+    product: Shaken, library: str, queue: str, by: str, said: str
+) -> None:
+    world, cases = product.world, tables.cases.c
+    others = ",".join(sorted({"lifecycle", "deploy", "scan", "issue"} - {queue}))
+    # Found by a scanner whose clock is right: a discovery is dated by it.
+    finder = world.one_worker("scan", {})
+    world.start_worker(queues=others)
+    world.discover()
+    until(lambda: len(product.certificates()) == len(world.ports))
+    end(finder)
+    wrong = world.one_worker(queue, {"LD_PRELOAD": library, "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+    mended = None
+    try:
+        until(lambda: any(said in str(why) for why in product.rows(sa.select(cases.failure))))
+        end(wrong)
+        assert len(signed(product)) == (len(world.ports) if queue == "scan" else 0)
+        mended = world.one_worker(queue, {})
+        if queue != "scan":
+            finder = world.one_worker("scan", {})
+        until(lambda: is_at_rest(product))
+    finally:
+        for process in (wrong, mended, finder):
+            if process is not None:
+                end(process)
+    judge(product)
