@@ -26,7 +26,8 @@ from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import refold
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
-from store.facts import caught_up, events_of, heads_of, record, still_behind
+from domain.reconciling import standing
+from store.facts import caught_up, event_of, events_of, heads_of, record, still_behind
 from store.reader.reconciliations import lost_orders, revoked_orders
 from store.sightings.regaining import regain
 
@@ -108,11 +109,13 @@ class RestoringActivities:
         return state.seq
 
     async def _restore(self, managed_id: str) -> int:
-        """How many events were made again.  Raises NotFound where they begin behind a gap."""
+        """How many events were made again.  Raises Refused where they begin behind a gap, Conflict where they do not
+        follow on what the store holds."""
         engine = self._parts.engine
         head = (await asyncio.to_thread(heads_of, engine, [managed_id])).get(managed_id, -1)
-        made = 0
-        for batch in await self._batches(managed_id, head):
+        made, batches = 0, await self._batches(managed_id, head)
+        await asyncio.to_thread(self._require_same_branch, managed_id, head, batches)
+        for batch in batches:
             missing = tuple(event for event in batch.events if event.seq > head)
             if not missing:
                 continue
@@ -124,6 +127,15 @@ class RestoringActivities:
         await asyncio.to_thread(self._regain, managed_id)
         await asyncio.to_thread(caught_up, engine, managed_id)
         return made
+
+    def _require_same_branch(self, managed_id: str, head: int, batches: Sequence[RecordBatch]) -> None:
+        """Raises Conflict where the store's last event is of a branch that a reset or a signed gap has ended."""
+        again = next((event for batch in batches for event in batch.events if event.seq == head), None)
+        stored = event_of(self._parts.engine, managed_id, head)
+        # Not its facts: today's code may say more of an old event than the release that recorded it.
+        said = [(one.kind, one.cause, one.at) for one in (again, stored) if one is not None]
+        if len(said) == 2 and said[0] != said[1]:
+            raise Conflict(f"{managed_id}: the store holds another event {head} than its lifecycle made")
 
     def _regain(self, managed_id: str) -> None:
         """Raises Conflict where a discovery has given its places to another."""
@@ -139,7 +151,7 @@ class RestoringActivities:
         for run_id in await self._runs(managed_id):
             heartbeat()
             handle = self._parts.client.get_workflow_handle(certificate_workflow(managed_id), run_id=run_id)
-            found = [*await self._parts.replayed(await handle.fetch_history()), *found]
+            found = standing([*await self._parts.replayed(await handle.fetch_history()), *found])
             if found and found[0].events[0].seq <= head + 1:
                 break
         return found

@@ -751,12 +751,15 @@ class LostOrders:
 
 @dataclass(frozen=True, slots=True)
 class LostRevocation:
-    """``at``: when its lifecycle heard that it was revoked; ``fingerprint``: empty where its events do not say it."""
+    """``at``: when its lifecycle heard that it was revoked.  Empty where its events do not say it: ``fingerprint``, and
+    ``serial`` with ``issuer``."""
 
     order_key: str
     reason: RevocationReason
     at: datetime
     fingerprint: str = ""
+    serial: str = ""
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from domain.contracts import (
     Message,
     Pair,
     Reconcile,
+    RecordBatch,
     Regained,
     RestoreStreams,
     StreamsRestored,
@@ -132,6 +133,23 @@ def to_restore(compared: Compared) -> RestoreStreams | None:
     if compared.store_was_put_back:
         return RestoreStreams(everything=True)
     return RestoreStreams(compared.behind) if compared.behind else None
+
+
+def standing(batches: Iterable[RecordBatch]) -> list[RecordBatch]:
+    """What stands of ``batches``, which were recorded one after another.
+
+    What came later under the numbers of an earlier one took its place: a reset or a gap that somebody signed for had
+    ended that branch, and its events belong to nobody's record any more.
+    """
+    kept: list[RecordBatch] = []
+    for batch in batches:
+        first = batch.events[0].seq
+        while kept and kept[-1].events[0].seq >= first:
+            kept.pop()
+        if kept and kept[-1].events[-1].seq >= first:
+            kept[-1] = replace(kept[-1], events=tuple(one for one in kept[-1].events if one.seq < first))
+        kept.append(batch)
+    return kept
 
 
 def gaps(restored: StreamsRestored | Regained) -> tuple[Difference, ...]:

@@ -132,13 +132,22 @@ def release(engine: Engine, order_key: str, der: bytes, now: datetime) -> Issued
     return issued_of(engine, order_key)
 
 
+def find_serial(engine: Engine, ca: str, serial: str) -> Issued | None:
+    column = tables.ca_issued.c
+    query = sa.select(tables.ca_issued).where(column.ca == ca, column.serial == serial)
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return _issued(row) if row else None
+
+
 FORGOTTEN = "forgotten."
 
 
-def regain(engine: Engine, issued: Issued, signed_at: datetime, now: datetime) -> None:
+def regain(engine: Engine, issued: Issued, signed_at: datetime | None, now: datetime) -> None:
     """Write what was signed and forgotten, as the store was put back since; an order that is there stays as it is.
 
-    What was found by its certificate before anybody knew of its order gets that order's key.
+    What was found by its certificate before anybody knew of its order gets that order's key.  ``signed_at`` None: its
+    bytes are lost, and its serial is all that is known.
     """
     column = tables.ca_issued.c
     same = sa.and_(column.ca == issued.ca, column.serial == issued.serial, column.order_key.startswith(FORGOTTEN))
@@ -153,7 +162,7 @@ def regain(engine: Engine, issued: Issued, signed_at: datetime, now: datetime) -
             "number": number,
             "csr_sha256": issued.csr_sha256,
             "tbs": issued.tbs,
-            "der": issued.der,
+            "der": issued.der or None,
             "intended_at": now,
             "signed_at": signed_at,
         }
@@ -193,9 +202,13 @@ def revoke(engine: Engine, order_key: str, reason: str, now: datetime) -> Issued
 
 
 def revoked_by(engine: Engine, ca: str) -> list[Issued]:
-    """Every certificate of ``ca`` that was signed and revoked, by serial."""
+    """Whatever of ``ca`` was revoked, by serial.
+
+    Also what is not known to be signed: a store that was put back to between intent and signature holds the intent
+    alone, and one serial too many on a list harms nobody.
+    """
     column = tables.ca_issued.c
-    query = sa.select(tables.ca_issued).where(column.ca == ca, column.revoked_at.is_not(None), column.der.is_not(None))
+    query = sa.select(tables.ca_issued).where(column.ca == ca, column.revoked_at.is_not(None))
     with engine.connect() as connection:
         return [_issued(row) for row in connection.execute(query.order_by(column.serial))]
 

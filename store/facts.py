@@ -97,17 +97,29 @@ def events_of(engine: Engine, stream: str) -> Iterator[EventRecord]:
     query = sa.select(column.body).where(column.stream == stream).order_by(column.seq)
     with engine.connect().execution_options(yield_per=500) as connection:
         for row in connection.execute(query):
-            said = json.loads(bytes(row.body))
-            yield EventRecord(
-                seq=said["seq"],
-                kind=said["kind"],
-                at=datetime.fromisoformat(said["at"]),
-                cause=said["cause"],
-                generation=said["generation"],
-                case=said["case"],
-                by=said["by"],
-                facts=said["facts"],
-            )
+            yield _event(row.body)
+
+
+def event_of(engine: Engine, stream: str, seq: int) -> EventRecord | None:
+    column = tables.events.c
+    query = sa.select(column.body).where(column.stream == stream, column.seq == seq)
+    with engine.connect() as connection:
+        body = connection.execute(query).scalar_one_or_none()
+    return _event(body) if body is not None else None
+
+
+def _event(body: bytes) -> EventRecord:
+    said = json.loads(bytes(body))
+    return EventRecord(
+        seq=said["seq"],
+        kind=said["kind"],
+        at=datetime.fromisoformat(said["at"]),
+        cause=said["cause"],
+        generation=said["generation"],
+        case=said["case"],
+        by=said["by"],
+        facts=said["facts"],
+    )
 
 
 def behind(engine: Engine, most: int) -> list[str]:

@@ -6,6 +6,7 @@ also compares every activity's input and looks at how the history begins and end
 
 import json
 import re
+from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -222,7 +223,10 @@ class _Listening(Interceptor):
 
 
 class _Recording(Interceptor):
-    """Writes down every batch of events that the replayed code has recorded, as a step or within its own task."""
+    """Writes down every batch of events that the replayed code has recorded, as a step or within its own task.
+
+    Only what the store took: what it refused, or held other events for, is nobody's record.
+    """
 
     def __init__(self, batches: list[RecordBatch]) -> None:
         self._batches = batches
@@ -238,11 +242,19 @@ class _Recording(Interceptor):
 
         class Outbound(WorkflowOutboundInterceptor):
             def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
-                batches.extend(one for one in input.args if isinstance(one, RecordBatch))
-                return super().start_activity(input)
+                return _kept(batches, input.args, super().start_activity(input))
 
             def start_local_activity(self, input: StartLocalActivityInput) -> ActivityHandle[Any]:
-                batches.extend(one for one in input.args if isinstance(one, RecordBatch))
-                return super().start_local_activity(input)
+                return _kept(batches, input.args, super().start_local_activity(input))
 
         return Inbound
+
+
+def _kept(batches: list[RecordBatch], args: Sequence[Any], handle: ActivityHandle[Any]) -> ActivityHandle[Any]:
+    def ended(done: Future[Any]) -> None:
+        taken = not done.cancelled() and done.exception() is None and done.result().outcome == "recorded"
+        batches.extend(one for one in args if taken and isinstance(one, RecordBatch))
+
+    if any(isinstance(one, RecordBatch) for one in args):
+        handle.add_done_callback(ended)
+    return handle

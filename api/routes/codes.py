@@ -13,7 +13,7 @@ from domain.names import certificate_workflow
 from domain.people.messages import ANSWERS
 from domain.tiers import Role
 from store import access, reader
-from store.access import Binding
+from store.access import Actor, Binding
 
 router = guarded("certificates")
 
@@ -31,6 +31,12 @@ SENT_BY = {
 MAY_RETIRE_BY_ANSWER = frozenset({Role.SECURITY_HEAD, Role.ADMIN})
 
 
+def require_may_sign_gap(actor: Actor) -> None:
+    """What a record lacks for ever is signed for as what is approved: by a head who may decide.  Raises NotAllowed."""
+    if actor.role is not Role.SECURITY_HEAD or not actor.may_decide:
+        raise NotAllowed(f"this {actor.role} may not sign for a gap: ask a security head who may decide.")
+
+
 @router.post("/certificates/{certificate_id}/code", status_code=201)
 def make_message_code(certificate_id: str, asked: bodies.CodeAsked, caller: CallerDep) -> schemas.CodeItem:
     """A one-time code for you, good for 15 minutes, this certificate and one message, to send in the Temporal UI."""
@@ -43,6 +49,8 @@ def make_message_code(certificate_id: str, asked: bodies.CodeAsked, caller: Call
             "answer with POST /v1/certificates/{id}/answers or `everleaf answer`."
         )
     row = reader.get_certificate(caller.engine, certificate_id)
+    if message == "answer" and any(one["kind"] == "forked" for one in row["questions"]):
+        require_may_sign_gap(caller.actor)
     # A revocation that a person owes outlives the lifecycle that it was of.
     if row["retired"] and not (message == "answer" and row["questions"]):
         raise Conflict(f"retired: the lifecycle of {certificate_id} has ended")

@@ -11,7 +11,7 @@ from api.lists import OperationAnswer
 from api.messaging import Errand, IdempotencyKey, claim, keep_comment, run_errand
 from api.parts import Caller, CallerDep
 from api.routes import guarded
-from api.routes.codes import MAY_RETIRE_BY_ANSWER
+from api.routes.codes import MAY_RETIRE_BY_ANSWER, require_may_sign_gap
 from api.schemas import Operation
 from domain.errors import BadInput, NotAllowed
 from domain.people.messages import ANSWERS, Acknowledge, Answer, RenewNow, Resume, Retire
@@ -94,13 +94,15 @@ async def answer_question(
 ) -> Operation:
     """Answer an open question of this lifecycle; 409 where it is not open, 412 where it is about something else now.
 
-    ``retired`` and ``nowhere`` may end a lifecycle: they need a head or an admin.
+    ``retired`` and ``nowhere`` may end a lifecycle: they need a head or an admin.  ``gap`` is signed by a head.
     """
     words = ANSWERS[asked.question]
     if asked.answer not in words:
         raise BadInput("answer", f"does not answer {asked.question}", f"Write {' or '.join(words)}.")
     if asked.answer in ENDS and caller.actor.role not in MAY_RETIRE_BY_ANSWER:
         raise NotAllowed(f"{caller.actor.role} may not retire; ask a security head or an admin, or answer moved.")
+    if asked.answer == "gap":
+        require_may_sign_gap(caller.actor)
     row = await _known(caller, certificate_id)
     about = asked.about or _only([one for one in row["questions"] if one["kind"] == asked.question], "questions")
     sent = await claim(caller, "answer", idempotency_key, certificate_id, asked.model_dump_json())

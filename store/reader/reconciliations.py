@@ -146,8 +146,10 @@ def lost_orders(connection: Connection, after: str, most: int) -> list[LostOrder
 def revoked_orders(connection: Connection, after: str, most: int) -> list[LostRevocation]:
     """What lifecycles say was revoked, from the order behind ``after`` on by their keys.  Whether our CAs still know it
     only they can say."""
-    ended, revoked = tables.events.alias("ended").c, tables.events.c
-    facts, why = (sa.cast(sa.func.convert_from(one.body, "UTF8"), JSONB)["facts"] for one in (revoked, ended))
+    ended, used, revoked = tables.events.alias("ended").c, tables.events.alias("used").c, tables.events.c
+    facts, why, what = (
+        sa.cast(sa.func.convert_from(one.body, "UTF8"), JSONB)["facts"] for one in (revoked, ended, used)
+    )
     key = facts["order_key"].astext
     closed = (
         sa.select(why["reason"].astext.label("reason"), why["fingerprint"].astext.label("fingerprint"))
@@ -156,12 +158,27 @@ def revoked_orders(connection: Connection, after: str, most: int) -> list[LostRe
         .limit(1)
         .lateral("closed")
     )
-    query = sa.select(key.label("order_key"), closed.c.reason, closed.c.fingerprint, revoked.at)
-    query = query.select_from(tables.events.outerjoin(closed, sa.true())).ext(postgresql.distinct_on(key))
+    issued = (
+        sa.select(what["life"]["serial"].astext.label("serial"), what["life"]["issuer"].astext.label("issuer"))
+        .where(used.stream == revoked.stream, used.kind == "certificate_issued", what["order_key"].astext == key)
+        .order_by(used.seq.desc())
+        .limit(1)
+        .lateral("issued")
+    )
+    query = sa.select(key.label("order_key"), closed.c.reason, closed.c.fingerprint, revoked.at, issued)
+    known = tables.events.outerjoin(closed, sa.true()).outerjoin(issued, sa.true())
+    query = query.select_from(known).ext(postgresql.distinct_on(key))
     query = query.where(revoked.kind == "order_revoked", facts["done"].astext == "true", key > after)
     rows = connection.execute(query.order_by(key, revoked.at).limit(most))
     return [
-        LostRevocation(row.order_key, revocation_reason(row.reason or ""), row.at, row.fingerprint or "")
+        LostRevocation(
+            row.order_key,
+            revocation_reason(row.reason or ""),
+            row.at,
+            row.fingerprint or "",
+            row.serial or "",
+            row.issuer or "",
+        )
         for row in rows
     ]
 

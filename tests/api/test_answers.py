@@ -131,3 +131,19 @@ async def test_an_answer_that_did_not_help_says_so_to_whoever_asked_over_http(ho
 async def test_an_answer_that_leads_on_names_the_next_question(asking: House) -> None:
     said = await answer(asking)
     assert said.json()["detail"].startswith("answered; now repair is asked: ")
+
+
+@pytest.mark.parametrize("who", ["operator", "admin"])
+async def test_a_gap_is_signed_for_by_a_head_alone_also_in_the_temporal_ui(house: House, who: str) -> None:
+    world = house.gateway.world
+    world.tell(RecordRefused("event 7 came, 5 is missing; nothing was written."))
+    house.gateway.record()
+    gap = {"question": "forked", "answer": "gap"}
+    refused = await house.ask("POST", ANSWERS, who, json=gap)
+    assert (refused.status_code, "may not sign for a gap" in refused.json()["detail"]) == (403, True)
+    assert (await house.ask("POST", CODE, who, json={"message": "answer"})).status_code == 403
+    assert world.state.record_refused
+    assert (await house.ask("POST", CODE, "security-head", json={"message": "answer"})).status_code == 201
+    signed = await house.ask("POST", ANSWERS, "security-head", json=gap)
+    assert signed.status_code == 200
+    assert "a gap for ever" in signed.json()["detail"]

@@ -194,3 +194,9 @@ def test_what_was_revoked_comes_with_why_and_when_once_each(database: Engine) ->
     with database.connect() as connection:
         assert revoked_orders(connection, "", 9) == [LostRevocation(KEY, "cessationOfOperation", at, "ff")]
         assert revoked_orders(connection, KEY, 9) == []
+    life = {"order_key": KEY, "life": {"fingerprint": "ff", "serial": "0a", "issuer": "CN=Ours"}}
+    used = EventRecord(4, "certificate_issued", at, "x", 1, 1, "everleaf", life)
+    record(database, RecordBatch("mc-1", "run", (used,)), "test", NOW)
+    with database.connect() as connection:
+        [found] = revoked_orders(connection, "", 9)
+    assert found == LostRevocation(KEY, "cessationOfOperation", at, "ff", "0a", "CN=Ours")

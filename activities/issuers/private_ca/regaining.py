@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.issuers.private_ca.revocation import renew_crl
-from domain.contracts import MOST_PAIRS, FindForgotten, Forgotten, LostOrders, LostRevocations, Regained
+from domain.contracts import MOST_PAIRS, FindForgotten, Forgotten, LostOrders, LostRevocation, LostRevocations, Regained
 from formats.x509 import parse_certificate
 from store import ca
 from store.ca import Authority, Issued
@@ -55,8 +55,8 @@ class RegainingActivities:
         """Revoke whatever of ``lost`` our CAs signed and have forgotten to be revoked; idempotent.
 
         With the last page every list is made anew, although our CAs are held until all of them are: on the one before
-        stands nothing that was forgotten.  What they have forgotten as well is entered where a look has met it; of what
-        nobody has met it cannot be said whose it was.
+        stands nothing that was forgotten.  What they have forgotten as well is entered where a look has met it, else by
+        the serial that its lifecycle knows; of what has neither it cannot be said whose it was.
         """
         again, authorities = 0, ca.authorities(self._engine)
         ders = ders_of(self._engine, [one.fingerprint for one in lost.orders if one.fingerprint])
@@ -66,9 +66,9 @@ class RegainingActivities:
             if signer is not None and der is not None:
                 # Its lifecycle never had it in use, so that no event says that it was issued.
                 self._enter(signer, one.order_key, der)
-            found = ca.find_issued(self._engine, one.order_key)
+            found = ca.find_issued(self._engine, one.order_key) or self._by_serial(authorities, one)
             if found is not None and found.revoked_at is None:
-                ca.revoke(self._engine, one.order_key, one.reason, one.at)
+                ca.revoke(self._engine, found.order_key, one.reason, one.at)
                 again += 1
         if not lost.after:
             for authority in authorities:
@@ -101,6 +101,14 @@ class RegainingActivities:
             if len(page) < PAGE:
                 break
         return Forgotten(tuple(found[:MOST_PAIRS]))
+
+    def _by_serial(self, authorities: Sequence[Authority], lost: LostRevocation) -> Issued | None:
+        """What was revoked is seldom served any more, so its bytes are gone; a list needs its serial alone."""
+        signer = _signer(authorities, lost.issuer, None) if lost.serial else None
+        if signer is None:
+            return None
+        ca.regain(self._engine, Issued(lost.order_key, signer.name, lost.serial, NO_REQUEST, b""), None, self._clock())
+        return ca.find_serial(self._engine, signer.name, lost.serial)
 
     def _enter(self, signer: Authority, order_key: str, der: bytes) -> None:
         made = x509.load_der_x509_certificate(der)
