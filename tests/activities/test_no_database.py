@@ -17,7 +17,8 @@ from domain.settings import Settings
 from domain.tiers import Person, Role
 from store import ca, reader
 from tests.activities.test_discovery_policy import EXAMPLE
-from tests.activities.test_notification import ASK, Mailbox, activities, batched, mailbox, people, smtp_url
+from tests.activities.test_notification import ASK, activities, batched, mailbox, people, smtp_url
+from tests.mail import Mailbox
 from tests.postgres_server import PostgresServer
 from tests.servers import TEMPLATE, Cluster
 from worker import Parts, follow, issue

@@ -1,6 +1,4 @@
 import asyncio
-import email
-import email.policy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from aiosmtpd.controller import Controller
 from sqlalchemy.engine import Engine
 
 from activities.notification import NotificationActivities, NotificationParts
@@ -24,6 +21,7 @@ from store import access, reader, tables
 from store.engine import create_engine
 from store.facts import record
 from tests.activities.conftest import Clock, Crash, Failpoint
+from tests.mail import Mailbox, mail_server
 from tests.store.test_facts import batch, event, snapshot
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -39,27 +37,6 @@ FACTS = (
 ASK = Message("mc-1.4", "mc-1", "asha", "security-head", "ask", NOW, NOW + timedelta(days=30), FACTS)
 
 
-class Mailbox:
-    """What a real SMTP server took; ``answer`` is what it says to a recipient."""
-
-    def __init__(self) -> None:
-        self.letters: list[email.message.EmailMessage] = []
-        self.answer = "250 OK"
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
-        if self.answer.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.answer
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
-        return "250 OK"
-
-    # A method: the server reads every attribute of its handler.
-    def text(self) -> str:
-        return str(self.letters[-1].get_content())
-
-
 @pytest.fixture
 def mailbox() -> Mailbox:
     return Mailbox()
@@ -68,10 +45,8 @@ def mailbox() -> Mailbox:
 @pytest.fixture
 def smtp_url(mailbox: Mailbox) -> Iterator[str]:
     port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield f"smtp://127.0.0.1:{port}"
-    controller.stop()
+    with mail_server(mailbox, port):
+        yield f"smtp://127.0.0.1:{port}"
 
 
 class Couriers:

@@ -14,9 +14,10 @@ from domain.errors import BadInput, NotReady
 from domain.tiers import Person, Role
 from store import access
 from tests.activities.conftest import Crash, Failpoint
-from tests.activities.test_notification import ASK, NOW, Mailbox, activities, batched, people
+from tests.activities.test_notification import ASK, NOW, activities, batched, people
 from tests.activities.test_notification import mailbox as mailbox
 from tests.activities.test_notification import smtp_url as smtp_url
+from tests.mail import Mailbox
 
 
 def test_a_letter_that_is_sent_twice_has_one_message_id(database: Engine, mailbox: Mailbox, smtp_url: str) -> None:

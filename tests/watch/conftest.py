@@ -13,9 +13,10 @@ from activities.notifiers.alarms import routes_to
 from domain.settings import Settings, WatchSettings
 from domain.watching import Judged
 from store.engine import create_engine
+from tests.mail import Mailbox, mail_server
 from tests.postgres_server import PostgresServer
 from tests.servers import TEMPLATE, own_postgres
-from tests.watch.world import POLICY, Clock, Heard, Mailbox, all_beat, http_server, mail_server, unused_port
+from tests.watch.world import POLICY, Clock, Heard, all_beat, http_server, unused_port
 from watch import Watcher
 
 EVERY, PATIENCE = timedelta(seconds=1), timedelta(seconds=8)

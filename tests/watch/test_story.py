@@ -18,7 +18,8 @@ import pytest
 from cli import status
 from cli.home import PROJECT, Home, write_private
 from tests.launcher.waiting import LONG_SECONDS, until
-from tests.watch.world import Mailbox, mail_server, unused_port
+from tests.mail import Mailbox, mail_server
+from tests.watch.world import unused_port
 
 pytestmark = pytest.mark.e2e
 

@@ -17,10 +17,11 @@ from domain.vitals import Kind, Place
 from domain.watching import Inventory
 from store.facts import record
 from tests.activities.test_scan_tls import pair, quiet, serving
+from tests.mail import mail_server
 from tests.postgres_server import PostgresServer
 from tests.store.test_facts import batch, event, snapshot
 from tests.watch.conftest import World
-from tests.watch.world import http_server, mail_server, unused_port
+from tests.watch.world import http_server, unused_port
 
 pytestmark = pytest.mark.server
 

@@ -1,7 +1,5 @@
-"""What a watcher asks and where it tells: a mail server, a webhook and the health of an API, each a real server."""
+"""What a watcher asks and where it tells, beside its mail server: a webhook and the health of an API, real servers."""
 
-import email
-import email.policy
 import http.server
 import json
 import threading
@@ -11,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiosmtpd.controller import Controller
 from sqlalchemy.engine import Engine
 
 from cli.process import free_port
@@ -41,37 +38,6 @@ class Clock:
 
     def on(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)
-
-
-class Mailbox:
-    """What a real SMTP server took; ``answer`` is what it says to a recipient."""
-
-    def __init__(self) -> None:
-        self.letters: list[email.message.EmailMessage] = []
-        self.answer = "250 OK"
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
-        if self.answer.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.answer
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
-        return "250 OK"
-
-    # A method: the server reads every attribute of its handler.
-    def subjects(self) -> list[str]:
-        return [str(letter["Subject"]) for letter in self.letters]
-
-
-@contextmanager
-def mail_server(mailbox: Mailbox, port: int) -> Iterator[None]:
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield
-    finally:
-        controller.stop()
 
 
 @dataclass
