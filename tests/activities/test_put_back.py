@@ -79,14 +79,27 @@ def test_nothing_is_signed_after_the_store_was_put_back_until_a_person_says_so(h
     with house.engine.connect() as connection:
         signed = connection.execute(sa.select(tables.ca_issued.c.order_key)).scalars().all()
     assert signed == [first.order_key]
-    # What was signed before is still given, and still revoked; the list waits for what else was.
+    # What was signed before is still given; what is revoked is kept, and not said to be done before a list says it.
     house.clock.advance(timedelta(hours=1))
     before = newest_crl(house.engine, "Everleaf NMS Server CA")
     assert house.issuance.collect_order(CollectOrder(first.order_key)) == first
-    assert house.issuance.revoke_order(RevokeOrder(first.order_key, "superseded")).done
+    with pytest.raises(CAUnavailable, match="no list is signed"):
+        house.issuance.revoke_order(RevokeOrder(first.order_key, "superseded"))
     assert newest_crl(house.engine, "Everleaf NMS Server CA") == before
+    revoked_at = ca.issued_of(house.engine, first.order_key).revoked_at
+    assert revoked_at == house.clock()
     compared("r-2", held=False)
+    assert house.issuance.revoke_order(RevokeOrder(first.order_key, "superseded")).done
+    assert list(listed(house).values()) == [(revoked_at.replace(microsecond=0), "superseded")]
     assert house.issuance.collect_order(CollectOrder("mc-2.1.1.1")).state == "issued"
+
+
+def met(house: House, plan: Plan) -> OrderOutcome:
+    """What was issued, and a look has met."""
+    outcome = issued(house, plan)
+    der = order_of(house.engine, outcome.order_key).chain[0]
+    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    return outcome
 
 
 def forgotten(house: House, outcome: OrderOutcome) -> LostOrder:
@@ -179,9 +192,8 @@ def test_a_held_ca_makes_a_list_only_where_the_present_one_would_end(house: Hous
 def test_what_our_ca_signed_and_does_not_remember_is_found_by_its_key_where_a_look_has_met_it(
     house: House, plan: Plan
 ) -> None:
-    outcome = issued(house, plan)
+    outcome = met(house, plan)
     der = order_of(house.engine, outcome.order_key).chain[0]
-    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
     regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
     assert regaining.find_forgotten(FindForgotten()) == Forgotten()
     lost = forgotten(house, outcome)
@@ -224,9 +236,7 @@ def test_who_merely_names_our_ca_as_issuer_stops_nobody(house: House) -> None:
 def test_what_was_found_by_its_certificate_gets_the_key_of_its_order_once_that_is_known(
     house: House, plan: Plan
 ) -> None:
-    outcome = issued(house, plan)
-    der = order_of(house.engine, outcome.order_key).chain[0]
-    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    outcome = met(house, plan)
     lost = forgotten(house, outcome)
     regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
     regaining.find_forgotten(FindForgotten(regain=True))
@@ -239,9 +249,7 @@ def test_what_was_found_by_its_certificate_gets_the_key_of_its_order_once_that_i
 def test_what_was_revoked_without_ever_being_in_use_is_revoked_again_where_a_look_has_met_it(
     house: House, plan: Plan
 ) -> None:
-    outcome = issued(house, plan)
-    der = order_of(house.engine, outcome.order_key).chain[0]
-    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    outcome = met(house, plan)
     lost = forgotten(house, outcome)
     regaining = RegainingActivities(house.engine, CA_KEK, house.clock)
     regaining.find_forgotten(FindForgotten(regain=True))
@@ -256,9 +264,7 @@ def test_many_that_merely_name_our_ca_hide_none_that_it_signed(
     house: House, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(regaining_module, "PAGE", 1)
-    outcome = issued(house, plan)
-    der = order_of(house.engine, outcome.order_key).chain[0]
-    keep_certificates(house.engine, [seen_certificate(der)], house.clock())
+    outcome = met(house, plan)
     for _ in range(4):
         keep_certificates(house.engine, [seen_certificate(named_after_ours(house))], house.clock())
     forgotten(house, outcome)

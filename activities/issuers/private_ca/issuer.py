@@ -62,9 +62,9 @@ class PrivateCA:
             return "our CA never heard of this order: there is nothing to revoke"
         authority = ca.find_authority(self._parts.engine, revoked.ca)
         assert authority is not None
-        # Held, our CAs have maybe forgotten what stood on the list before: this one stands on the first one after.
-        if held_since(self._parts.engine) is None:
-            renew_crl(self._parts.engine, authority, self._parts.kek, self._parts.clock())
+        # It is kept as revoked; but a list now would lack what was forgotten, and without one nobody refuses it.
+        self._require_a_whole_store()
+        renew_crl(self._parts.engine, authority, self._parts.kek, self._parts.clock())
         return ""
 
     def _intend(self, order: Order, authority: Authority) -> Issued:
@@ -80,8 +80,9 @@ class PrivateCA:
         since = held_since(self._parts.engine)
         if since is not None:
             raise CAUnavailable(
-                f"The store was put back to an earlier time, which was seen at {since:%d %b %Y %H:%M} UTC: nothing is "
-                "signed until somebody has read what differs and runs everleaf reconcile --apply."
+                f"The store was put back to an earlier time, which was seen at {since:%d %b %Y %H:%M} UTC: "
+                "no certificate and no list is signed until somebody has read what differs and runs "
+                "everleaf reconcile --apply."
             )
 
     def _require_permitted(self, plan: Plan) -> None:
