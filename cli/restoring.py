@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -137,7 +137,7 @@ def _load(url: str, source: Path, manifest: Manifest) -> None:
     engine = create_engine(url)
     try:
         # Before anything else: what breaks off from here on leaves a database whose CAs sign nothing.
-        note_restored(engine, datetime.fromisoformat(manifest.made_at), datetime.now(UTC))
+        note_restored(engine, datetime.fromisoformat(manifest.made_at))
     finally:
         engine.dispose()
     # Forward only: a backup of an older release is brought to the schema of this one.

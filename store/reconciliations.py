@@ -1,5 +1,6 @@
 """How inventory and engine compared, each time: what differed, what was told, and whether our CAs may sign."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -77,13 +78,13 @@ def note_seen(engine: Engine, comparison_id: str, found: Sequence[DifferenceRow]
         connection.execute(seen)
 
 
-def note_restored(engine: Engine, backup_made_at: datetime, now: datetime) -> None:
+def note_restored(engine: Engine, backup_made_at: datetime) -> None:
     """Hold our CAs in a database that was put back to ``backup_made_at``, until a person has looked.
 
     Noted as a comparison that was carried out: the next ones carry the hold on, `everleaf reconcile --apply` ends it.
     """
     row = {
-        "id": f"restored-{now:%Y%m%dT%H%M%S%f}",
+        "id": f"restored-{uuid.uuid4()}",
         # Of none: Temporal is in no backup, and what it lost begins again.
         "workflow_id": "",
         "run_id": "",
@@ -92,7 +93,8 @@ def note_restored(engine: Engine, backup_made_at: datetime, now: datetime) -> No
         "running": 0,
         "counts": {},
         "differences": [],
-        "held_since": now,
+        # By the clock that those who release it go by, and not by that of the machine that restores.
+        "held_since": sa.func.clock_timestamp(),
         "began_at": backup_made_at,
     }
     with engine.begin() as connection:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Engine
 
 from domain import vitals
@@ -90,6 +91,8 @@ def rail_counts(engine: Engine) -> tuple[int, int]:
 
 # More than a person reads, and enough for the next round to find the rest.
 MOST_NAMED = 1000
+# What is open is told once a week at least: who was told nothing for longer is told nothing any more.
+SILENT_FOR = timedelta(days=8)
 READ = tables.managed_certificates.c
 LIVING = sa.not_(READ.retired)
 NAME = sa.func.coalesce(READ.names[1], READ.id)
@@ -119,15 +122,11 @@ def watched(engine: Engine) -> Vitals:
 def _unheard(connection: Connection) -> tuple[str, ...]:
     """Heads whose last letter reached nobody: of a comparison, or at the end of a ladder, where nothing climbs on."""
     c = tables.deliveries.c
-    ended = sa.select(c.person).where(c.level == "security-head", c.state != "queued").subquery()
-    last = (
-        sa.select(c.state)
-        .where(c.person == ended.c.person, c.level == "security-head", c.state != "queued")
-        .order_by(c.queued_at.desc())
-        .limit(1)
-        .scalar_subquery()
+    ended = sa.select(c.person, c.state).where(
+        c.level == "security-head", c.state != "queued", c.queued_at > sa.func.now() - SILENT_FOR
     )
-    query = sa.select(ended.c.person).distinct().where(last == "undeliverable").order_by(ended.c.person)
+    last = ended.order_by(c.person, c.queued_at.desc()).ext(postgresql.distinct_on(c.person)).subquery()
+    query = sa.select(last.c.person).where(last.c.state == "undeliverable").order_by(last.c.person)
     return tuple(connection.execute(query).scalars())
 
 

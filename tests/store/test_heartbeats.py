@@ -81,6 +81,7 @@ def test_a_living_certificate_without_a_next_moment_is_named(database: Engine) -
 
 
 def test_a_head_whose_last_letter_reached_nobody_is_named_until_one_does(database: Engine) -> None:
+    now = reader.watched(database).now
     undeliverable, delivered = (Delivery(state, "why") for state in ("undeliverable", "delivered"))
 
     def told(message_id: str, level: str, at: datetime, outcome: Delivery | None) -> None:
@@ -89,10 +90,11 @@ def test_a_head_whose_last_letter_reached_nobody_is_named_until_one_does(databas
         if outcome is not None:
             finish_deliveries(database, [message_id], CHANNEL, (outcome, at))
 
-    told("m-1", "owner", NOW, undeliverable)
+    told("m-0", "security-head", now - timedelta(days=9), undeliverable)
+    told("m-1", "owner", now, undeliverable)
     assert reader.watched(database).unheard == ()
-    told("m-2", "security-head", NOW, undeliverable)
-    told("m-3", "security-head", NOW + timedelta(minutes=1), None)
+    told("m-2", "security-head", now, undeliverable)
+    told("m-3", "security-head", now + timedelta(minutes=1), None)
     assert reader.watched(database).unheard == ("p-head",)
-    told("m-4", "security-head", NOW + timedelta(minutes=2), delivered)
+    told("m-4", "security-head", now + timedelta(minutes=2), delivered)
     assert reader.watched(database).unheard == ()
