@@ -11,7 +11,8 @@ from temporalio import activity
 from activities.discovery import heartbeat
 from activities.notification import CHANNEL
 from activities.telling import AT_ONCE, Awake
-from domain.contracts import BeginAgain, BegunAgain, Delivery, HandedOver, HandOver, Message
+from domain.comparison import BeginAgain, BegunAgain, HandedOver, HandOver
+from domain.contracts import Delivery, Message
 from domain.reconciling import is_given_up
 from store import deliveries
 from store.batches import batches

@@ -19,16 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery import heartbeat
 from domain.clocks import TOLERANCE
-from domain.contracts import (
-    MOST_PAIRS,
-    Compare,
-    Compared,
-    Noted,
-    NoteSeen,
-    Pair,
-    Reconciled,
-    Running,
-)
+from domain.comparison import MOST_PAIRS, Compare, Compared, Noted, NoteSeen, Pair, Reconciled, Running
 from domain.errors import NotReady
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from domain.reconciling import OVERDUE_AFTER, listed_whole

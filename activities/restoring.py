@@ -12,15 +12,8 @@ from temporalio.client import Client, WorkflowHistory, WorkflowQueryFailedError,
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.discovery import heartbeat
-from domain.contracts import (
-    MOST_PAIRS,
-    FindLostOrders,
-    LostOrders,
-    LostRevocations,
-    RecordBatch,
-    RestoreStreams,
-    StreamsRestored,
-)
+from domain.comparison import MOST_PAIRS, FindLostOrders, LostOrders, LostRevocations, RestoreStreams, StreamsRestored
+from domain.contracts import RecordBatch
 from domain.errors import Conflict, EverleafError, NotReady
 from domain.lifecycle.decoding import happened_of
 from domain.lifecycle.refold import refold

@@ -25,7 +25,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.engine_health import Pulse, pulse_of
 from api.refusals import KINDS, refusal_of
 from domain.certificate import Life
-from domain.contracts import DiscoveryRequest, Reconcile, Terms
+from domain.comparison import Reconcile
+from domain.contracts import DiscoveryRequest, Terms
 from domain.errors import Conflict, EverleafError, NotFound, NotReady
 from domain.lifecycle.explaining import Because
 from domain.lifecycle.state import LifecycleState

@@ -23,7 +23,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.reconciling import RUNNING, ReconcilingActivities, ReconcilingParts
 from benchmarks.rows import DISCOVERIES, FILL, MANAGED
-from domain.contracts import Compare
+from domain.comparison import Compare
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from store.batches import batches
 from store.engine import create_engine

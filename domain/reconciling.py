@@ -9,19 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from domain.contracts import (
-    COMPARISON,
-    Compared,
-    Forgotten,
-    HandOver,
-    Message,
-    Pair,
-    Reconcile,
-    RecordBatch,
-    Regained,
-    RestoreStreams,
-    StreamsRestored,
-)
+from domain.comparison import Compared, Forgotten, HandOver, Pair, Reconcile, Regained, RestoreStreams, StreamsRestored
+from domain.contracts import COMPARISON, Message, RecordBatch
 from domain.people.telling import is_late
 
 # The reconciler's pace.  Its whole look is short, so a lifecycle that was ended is missed for minutes, not hours.

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import DifferenceRow, Reconciled
+from domain.comparison import DifferenceRow, Reconciled
 from store import tables
 from store.changes import note_change
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from domain.contracts import Reconciled
+from domain.comparison import Reconciled
 from store import tables
 from store.reconciliations import note
 

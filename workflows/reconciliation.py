@@ -7,7 +7,7 @@ from datetime import datetime
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from domain.contracts import (
+from domain.comparison import (
     MOST_PAIRS,
     BeginAgain,
     Compare,

@@ -16,7 +16,8 @@ from temporalio.client import (
 )
 
 from domain import reconciling
-from domain.contracts import DiscoveryRequest, Reconcile
+from domain.comparison import Reconcile
+from domain.contracts import DiscoveryRequest
 from domain.names import (
     DISCOVERY_SCHEDULE,
     LIFECYCLE_QUEUE,

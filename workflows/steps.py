@@ -13,6 +13,7 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
+from domain import comparison as k
 from domain import contracts as c
 from domain.lifecycle.refold import Recalled
 from domain.names import DEPLOY_QUEUE, ISSUE_QUEUE, LIFECYCLE_QUEUE, SCAN_QUEUE
@@ -130,36 +131,36 @@ recall = ActivityStep("recall", c.Recall, Recalled, LIFECYCLE_QUEUE, seconds(60)
 archive = ActivityStep("archive", c.ArchiveRun, c.Archived, LIFECYCLE_QUEUE, seconds(60), None, retry=FOREVER)
 sweep = ActivityStep("sweep", c.SweepRuns, c.Swept, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME)
 compare = ActivityStep(
-    "compare", c.Compare, c.Compared, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME
+    "compare", k.Compare, k.Compared, LIFECYCLE_QUEUE, seconds(300), heartbeat=seconds(60), retry=SOME
 )
 # Thousands begin at the pace at which a worker can take them in, as where a discovery tells them.
 begin_again = ActivityStep(
-    "begin_again", c.BeginAgain, c.BegunAgain, LIFECYCLE_QUEUE, seconds(1800), seconds(3600), seconds(60), SOME
+    "begin_again", k.BeginAgain, k.BegunAgain, LIFECYCLE_QUEUE, seconds(1800), seconds(3600), seconds(60), SOME
 )
 restore_streams = ActivityStep(
-    "restore_streams", c.RestoreStreams, c.StreamsRestored, LIFECYCLE_QUEUE, seconds(3600), seconds(7200), seconds(60),
+    "restore_streams", k.RestoreStreams, k.StreamsRestored, LIFECYCLE_QUEUE, seconds(3600), seconds(7200), seconds(60),
     SOME,
 )  # fmt: skip
 find_lost_orders = ActivityStep(
-    "find_lost_orders", c.FindLostOrders, c.LostOrders, LIFECYCLE_QUEUE, seconds(60), retry=SOME
+    "find_lost_orders", k.FindLostOrders, k.LostOrders, LIFECYCLE_QUEUE, seconds(60), retry=SOME
 )
 find_revoked_orders = ActivityStep(
-    "find_revoked_orders", c.FindLostOrders, c.LostRevocations, LIFECYCLE_QUEUE, seconds(60), retry=SOME
+    "find_revoked_orders", k.FindLostOrders, k.LostRevocations, LIFECYCLE_QUEUE, seconds(60), retry=SOME
 )
-revoke_again = ActivityStep("revoke_again", c.LostRevocations, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
+revoke_again = ActivityStep("revoke_again", k.LostRevocations, k.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
 # An issue worker that is away keeps no comparison waiting: the next one asks again.
 find_forgotten = ActivityStep(
-    "find_forgotten", c.FindForgotten, c.Forgotten, ISSUE_QUEUE, seconds(60), seconds(60), retry=SOME
+    "find_forgotten", k.FindForgotten, k.Forgotten, ISSUE_QUEUE, seconds(60), seconds(60), retry=SOME
 )
-regain_issued = ActivityStep("regain_issued", c.LostOrders, c.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
+regain_issued = ActivityStep("regain_issued", k.LostOrders, k.Regained, ISSUE_QUEUE, seconds(60), retry=SOME)
 # Beside workers of an older release, which do not know it, three attempts could all be theirs.
 hand_over = ActivityStep(
-    "hand_over", c.HandOver, c.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30), retry=SOME
+    "hand_over", k.HandOver, k.HandedOver, LIFECYCLE_QUEUE, seconds(60), heartbeat=seconds(30), retry=SOME
 )
 # What was told must be kept as told, or it is told again: as long as the comparison itself may take.
-note_seen = ActivityStep("note_seen", c.NoteSeen, c.Noted, LIFECYCLE_QUEUE, seconds(30), None, retry=SOME)
+note_seen = ActivityStep("note_seen", k.NoteSeen, k.Noted, LIFECYCLE_QUEUE, seconds(30), None, retry=SOME)
 note_reconciliation = ActivityStep(
-    "note_reconciliation", c.Reconciled, c.Noted, LIFECYCLE_QUEUE, seconds(30), None, retry=SOME
+    "note_reconciliation", k.Reconciled, k.Noted, LIFECYCLE_QUEUE, seconds(30), None, retry=SOME
 )
 
 STEPS: tuple[ActivityStep, ...] = (  # type: ignore[type-arg]  # one table for steps of every type

@@ -10,7 +10,7 @@ from api.messaging import IdempotencyKey, claim
 from api.parts import CallerDep
 from api.routes import guarded
 from api.system_schemas import ReconciliationItem
-from domain.contracts import Reconcile
+from domain.comparison import Reconcile
 from domain.errors import BadInput, NotAllowed, NotFound
 from domain.names import reconciliation_workflow
 from store.reader import reconciliations

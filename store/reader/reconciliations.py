@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.engine import Connection, Engine
 
-from domain.contracts import Living, LostOrder, LostRevocation
+from domain.comparison import Living, LostOrder, LostRevocation
 from domain.lifecycle.evolve import revocation_reason
 from store import tables
 from store.reader.pages import Row

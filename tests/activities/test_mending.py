@@ -9,12 +9,8 @@ from sqlalchemy.engine import Engine
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 from activities.notification import CHANNEL
-from domain.contracts import (
-    BeginAgain,
-    HandOver,
-    Message,
-    RecordBatch,
-)
+from domain.comparison import BeginAgain, HandOver
+from domain.contracts import Message, RecordBatch
 from domain.lifecycle.state import LifecycleState
 from domain.names import certificate_workflow
 from domain.reconciling import PATIENCE

@@ -16,21 +16,17 @@ from activities.issuers.private_ca import regaining as regaining_module
 from activities.issuers.private_ca import renew_old_crls
 from activities.issuers.private_ca.regaining import RegainingActivities
 from activities.scanners.sweep import seen_certificate
-from domain.contracts import (
-    CollectOrder,
+from domain.comparison import (
     FindForgotten,
     Forgotten,
     LostOrder,
     LostOrders,
     LostRevocation,
     LostRevocations,
-    OrderOutcome,
-    PlaceOrder,
-    Plan,
     Reconciled,
     Regained,
-    RevokeOrder,
 )
+from domain.contracts import CollectOrder, OrderOutcome, PlaceOrder, Plan, RevokeOrder
 from domain.errors import CAUnavailable
 from store import ca, tables
 from store.ca import newest_crl

@@ -14,11 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import reconciling
 from activities.reconciling import FAILING, ReconcilingActivities
-from domain.contracts import (
-    Compare,
-    DifferenceRow,
-    Reconciled,
-)
+from domain.comparison import Compare, DifferenceRow, Reconciled
 from domain.lifecycle import view
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow
 from domain.reconciling import EVERY, OVERDUE_AFTER

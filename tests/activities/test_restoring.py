@@ -10,7 +10,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 from activities.restoring import RestoringActivities, RestoringParts
-from domain.contracts import EventRecord, RecordBatch, RestoreStreams, StreamsRestored
+from domain.comparison import RestoreStreams, StreamsRestored
+from domain.contracts import EventRecord, RecordBatch
 from domain.errors import Refused
 from domain.lifecycle.state import LifecycleState
 from domain.names import certificate_workflow

@@ -6,16 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from activities.issuers.private_ca.regaining import RegainingActivities
-from domain.contracts import (
-    CollectOrder,
-    LostOrders,
-    LostRevocation,
-    LostRevocations,
-    OrderOutcome,
-    PlaceOrder,
-    Plan,
-    Regained,
-)
+from domain.comparison import LostOrders, LostRevocation, LostRevocations, Regained
+from domain.contracts import CollectOrder, OrderOutcome, PlaceOrder, Plan
 from store import tables
 from tests.activities.conftest import CA_KEK, House
 from tests.activities.test_issuance import issued

@@ -11,13 +11,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.mending import MendingActivities, MendingParts
 from activities.reconciling import RUNNING, ReconcilingActivities, ReconcilingParts
-from domain.contracts import (
-    Compare,
-    Compared,
-    Message,
-    Observation,
-    RecordBatch,
-)
+from domain.comparison import Compare, Compared
+from domain.contracts import Message, Observation, RecordBatch
 from domain.lifecycle import view
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_WORKFLOW, certificate_workflow

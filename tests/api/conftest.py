@@ -19,6 +19,7 @@ from api.gateway import DiscoveryRun, Explanation, LiveRun
 from api.main import build
 from api.parts import Parts
 from api.refusals import refusal_of
+from domain import comparison as k
 from domain import contracts as c
 from domain.errors import Conflict, NotFound
 from domain.lifecycle import events as e
@@ -46,7 +47,7 @@ class WorldGateway:
     answered: dict[str, Receipt] = field(default_factory=dict)
     asked: list[c.DiscoveryRequest] = field(default_factory=list)
     discoveries: dict[str, DiscoveryRun] = field(default_factory=dict)
-    compared: list[c.Reconcile] = field(default_factory=list)
+    compared: list[k.Reconcile] = field(default_factory=list)
     recorded: int = 0
     deaf: Exception | None = None
     together: asyncio.Barrier | None = None
@@ -97,7 +98,7 @@ class WorldGateway:
                 "running", progress={"done": 1, "pages": 3, "seen": 9}
             )
 
-    async def start_reconciliation(self, request: c.Reconcile) -> None:
+    async def start_reconciliation(self, request: k.Reconcile) -> None:
         if reconciliation_workflow(request.id) not in self.discoveries:
             self.compared.append(request)
             self.discoveries[reconciliation_workflow(request.id)] = DiscoveryRun("running")

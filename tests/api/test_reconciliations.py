@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from api.gateway import DiscoveryRun
-from domain.contracts import DifferenceRow, Reconcile, Reconciled
+from domain.comparison import DifferenceRow, Reconcile, Reconciled
 from tests.api.browsers import Browser
 from tests.api.conftest import House
 from tests.noting import note_at

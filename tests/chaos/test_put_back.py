@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from temporalio.client import Client
 
-from domain.contracts import Noted, Reconcile
+from domain.comparison import Noted, Reconcile
 from domain.names import LIFECYCLE_QUEUE, reconciliation_workflow
 from store import tables
 from store.migrate import upgrade

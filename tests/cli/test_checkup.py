@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from cli import checkup
 from cli.doctor import Patient
 from cli.home import Home
-from domain.contracts import Reconciled
+from domain.comparison import Reconciled
 from store import tables
 from tests.noting import note_at
 from tests.policies import whole

@@ -8,7 +8,8 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.contracts import COMPARISON, Compared, Living, Pair, Reconcile, Running, Topic
+from domain.comparison import Compared, Living, Pair, Reconcile, Running
+from domain.contracts import COMPARISON, Topic
 from domain.reconciling import (
     ENDED,
     NAMED,

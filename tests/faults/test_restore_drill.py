@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cli.home import PROJECT
 from cli.process import free_port
 from demo.authorities import make_stand_in
-from domain.contracts import Reconcile
+from domain.comparison import Reconcile
 from domain.lifecycle.state import LifecycleState
 from domain.names import LIFECYCLE_QUEUE, certificate_workflow, reconciliation_workflow
 from domain.settings import Settings

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from domain.certificate import Slot
-from domain.contracts import DifferenceRow, EventRecord, LostRevocation, Reconciled, RecordBatch
+from domain.comparison import DifferenceRow, LostRevocation, Reconciled
+from domain.contracts import EventRecord, RecordBatch
 from store import tables
 from store.facts import record
 from store.orders import Order, issue_order, place_order

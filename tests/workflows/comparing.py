@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from domain import comparison as k
 from domain import contracts as c
 from domain.names import ISSUE_QUEUE, LIFECYCLE_QUEUE, reconciliation_workflow
 from workflows.reconciliation import Reconciliation
@@ -24,39 +25,39 @@ from workflows.sandbox import Sandbox
 class Seen:
     """What a comparison sees, page by page, and what was asked of each activity."""
 
-    pages: list[tuple[c.Pair, ...]]
+    pages: list[tuple[k.Pair, ...]]
     store_was_put_back: bool = False
     held_since: datetime | None = None
     regains: bool = True
     breaks_at: int | None = None
-    seen: list[c.NoteSeen] = field(default_factory=list)
+    seen: list[k.NoteSeen] = field(default_factory=list)
     heard_when_seen: list[int] = field(default_factory=list)
     mail_waits: bool = True
     behind: tuple[str, ...] = ()
     lost: tuple[tuple[str, str], ...] = ()
-    forgotten: tuple[c.LostOrder, ...] = ()
-    regained: list[c.LostOrders] = field(default_factory=list)
-    revoked: tuple[c.LostRevocation, ...] = ()
-    revoked_again: list[c.LostRevocations] = field(default_factory=list)
+    forgotten: tuple[k.LostOrder, ...] = ()
+    regained: list[k.LostOrders] = field(default_factory=list)
+    revoked: tuple[k.LostRevocation, ...] = ()
+    revoked_again: list[k.LostRevocations] = field(default_factory=list)
     unremembered: tuple[tuple[str, str, str], ...] = ()
     held_when_restored: list[bool] = field(default_factory=list)
-    restored: list[c.RestoreStreams] = field(default_factory=list)
-    asked: list[c.Compare] = field(default_factory=list)
+    restored: list[k.RestoreStreams] = field(default_factory=list)
+    asked: list[k.Compare] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
-    handed: list[c.HandOver] = field(default_factory=list)
-    noted: list[c.Reconciled] = field(default_factory=list)
+    handed: list[k.HandOver] = field(default_factory=list)
+    noted: list[k.Reconciled] = field(default_factory=list)
     sent: list[c.Message] = field(default_factory=list)
 
     @activity.defn
-    async def compare(self, asked: c.Compare) -> c.Compared:
+    async def compare(self, asked: k.Compare) -> k.Compared:
         self.asked.append(asked)
         page = int(asked.after or "0")
         if page == self.breaks_at:
             raise ApplicationError("the store went away", non_retryable=True)
         last = next((one for one in reversed(self.noted) if one.applied), None)
         seen = [one for one in self.seen if last is not None and one.comparison_id == last.id]
-        return c.Compared(
+        return k.Compared(
             self.pages[page],
             str(page + 1) if page + 1 < len(self.pages) else "",
             living=2,
@@ -69,62 +70,62 @@ class Seen:
         )
 
     @activity.defn
-    async def begin_again(self, asked: c.BeginAgain) -> c.BegunAgain:
+    async def begin_again(self, asked: k.BeginAgain) -> k.BegunAgain:
         (self.replaced if asked.replacing else self.begun).extend(asked.managed_ids)
-        return c.BegunAgain(len(asked.managed_ids), 0)
+        return k.BegunAgain(len(asked.managed_ids), 0)
 
     @activity.defn
-    async def restore_streams(self, asked: c.RestoreStreams) -> c.StreamsRestored:
+    async def restore_streams(self, asked: k.RestoreStreams) -> k.StreamsRestored:
         self.restored.append(asked)
         self.held_when_restored.append(self.held_since is not None)
         self.behind = ()
-        return c.StreamsRestored(1, 12, self.lost)
+        return k.StreamsRestored(1, 12, self.lost)
 
     @activity.defn
-    async def find_lost_orders(self, asked: c.FindLostOrders) -> c.LostOrders:
+    async def find_lost_orders(self, asked: k.FindLostOrders) -> k.LostOrders:
         page = int(asked.after or "0")
-        return c.LostOrders(self.forgotten[page : page + 1], str(page + 1) if page + 1 < len(self.forgotten) else "")
+        return k.LostOrders(self.forgotten[page : page + 1], str(page + 1) if page + 1 < len(self.forgotten) else "")
 
     @activity.defn
-    async def regain_issued(self, lost: c.LostOrders) -> c.Regained:
+    async def regain_issued(self, lost: k.LostOrders) -> k.Regained:
         if not self.regains:
             raise ApplicationError("the issue worker is away", non_retryable=True)
         self.regained.append(lost)
-        return c.Regained(len(lost.orders), (("mc-a", "the key of order mc-a.1.1.1 is lost"),))
+        return k.Regained(len(lost.orders), (("mc-a", "the key of order mc-a.1.1.1 is lost"),))
 
     @activity.defn
-    async def find_forgotten(self, asked: c.FindForgotten) -> c.Forgotten:
+    async def find_forgotten(self, asked: k.FindForgotten) -> k.Forgotten:
         found, self.unremembered = self.unremembered, () if asked.regain else self.unremembered
-        return c.Forgotten(found)
+        return k.Forgotten(found)
 
     @activity.defn
-    async def find_revoked_orders(self, asked: c.FindLostOrders) -> c.LostRevocations:
+    async def find_revoked_orders(self, asked: k.FindLostOrders) -> k.LostRevocations:
         page = int(asked.after or "0")
-        return c.LostRevocations(self.revoked[page : page + 1], str(page + 1) if page + 1 < len(self.revoked) else "")
+        return k.LostRevocations(self.revoked[page : page + 1], str(page + 1) if page + 1 < len(self.revoked) else "")
 
     @activity.defn
-    async def revoke_again(self, lost: c.LostRevocations) -> c.Regained:
+    async def revoke_again(self, lost: k.LostRevocations) -> k.Regained:
         self.revoked_again.append(lost)
-        return c.Regained(len(lost.orders))
+        return k.Regained(len(lost.orders))
 
     @activity.defn
-    async def hand_over(self, asked: c.HandOver) -> c.HandedOver:
+    async def hand_over(self, asked: k.HandOver) -> k.HandedOver:
         if not self.mail_waits:
             raise ApplicationError("no Courier can be begun", non_retryable=True)
         self.handed.append(asked)
-        return c.HandedOver(0, 0)
+        return k.HandedOver(0, 0)
 
     @activity.defn
-    async def note_seen(self, seen: c.NoteSeen) -> c.Noted:
+    async def note_seen(self, seen: k.NoteSeen) -> k.Noted:
         self.seen.append(seen)
         self.heard_when_seen.append(len(self.sent))
-        return c.Noted(seen.comparison_id)
+        return k.Noted(seen.comparison_id)
 
     @activity.defn
-    async def note_reconciliation(self, reconciled: c.Reconciled) -> c.Noted:
+    async def note_reconciliation(self, reconciled: k.Reconciled) -> k.Noted:
         self.noted.append(reconciled)
         self.held_since = None if reconciled.release else self.held_since or reconciled.held_since
-        return c.Noted(reconciled.id)
+        return k.Noted(reconciled.id)
 
     @activity.defn
     async def send(self, message: c.Message) -> c.Sent:
@@ -137,10 +138,10 @@ class Office:
     env: WorkflowEnvironment
     count: int = 0
 
-    async def compare(self, request: c.Reconcile | None = None) -> c.Noted:
-        return await (await self.begin(request or c.Reconcile())).result()
+    async def compare(self, request: k.Reconcile | None = None) -> k.Noted:
+        return await (await self.begin(request or k.Reconcile())).result()
 
-    async def begin(self, request: c.Reconcile) -> WorkflowHandle[Reconciliation, c.Noted]:
+    async def begin(self, request: k.Reconcile) -> WorkflowHandle[Reconciliation, k.Noted]:
         self.count += 1
         request = replace(request, id=request.id or f"r-{self.count}")
         return await self.env.client.start_workflow(

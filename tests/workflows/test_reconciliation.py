@@ -9,15 +9,15 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from domain import contracts as c
+from domain import comparison as k
 from domain.names import LIFECYCLE_QUEUE
 from domain.reconciling import HANDED_AFTER, UNDELIVERED_AFTER, counted
 from tests.workflows.comparing import Seen, office
 from workflows.reconciliation import Reconciliation
 
-LOST = c.Pair("mc-a", "living", "absent", "a.example.in", "p-head")
+LOST = k.Pair("mc-a", "living", "absent", "a.example.in", "p-head")
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
-STUCK = c.Pair("mc-b", "living", "failing", "b.example.in", "p-head")
+STUCK = k.Pair("mc-b", "living", "failing", "b.example.in", "p-head")
 
 
 async def test_every_page_is_read_what_is_lost_is_begun_again_and_told_once_by_name(env: WorkflowEnvironment) -> None:
@@ -57,7 +57,7 @@ async def test_what_stays_stuck_is_told_at_the_second_sight_and_never_begun(env:
 async def test_a_question_changes_nothing_and_tells_nobody(env: WorkflowEnvironment) -> None:
     seen = Seen([(LOST,)], store_was_put_back=True)
     async with office(env, seen) as here:
-        await here.compare(c.Reconcile(apply=False))
+        await here.compare(k.Reconcile(apply=False))
     assert (seen.begun, seen.sent, seen.handed) == ([], [], [])
     [noted] = seen.noted
     assert not noted.applied
@@ -73,9 +73,9 @@ async def test_a_store_that_was_put_back_holds_our_cas_until_somebody_says_so(en
         await here.compare()
         # The first is written before anything is made again, which may take long or break off.
         assert seen.held_when_restored == [True]
-        await here.compare(c.Reconcile(release=True))
+        await here.compare(k.Reconcile(release=True))
     assert seen.held_since is None
-    assert seen.restored == [c.RestoreStreams(everything=True)]
+    assert seen.restored == [k.RestoreStreams(everything=True)]
     assert ["was put back" in dict(message.facts).get("store", "") for message in seen.sent] == [True]
 
 
@@ -88,12 +88,12 @@ async def test_a_hold_that_a_restore_has_noted_is_told_once(env: WorkflowEnviron
 
 
 async def test_what_our_cas_have_forgotten_is_entered_before_they_sign_again(env: WorkflowEnvironment) -> None:
-    forgotten = [c.LostOrder(f"mc-a.{number}.1.1", "mc-a", "ff", "0a", "CN=Ours") for number in (1, 2, 3)]
+    forgotten = [k.LostOrder(f"mc-a.{number}.1.1", "mc-a", "ff", "0a", "CN=Ours") for number in (1, 2, 3)]
     seen = Seen([()], forgotten=tuple(forgotten))
     async with office(env, seen) as here:
         await here.compare()
         assert seen.regained == []
-        await here.compare(c.Reconcile(release=True))
+        await here.compare(k.Reconcile(release=True))
     assert [one.orders for one in seen.regained] == [(one,) for one in forgotten], "to the last page"
     assert [dict(message.facts) for message in seen.sent] == [{"gap": "3 records are not whole: mc-a, mc-a, mc-a"}]
     assert [one.detail for one in seen.noted[-1].differences] == ["the key of order mc-a.1.1.1 is lost"] * 3
@@ -102,12 +102,12 @@ async def test_what_our_cas_have_forgotten_is_entered_before_they_sign_again(env
 async def test_what_our_cas_have_forgotten_to_be_revoked_is_revoked_before_they_sign_again(
     env: WorkflowEnvironment,
 ) -> None:
-    revoked = [c.LostRevocation(f"mc-a.{number}.1.1", "superseded", NOW) for number in (1, 2)]
+    revoked = [k.LostRevocation(f"mc-a.{number}.1.1", "superseded", NOW) for number in (1, 2)]
     seen = Seen([()], revoked=tuple(revoked))
     async with office(env, seen) as here:
         await here.compare()
         assert seen.revoked_again == []
-        await here.compare(c.Reconcile(release=True))
+        await here.compare(k.Reconcile(release=True))
     assert [one.orders for one in seen.revoked_again] == [(one,) for one in revoked]
     assert [one.after for one in seen.revoked_again] == ["1", ""], "with the last the lists are made"
     assert [dict(message.facts) for message in seen.sent] == [
@@ -120,12 +120,12 @@ async def test_a_ca_that_does_not_remember_what_is_served_is_held_though_tempora
 ) -> None:
     seen = Seen([()], unremembered=(("ff", "nms.example.in", "serial 0a of ours"),))
     async with office(env, seen) as here:
-        await here.compare(c.Reconcile(apply=False))
+        await here.compare(k.Reconcile(apply=False))
         assert (seen.held_since, seen.sent) == (None, [])
         for _ in range(2):
             await here.compare()
             assert seen.held_since is not None
-        await here.compare(c.Reconcile(release=True))
+        await here.compare(k.Reconcile(release=True))
         await here.compare()
     assert (seen.held_since, seen.unremembered) == (None, ())
     [message] = seen.sent
@@ -144,7 +144,7 @@ async def test_what_was_begun_again_is_told_though_the_rest_breaks_off(env: Work
 
 
 async def test_it_is_told_before_it_is_kept_as_told_and_beyond_the_first_five_hundred(env: WorkflowEnvironment) -> None:
-    many = tuple(replace(STUCK, managed_id=f"mc-{number}") for number in range(c.MOST_PAIRS + 1))
+    many = tuple(replace(STUCK, managed_id=f"mc-{number}") for number in range(k.MOST_PAIRS + 1))
     seen = Seen([many[:500], many[500:]])
     async with office(env, seen) as here:
         for _ in range(3):
@@ -176,12 +176,12 @@ async def test_one_by_hand_says_so_and_one_of_the_schedule_knows_the_one_before(
 async def test_what_a_store_lacks_is_made_again_and_what_cannot_be_is_told_once(env: WorkflowEnvironment) -> None:
     seen = Seen([()], behind=("mc-a",), lost=(("mc-b", "event 7 is missing"),))
     async with office(env, seen) as here:
-        await here.compare(c.Reconcile(apply=False))
+        await here.compare(k.Reconcile(apply=False))
         assert seen.restored == []
         await here.compare()
         seen.behind = ("mc-b",)
         await here.compare()
-    assert seen.restored == [c.RestoreStreams(("mc-a",)), c.RestoreStreams(("mc-b",))]
+    assert seen.restored == [k.RestoreStreams(("mc-a",)), k.RestoreStreams(("mc-b",))]
     first, second = (dict(message.facts) for message in seen.sent)
     assert first == {"made-again": "12 events of 1 certificates were made again", "gap": "1 record is not whole: mc-b"}
     assert second == {"made-again": "12 events of 1 certificates were made again"}
@@ -204,10 +204,10 @@ async def test_messages_are_handed_over_after_minutes_and_given_up_after_a_day(e
 
 
 async def test_what_was_begun_again_is_told_though_our_cas_cannot_be_asked(env: WorkflowEnvironment) -> None:
-    seen = Seen([(LOST,)], forgotten=(c.LostOrder("mc-a.1.1.1", "mc-a", "ff", "0a", "CN=Ours"),), regains=False)
+    seen = Seen([(LOST,)], forgotten=(k.LostOrder("mc-a.1.1.1", "mc-a", "ff", "0a", "CN=Ours"),), regains=False)
     async with office(env, seen) as here:
         with pytest.raises(WorkflowFailureError):
-            await here.compare(c.Reconcile(release=True))
+            await here.compare(k.Reconcile(release=True))
     [message] = seen.sent
     assert dict(message.facts) == {"begun-again": f"{counted('begun-again', 1)}: a.example.in"}
     assert seen.noted == []

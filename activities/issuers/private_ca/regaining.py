@@ -9,7 +9,15 @@ from sqlalchemy.engine import Engine
 from temporalio import activity
 
 from activities.issuers.private_ca.revocation import renew_crl
-from domain.contracts import MOST_PAIRS, FindForgotten, Forgotten, LostOrders, LostRevocation, LostRevocations, Regained
+from domain.comparison import (
+    MOST_PAIRS,
+    FindForgotten,
+    Forgotten,
+    LostOrders,
+    LostRevocation,
+    LostRevocations,
+    Regained,
+)
 from formats.x509 import parse_certificate
 from store import ca
 from store.ca import Authority, Issued
