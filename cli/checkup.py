@@ -19,7 +19,7 @@ from cli.doctor import Finding, Patient
 from domain.certificate import TrustClass
 from domain.clocks import wrong_clock
 from domain.errors import BadPolicy, NotReady
-from domain.reconciling import STALE_AFTER
+from domain.reconciling import MENDED, STALE_AFTER
 from domain.tiers import Policy
 from formats.policy import parse_policy
 from store import tables
@@ -27,8 +27,6 @@ from store.engine import create_engine
 from store.reader.reconciliations import last_reconciliation
 
 T = TypeVar("T")
-# Of a comparison, what it has mended by itself; all else waits for somebody.
-MENDED = {"begun-again"}
 HIDDEN = Finding("skipped", "this role of the database may not read it; ask where the lifecycle worker runs")
 
 
@@ -51,7 +49,7 @@ def lifecycles(patient: Patient) -> Finding:
     if not counts:
         return Finding("good", told)
     differs = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    waits = set(counts) - MENDED
+    waits = set(counts) - set(MENDED)
     return Finding("bad" if waits else "warned", f"{told}; {differs}", "`everleaf reconcile --dry-run` names them.")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,17 +14,22 @@ from cli.api_client import Api, segment
 from cli.doctor import Finding
 from cli.options import Output
 from domain.errors import NotFound, NotReady
+from domain.reconciling import Kind
 
 LARGEST_PAGE = 500
 POLL_SECONDS = 1.0
-# Kind of a difference -> (what was done about it, what would be done).
-DONE = {
+# What was done about a difference, and what would be done.
+DONE: Mapping[Kind, tuple[str, str]] = {
     "begun-again": ("begun again from the store", "it would be begun again from the store"),
     "put-back": ("begun again from the store", "it would be begun again from the store"),
     "stuck": ("left as it is, and told", "left as it is"),
     "overdue": ("left as it is, and told if it stays so", "left as it is"),
     "orphan": ("left as it is, and told", "left as it is"),
     "adrift": ("left as it is, and told if it stays so", "left as it is"),
+    "forgotten": (
+        "told: our CAs sign nothing until everleaf reconcile --apply",
+        "our CAs would sign nothing until everleaf reconcile --apply",
+    ),
     "gap": ("told: what is missing cannot be made again", "what is missing cannot be made again"),
 }
 COLOURS = {"critical": "red", "major": "red", "minor": "yellow", "warning": "cyan", "cleared": "green"}

@@ -31,6 +31,8 @@ NAMED = 20
 
 Kind = Literal["begun-again", "put-back", "stuck", "overdue", "orphan", "gap", "adrift", "forgotten"]
 
+MENDED: tuple[Kind, ...] = ("begun-again", "put-back")
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -46,7 +48,7 @@ class Difference:
     @property
     def mends_itself(self) -> bool:
         """Whether the reconciler repairs it; what is told once more each time it happens anew."""
-        return self.kind in ("begun-again", "put-back")
+        return self.kind in MENDED
 
 
 ENDED = {

@@ -28,6 +28,7 @@ from domain.names import RECONCILIATION_WORKFLOW
 from domain.reconciling import (
     HANDED_AFTER,
     HELD,
+    MENDED,
     UNDELIVERED_AFTER,
     Difference,
     Tally,
@@ -175,7 +176,7 @@ class Reconciliation:
         self.keep(found, fresh(found, before))
 
     async def begin_again(self, found: Sequence[Difference]) -> None:
-        for kind in ("begun-again", "put-back"):
+        for kind in MENDED:
             ended = [one for one in found if one.kind == kind]
             if ended:
                 # Where the step breaks off some of them run: each of them had ended, and that is what is told.

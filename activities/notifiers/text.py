@@ -127,8 +127,8 @@ def _subject(messages: Sequence[Message]) -> str:
 def _headline(message: Message) -> str:
     facts = dict(message.facts)
     if message.subject == COMPARISON:
-        # Each of its facts is a sentence, the gravest first.
-        return next(iter(facts.values()), "inventory and engine differ")[:LONGEST_HEADLINE]
+        # Each of its facts is told in sentences, the gravest first.
+        return next(iter(facts.values()), "inventory and engine differ").partition(". ")[0][:LONGEST_HEADLINE]
     names = facts.get("names", message.managed_id)[:LONGEST_NAMES]
     more = facts.get("more_names", "0")
     if more not in ("", "0"):
