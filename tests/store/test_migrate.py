@@ -1,6 +1,7 @@
 """Migrations: what 0.1.0 made is frozen, and what they come to is what the tables say."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine import Engine
 
 from domain.certificate import Slot
+from domain.comparison import Reconciled
 from domain.errors import NotReady
 from domain.tiers import Role
-from store import access
+from store import access, tables
 from store.engine import create_engine
 from store.migrate import upgrade
+from store.reconciliations import note
 from store.sightings.looks import slots_at
 from store.sightings.notices import unsent
 from store.tables import metadata
@@ -114,6 +117,22 @@ WRITTEN_BY_0_1_0 = (
     NOTICE.format(id="d.a", at="2026-11-01 01:00"),
     NOTICE.format(id="d.b", at="2026-11-01"),
 )
+
+
+def test_comparisons_of_before_are_numbered_as_they_were_noted_and_new_ones_come_behind(empty: Engine) -> None:
+    upgrade(url_of(empty), "0007")
+    row = "('{0}', '', '', true, 0, 0, '{{}}', '[]', now(), now() - interval '{1} minutes')"
+    columns = "id, workflow_id, run_id, applied, living, running, counts, differences, began_at, noted_at"
+    with empty.begin() as connection:
+        # On the disk the newest first.
+        rows = ", ".join(row.format(name, age) for name, age in (("newest", 1), ("middle", 2), ("oldest", 3)))
+        connection.execute(sa.text(f"INSERT INTO reconciliations ({columns}) VALUES {rows}"))
+    upgrade(url_of(empty))
+    note(empty, Reconciled("new", "", "", datetime(2026, 12, 1, tzinfo=UTC), True, 0, 0))
+    c = tables.reconciliations.c
+    with empty.connect() as connection:
+        names = connection.execute(sa.select(c.id).order_by(c.number)).scalars().all()
+    assert names == ["oldest", "middle", "newest", "new"]
 
 
 @pytest.mark.parametrize(
